@@ -1,0 +1,186 @@
+//! Decimal text in and out, and rounding to significant digits.
+//!
+//! A decimal is [`rust_decimal::Decimal`]: at most 28 significant digits, at most 28 of them after the point.
+//! Two spellings come in: what callers may write ([`parse`]: plain digits, no exponent) and what venues send
+//! ([`parse_venue`]: JSON numbers too, so exponents are understood). One spelling goes out ([`text`]).
+
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// Significant digits of a derived result.
+pub const SIGNIFICANT_DIGITS: u32 = 16;
+
+/// Digits after the point at most.
+pub const MAX_SCALE: u32 = 28;
+
+/// Why a text is not a decimal, or a result cannot be held as one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// The text is not `-?digits[.digits]`.
+    #[error("`{0}` is not a decimal: expected digits with at most one point")]
+    Malformed(String),
+    /// The number needs more than 28 significant digits or more than 28 digits after the point.
+    #[error("`{0}` needs more than 28 digits")]
+    TooPrecise(String),
+    /// The result is larger than a decimal can hold.
+    #[error("the result is too large for 28 digits")]
+    TooLarge,
+    /// The result is too small to keep its significant digits.
+    #[error("the result is too small to keep 16 significant digits within 28 decimal places")]
+    BelowPrecision,
+}
+
+/// Parses what a caller wrote: `-?digits[.digits]`, nothing around it, no exponent, no separators.
+pub fn parse(text: &str) -> Result<Decimal, DecimalError> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits
+        .split_once('.')
+        .map_or((digits, None), |(w, f)| (w, Some(f)));
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    if !plain(whole) || fraction.is_some_and(|f| !plain(f)) {
+        return Err(DecimalError::Malformed(shorten(text)));
+    }
+    exact(text)
+}
+
+/// Parses what a venue sent: as [`parse`], and a JSON number with an exponent (`9.121E-7`).
+///
+/// Digits beyond 28 places are refused, not dropped: a venue that sends them is not understood.
+pub fn parse_venue(text: &str) -> Result<Decimal, DecimalError> {
+    let Some(at) = text.bytes().position(|b| b == b'e' || b == b'E') else {
+        return parse(text);
+    };
+    let (mantissa, exponent) = text.split_at(at);
+    let mantissa = parse(mantissa)?;
+    let exponent: i32 = exponent
+        .get(1..)
+        .and_then(|e| e.parse().ok())
+        .filter(|e: &i32| e.abs() <= 64)
+        .ok_or_else(|| DecimalError::Malformed(shorten(text)))?;
+    shift(mantissa, exponent).ok_or_else(|| DecimalError::TooPrecise(shorten(text)))
+}
+
+/// Writes a decimal as the contract says: no exponent, no trailing zeros after the point, no `-0`.
+pub fn text(value: Decimal) -> String {
+    value.normalize().to_string()
+}
+
+/// Rounds half-even to [`SIGNIFICANT_DIGITS`] significant digits.
+pub fn round_significant(value: Decimal) -> Decimal {
+    value
+        .round_sf_with_strategy(SIGNIFICANT_DIGITS, RoundingStrategy::MidpointNearestEven)
+        .unwrap_or(value)
+        .normalize()
+}
+
+/// Moves the decimal point by `exponent` places, exactly, or gives nothing.
+fn shift(value: Decimal, exponent: i32) -> Option<Decimal> {
+    let scale = i64::from(value.scale()) - i64::from(exponent);
+    let mantissa = value.mantissa();
+    if scale >= 0 {
+        let value = Decimal::try_from_i128_with_scale(mantissa, u32::try_from(scale).ok()?).ok();
+        return value.map(|v| v.normalize());
+    }
+    let factor = 10_i128.checked_pow(u32::try_from(-scale).ok()?)?;
+    Decimal::try_from_i128_with_scale(mantissa.checked_mul(factor)?, 0).ok()
+}
+
+fn exact(text: &str) -> Result<Decimal, DecimalError> {
+    // Zeros at the end of a fraction carry nothing, but would count against the scale.
+    let trimmed = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    };
+    let value = Decimal::from_str_exact(trimmed).map_err(|_| DecimalError::TooPrecise(shorten(text)))?;
+    Ok(if value.is_zero() { Decimal::ZERO } else { value })
+}
+
+/// Keeps an error message short whatever was sent.
+fn shorten(text: &str) -> String {
+    if text.chars().count() <= 40 {
+        return text.to_owned();
+    }
+    text.chars().take(40).chain("…".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(given: &str, expected: &str) {
+        assert_eq!(text(parse(given).unwrap()), expected, "{given}");
+    }
+
+    #[test]
+    fn plain_decimals_are_understood() {
+        check("0", "0");
+        check("-0.00", "0");
+        check("000123.4500", "123.45");
+        check("0.000000000001", "0.000000000001");
+        check("1000000000", "1000000000");
+        check("0.0000000000000000000000000001", "0.0000000000000000000000000001");
+        check("1.00000000000000000000000000000000000000", "1");
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "", "-", ".", "1.", ".5", "+1", "1e5", "1,000", " 1", "1 ", "0x10", "NaN", "Infinity", "１",
+            "1_000", "--1",
+        ] {
+            assert!(matches!(parse(text), Err(DecimalError::Malformed(_))), "{text}");
+        }
+        for text in ["1.00000000000000000000000000001", "99999999999999999999999999999"] {
+            assert!(matches!(parse(text), Err(DecimalError::TooPrecise(_))), "{text}");
+        }
+    }
+
+    #[test]
+    fn venues_may_use_exponents() {
+        for (given, expected) in [
+            ("9.121E-7", "0.0000009121"),
+            ("1.0E-7", "0.0000001"),
+            ("1e3", "1000"),
+            ("2.5e+2", "250"),
+            ("188358.0", "188358"),
+            ("8e-28", "0.0000000000000000000000000008"),
+        ] {
+            assert_eq!(text(parse_venue(given).unwrap()), expected, "{given}");
+        }
+        for given in ["1e", "e5", "1e99", "1e5.0", "8e-29", "1e30", "null", "1e-"] {
+            assert!(parse_venue(given).is_err(), "{given}");
+        }
+    }
+
+    #[test]
+    fn rounding_is_half_even() {
+        for (given, expected) in [
+            ("1.0000000000000005", "1"),
+            ("1.0000000000000015", "1.000000000000002"),
+            ("123456789.123456785", "123456789.1234568"),
+            ("0.00001234567890123456789", "0.00001234567890123457"),
+            ("12345678901234567890", "12345678901234570000"),
+        ] {
+            assert_eq!(
+                text(round_significant(parse(given).unwrap())),
+                expected,
+                "{given}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(given in ".*") {
+            let _ = parse(&given);
+            let _ = parse_venue(&given);
+        }
+
+        #[test]
+        fn what_is_written_reads_back_equal(mantissa in any::<i64>(), scale in 0u32..=28) {
+            let value = Decimal::from_i128_with_scale(i128::from(mantissa), scale);
+            prop_assert_eq!(parse(&text(value)).unwrap(), value);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Products and quotients of decimals, exact until they are rounded once.

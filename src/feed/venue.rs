@@ -1,0 +1,196 @@
+//! The seam between a venue and everything else: where to connect, what to say, how to understand the answer.
+
+use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+use super::event::Parsed;
+use crate::domain::{
+    pair::{Asset, Pair},
+    venue::{MarketKind, Venue},
+};
+
+/// Bytes that a compressed frame may grow to.
+pub const MAX_FRAME: usize = 16 << 20;
+
+/// How a venue is spoken to. Everything here is pure: sockets, clocks and retries live elsewhere.
+pub trait Protocol: fmt::Debug + Send + Sync {
+    /// Names the venue.
+    fn venue(&self) -> Venue;
+
+    /// Tells where to connect.
+    fn endpoint(&self) -> Endpoint;
+
+    /// Spells a canonical pair as the venue's symbol.
+    fn symbol(&self, pair: Pair) -> String;
+
+    /// Reads a symbol: the assets as the venue names them, and the kind of market.
+    fn market(&self, symbol: &str) -> Result<Market, ParseError>;
+
+    /// Lists assets that the venue names differently: its name, the canonical one. The names that mean the same
+    /// everywhere (`XBT`) need not be listed.
+    fn aliases(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Writes the messages that subscribe to trades, best bid and ask, and volume of these markets.
+    fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String>;
+
+    /// Tells what to send when, to keep the connection open.
+    fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
+        None
+    }
+
+    /// Turns a frame into text: as it is, or unpacked where the venue compresses.
+    fn decode<'a>(&self, frame: Frame<'a>) -> Result<Cow<'a, str>, ParseError> {
+        match frame {
+            Frame::Text(text) => Ok(Cow::Borrowed(text)),
+            Frame::Binary(bytes) => std::str::from_utf8(bytes)
+                .map(Cow::Borrowed)
+                .map_err(|_| ParseError::NotText),
+        }
+    }
+
+    /// Understands one message. The session holds what earlier messages of the same connection said.
+    fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError>;
+
+    /// Resolves an asset's name at this venue to the canonical one.
+    fn canonical(&self, asset: Asset) -> Asset {
+        let name = asset.as_str();
+        match self.aliases().iter().find(|(alias, _)| *alias == name) {
+            Some((_, canonical)) => Asset::literal(canonical),
+            None => asset.canonical(),
+        }
+    }
+
+    /// Names a canonical asset as this venue does.
+    fn native(&self, asset: Asset) -> Asset {
+        let name = asset.as_str();
+        match self.aliases().iter().find(|(_, canonical)| *canonical == name) {
+            Some((alias, _)) => Asset::literal(alias),
+            None => asset,
+        }
+    }
+}
+
+/// Where to connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A WebSocket address.
+    Socket(&'static str),
+    /// A REST call (POST) that answers with a WebSocket address and a token (KuCoin).
+    Bullet(&'static str),
+}
+
+/// A market, with the assets named as the venue names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Market {
+    /// Base and quote, before aliases are resolved.
+    pub pair: Pair,
+    /// Spot, or a derivative that must not enter a spot price.
+    pub kind: MarketKind,
+}
+
+/// One frame of a WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// A text frame.
+    Text(&'a str),
+    /// A binary frame: compressed, or text in disguise.
+    Binary(&'a [u8]),
+}
+
+/// A message to send at intervals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ping {
+    /// How often.
+    pub every: Duration,
+    /// What.
+    pub message: String,
+}
+
+/// What earlier messages of one connection said that later ones refer to.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Subscriptions by the number that stands for them (Bitfinex).
+    pub channels: HashMap<u64, Channel>,
+}
+
+/// A numbered subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// The venue's name of the channel.
+    pub name: String,
+    /// The venue's symbol.
+    pub symbol: String,
+}
+
+/// Why a frame is not understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// A binary frame that is neither UTF-8 nor what the venue compresses with.
+    #[error("binary frame that is not text")]
+    NotText,
+    /// A compressed frame that is damaged or too large.
+    #[error("compressed frame cannot be unpacked: {0}")]
+    Compression(String),
+    /// Not the JSON that was expected.
+    #[error("unexpected JSON: {0}")]
+    Json(String),
+    /// A kind of message that this protocol does not have.
+    #[error("unknown channel `{0}`")]
+    UnknownChannel(String),
+    /// A symbol that names no market.
+    #[error("unknown symbol `{0}`")]
+    UnknownSymbol(String),
+    /// A field with a value that cannot be.
+    #[error("bad {field}: `{value}`")]
+    Value {
+        /// The venue's name of the field.
+        field: &'static str,
+        /// What it held, shortened.
+        value: String,
+    },
+}
+
+impl ParseError {
+    /// Makes an error of a field's value.
+    pub fn value(field: &'static str, value: impl fmt::Display) -> Self {
+        Self::Value {
+            field,
+            value: shorten(&value.to_string()),
+        }
+    }
+
+    /// Makes an error of an unknown kind of message.
+    pub fn unknown_channel(name: &str) -> Self {
+        Self::UnknownChannel(shorten(name))
+    }
+
+    /// Makes an error of a symbol.
+    pub fn unknown_symbol(symbol: &str) -> Self {
+        Self::UnknownSymbol(shorten(symbol))
+    }
+
+    /// Gets a short constant name for counting.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NotText => "not_text",
+            Self::Compression(_) => "compression",
+            Self::Json(_) => "json",
+            Self::UnknownChannel(_) => "unknown_channel",
+            Self::UnknownSymbol(_) => "unknown_symbol",
+            Self::Value { .. } => "value",
+        }
+    }
+}
+
+impl From<serde_json::Error> for ParseError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Json(shorten(&error.to_string()))
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(120).collect()
+}
