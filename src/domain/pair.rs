@@ -143,7 +143,9 @@ impl Pair {
             .max_by_key(|pair| {
                 let base = pair.base.as_str();
                 let known = QUOTES.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base);
-                (known, pair.quote.as_str().len())
+                // `USDTUSD` reads either way; the market that exists is tether in dollars.
+                let quote = pair.quote.as_str();
+                (known, known && quote != "TUSD", quote.len())
             })
             .ok_or_else(|| PairError::Pair(shorten(text)))
     }
