@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn sized(quote: Quote, volume: &str, confirmed: i64, received: i64) -> Quote {
+fn sized(quote: &Quote, volume: &str, confirmed: i64, received: i64) -> Quote {
     Quote {
         quote_volume_24h: Some(decimal(volume)),
         confirm_time: ago(confirmed),
         receive_time: ago(received),
-        ..quote
+        ..quote.clone()
     }
 }
 
@@ -38,10 +38,10 @@ fn weights(aggregate: &Aggregate) -> Vec<(&'static str, String)> {
 #[test]
 fn a_plain_consensus() {
     let quotes = [
-        sized(quote("a", "BTC-USD", "100.10", "100.30"), "600", 1, 1),
-        sized(quote("b", "BTC-USD", "100.00", "100.10"), "200", 4, 1),
-        sized(quote("c", "BTC-USD", "100.11", "100.13"), "100", 2, 3),
-        sized(quote("d", "BTC-USD", "100.14", "100.16"), "100", 10, 3),
+        sized(&quote("a", "BTC-USD", "100.10", "100.30"), "600", 1, 1),
+        sized(&quote("b", "BTC-USD", "100.00", "100.10"), "200", 4, 1),
+        sized(&quote("c", "BTC-USD", "100.11", "100.13"), "100", 2, 3),
+        sized(&quote("d", "BTC-USD", "100.14", "100.16"), "100", 10, 3),
     ];
     let made = aggregated(&quotes, &pegs(&[]));
     let expected = Value {
@@ -94,11 +94,11 @@ fn a_plain_consensus() {
 #[test]
 fn a_consensus_with_a_stablecoin_an_owner_of_two_and_an_outlier() {
     let quotes = [
-        sized(quote("kraken", "BTC-USD", "1998", "2000"), "4000000", 1, 1),
-        sized(quote("coinbase", "BTC-USD", "2000", "2002"), "3000000", 2, 1),
-        sized(quote("binance", "BTC-USDT", "2001", "2003"), "10000000", 1, 1),
-        sized(quote("binanceus", "BTC-USDT", "2002", "2004"), "50000", 1, 1),
-        sized(quote("okx", "BTC-USDT", "2100", "2102"), "5000000", 1, 1),
+        sized(&quote("kraken", "BTC-USD", "1998", "2000"), "4000000", 1, 1),
+        sized(&quote("coinbase", "BTC-USD", "2000", "2002"), "3000000", 2, 1),
+        sized(&quote("binance", "BTC-USDT", "2001", "2003"), "10000000", 1, 1),
+        sized(&quote("binanceus", "BTC-USDT", "2002", "2004"), "50000", 1, 1),
+        sized(&quote("okx", "BTC-USDT", "2100", "2102"), "5000000", 1, 1),
     ];
     let made = aggregated(&quotes, &pegs(&[(USDT, "0.999", 6)]));
     let expected = Value {

@@ -163,7 +163,7 @@ fn attacked(honest: &[(i64, i64)], bad: (i64, i64)) -> (Decimal, Decimal, Decima
         .zip(all)
         .map(|(venue, (price, volume))| Quote {
             book: None,
-            last: last(&price.to_string(), 0),
+            last: Some(last(&price.to_string(), 0)),
             quote_volume_24h: Some(Decimal::from(*volume)),
             ..around(venue, 10)
         })
