@@ -6,5 +6,6 @@
 
 pub mod event;
 mod number;
+pub mod recording;
 pub mod venue;
 pub mod venues;

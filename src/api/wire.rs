@@ -1,0 +1,156 @@
+//! Domain values as protobuf: the encoder that the board is given, and the encoded price.
+//!
+//! A price is encoded once, when the board publishes it. From then on it is bytes: [`EncodedPrice`] stands in for
+//! the generated message wherever the contract has a `Price`, and "encodes" by copying.
+
+use bytes::{Buf, BufMut, Bytes};
+use chrono::{DateTime, Utc};
+use prost::{
+    DecodeError, Message,
+    encoding::{DecodeContext, WireType, encode_key, skip_field},
+};
+
+use super::pb::v1 as pb;
+use crate::{
+    client::v1 as plain,
+    domain::{
+        decimal,
+        price::{Cursor, Origin, Price, Stamp, Status, StatusReason},
+    },
+};
+
+/// A `cryptoprice.v1.Price` as its wire bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct EncodedPrice(Bytes);
+
+impl EncodedPrice {
+    /// Takes bytes that are an encoded `Price`.
+    pub const fn new(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Message for EncodedPrice {
+    fn encode_raw(&self, buffer: &mut impl BufMut) {
+        buffer.put_slice(&self.0);
+    }
+
+    /// Collects the fields again as they come. The service only ever sends prices; this keeps the type honest where
+    /// a message that contains one is decoded.
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        let mut field = Vec::from(&*self.0);
+        encode_key(tag, wire_type, &mut field);
+        match wire_type {
+            WireType::Varint => {
+                prost::encoding::encode_varint(prost::encoding::decode_varint(buffer)?, &mut field)
+            }
+            WireType::LengthDelimited => {
+                let mut payload = Vec::<u8>::new();
+                prost::encoding::bytes::merge(wire_type, &mut payload, buffer, context)?;
+                prost::encoding::encode_varint(payload.len() as u64, &mut field);
+                field.extend_from_slice(&payload);
+            }
+            // A price has no fields of other kinds.
+            _ => return skip_field(wire_type, tag, buffer, context),
+        }
+        self.0 = field.into();
+        Ok(())
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Encodes a price with its place in the sequence. The board calls this once for each update.
+pub fn encode(price: &Price, stamp: Stamp) -> Bytes {
+    let value = price.value.as_ref();
+    let text = |of: Option<rust_decimal::Decimal>| of.map(decimal::text);
+    plain::Price {
+        pair: price.pair.to_string(),
+        price: text(value.map(|v| v.price)),
+        bid: text(value.and_then(|v| v.bid)),
+        ask: text(value.and_then(|v| v.ask)),
+        dispersion_bps: text(value.map(|v| v.dispersion_bps)),
+        status: status(price.status).into(),
+        status_reason: status_reason(price.status_reason).into(),
+        source_count: price.source_count,
+        observe_time: value.map(|v| timestamp(v.observe_time)),
+        receive_time: value.map(|v| timestamp(v.receive_time)),
+        aggregate_time: Some(timestamp(price.aggregate_time)),
+        publish_time: Some(timestamp(stamp.publish_time)),
+        epoch: stamp.cursor.epoch,
+        sequence: stamp.cursor.sequence,
+        route: price.route.iter().map(ToString::to_string).collect(),
+        origin: origin(price.origin).into(),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+/// Writes an instant.
+pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: time.timestamp(),
+        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(999_999_999),
+    }
+}
+
+/// Writes a span.
+pub fn duration(span: chrono::TimeDelta) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: span.num_seconds(),
+        nanos: span.subsec_nanos(),
+    }
+}
+
+/// Writes a cursor.
+pub fn cursor(cursor: Cursor) -> pb::Cursor {
+    pb::Cursor {
+        epoch: cursor.epoch,
+        sequence: cursor.sequence,
+    }
+}
+
+/// Writes where a price comes from.
+pub fn origin(origin: Origin) -> pb::Origin {
+    match origin {
+        Origin::Live => pb::Origin::Live,
+        Origin::Replay => pb::Origin::Replay,
+        Origin::Simulated => pb::Origin::Simulated,
+    }
+}
+
+fn status(status: Status) -> plain::PriceStatus {
+    match status {
+        Status::Live => plain::PriceStatus::Live,
+        Status::Degraded => plain::PriceStatus::Degraded,
+        Status::Stale => plain::PriceStatus::Stale,
+        Status::Unavailable => plain::PriceStatus::Unavailable,
+    }
+}
+
+fn status_reason(reason: Option<StatusReason>) -> plain::PriceStatusReason {
+    use plain::PriceStatusReason as Wire;
+    match reason {
+        None => Wire::Unspecified,
+        Some(StatusReason::NoFreshQuotes) => Wire::NoFreshQuotes,
+        Some(StatusReason::TooFewSources) => Wire::TooFewSources,
+        Some(StatusReason::Divergent) => Wire::Divergent,
+        Some(StatusReason::JumpUnconfirmed) => Wire::JumpUnconfirmed,
+        Some(StatusReason::Depegged) => Wire::Depegged,
+        Some(StatusReason::LegSkew) => Wire::LegSkew,
+        Some(StatusReason::BelowPrecision) => Wire::BelowPrecision,
+        Some(StatusReason::NoRoute) => Wire::NoRoute,
+    }
+}

@@ -1,0 +1,7 @@
+//! The generated client of the contract, for the command line, for tests, and for other Rust programs.
+
+/// `cryptoprice.v1`.
+#[allow(clippy::pedantic, reason = "generated; the comments are in the proto")]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/client/cryptoprice.v1.rs"));
+}
