@@ -141,7 +141,7 @@ impl Exact {
     /// Gets the power of ten of the first significant digit of a number that is not zero: 2 for 123, −2 for 0.05.
     fn magnitude(&self) -> i64 {
         let bits = |number: &BigUint| i64::try_from(number.bits()).unwrap_or(i64::MAX);
-        // log₁₀ 2 ≈ 0.30103: a guess that is off by one at most, and then put right.
+        // log₁₀ 2 ≈ 0.30103: a guess that is too low by one at most, so one above it is where to look down from.
         let guess =
             (bits(self.numerator.magnitude()) - bits(&self.denominator)).saturating_mul(30_103) / 100_000;
         let reaches = |power: i64| {
@@ -152,7 +152,7 @@ impl Exact {
                 *left >= right * ten_to_signed(power)
             }
         };
-        let mut power = guess + 2;
+        let mut power = guess + 1;
         while !reaches(power) {
             power -= 1;
         }
@@ -212,7 +212,10 @@ fn decimal(mantissa: BigInt, places: i64) -> Result<Decimal, DecimalError> {
 }
 
 fn ten_to(power: u32) -> BigUint {
-    BigUint::from(10_u32).pow(power)
+    match 10_u64.checked_pow(power) {
+        Some(small) => BigUint::from(small),
+        None => BigUint::from(10_u32).pow(power),
+    }
 }
 
 /// Gets 10 to the power's absolute value.

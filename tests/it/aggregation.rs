@@ -344,16 +344,13 @@ fn error_bodies_are_no_quotes() {
             .iter()
             .map(|place| ticker.pointer(place))
             .collect();
-        match readings.iter().find(|reading| reading["exchange"] == exchange) {
-            Some(reading) => {
-                let found: Vec<_> = found.unwrap().into_iter().map(number).collect();
-                let read = ["bid", "ask", "last"].map(|name| number(&reading[name]));
-                assert_eq!(found, read, "{exchange}");
-            }
-            None => {
-                assert_eq!(found, None, "{exchange}");
-                unread.push(exchange);
-            }
+        if let Some(reading) = readings.iter().find(|reading| reading["exchange"] == exchange) {
+            let found: Vec<_> = found.unwrap().into_iter().map(number).collect();
+            let read = ["bid", "ask", "last"].map(|name| number(&reading[name]));
+            assert_eq!(found, read, "{exchange}");
+        } else {
+            assert_eq!(found, None, "{exchange}");
+            unread.push(exchange);
         }
     }
     assert_eq!(unread, ["Jubi", "Viabtc", "Yunbi"]);
