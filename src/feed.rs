@@ -8,6 +8,7 @@
 pub mod delivery;
 pub mod event;
 mod number;
+pub mod recording;
 pub mod socket;
 pub mod translate;
 pub mod venue;
