@@ -183,6 +183,20 @@ async fn what_is_no_socket_is_named_in_the_error() {
 }
 
 #[tokio::test]
+async fn a_server_without_tls_is_an_error_where_tls_is_meant() {
+    let (listener, address) = listen().await;
+    let mut running = Running::start(&Gate, format!("wss://{address}"));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream
+        .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .await
+        .unwrap();
+    let error = running.disconnected().await;
+    assert!(!error.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_shutdown_ends_the_loop_wherever_it_is() {
     let (listener, address) = listen().await;
     // Opening: the server takes the connection and says nothing.
