@@ -123,6 +123,7 @@ struct Message<'a> {
     ts: Option<i64>,
     #[serde(borrow)]
     tick: Option<&'a RawValue>,
+    update: Option<bool>,
     status: Option<&'a str>,
     subbed: Option<&'a str>,
     #[serde(borrow, rename = "err-msg")]
@@ -195,6 +196,8 @@ fn update<'a>(session: &mut Session, ch: &'a str, message: &Message<'a>) -> Resu
             channel,
             Event::Ticker(day(symbol, tick, message.ts)?),
         )),
+        // The first levels of an increment are not the best of the book.
+        "depth.step0" if message.update == Some(true) => Ok(Parsed::ignored(channel)),
         "depth.step0" => Ok(Parsed::one(
             channel,
             Event::Ticker(depth(symbol, tick, message.ts)?),
@@ -317,6 +320,14 @@ mod tests {
             expect::line(&event(DEPTH)),
             "abcusdt 1.49/- last - base - quote - at 1700000000200"
         );
+    }
+
+    #[test]
+    fn an_increment_of_the_book_is_not_taken_for_the_book() {
+        let text = DEPTH.replace("\"tick\"", "\"update\":true,\"tick\"");
+        let mut session = Session::default();
+        let parsed = Htx.parse(&mut session, &text);
+        assert_eq!(parsed, Ok(Parsed::ignored("depth.step0")));
     }
 
     #[test]
