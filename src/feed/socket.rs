@@ -74,13 +74,12 @@ pub async fn run(
         venue: protocol.venue(),
         clock: options.clock.clone(),
         out,
-        shutdown,
     };
     let mut dice = SmallRng::from_os_rng();
     let mut tries = Tries::new(options.back_off, options.stable_after);
     loop {
         let elapsed = stopwatch();
-        let mut conversation = Conversation::new(protocol, &options, &outlet);
+        let mut conversation = Conversation::new(protocol, &options, &outlet, &shutdown);
         let ended = conversation.run().await;
         let asked = match &ended {
             Ended::Stopped => return,
@@ -98,16 +97,15 @@ pub async fn run(
             retry_ms = wait.as_millis(),
             "the connection to a venue ended"
         );
-        let error = ended.to_string();
-        if outlet
-            .deliver(DeliveryKind::Disconnected { error })
-            .await
-            .is_err()
-        {
-            return;
-        }
-        if outlet.shutdown.run_until_cancelled(sleep(wait)).await.is_none() {
-            return;
+        let pause = async {
+            let error = ended.to_string();
+            outlet.deliver(DeliveryKind::Disconnected { error }).await?;
+            sleep(wait).await;
+            Ok::<(), Ended>(())
+        };
+        match shutdown.run_until_cancelled(pause).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return,
         }
     }
 }

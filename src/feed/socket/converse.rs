@@ -41,7 +41,6 @@ pub(super) struct Outlet {
     pub(super) venue: Venue,
     pub(super) clock: Clock,
     pub(super) out: mpsc::Sender<Delivery>,
-    pub(super) shutdown: CancellationToken,
 }
 
 /// Why a connection ended, or was not made.
@@ -67,6 +66,7 @@ pub(super) struct Conversation<'a> {
     protocol: &'static dyn Protocol,
     options: &'a SocketOptions,
     outlet: &'a Outlet,
+    shutdown: &'a CancellationToken,
     session: Session,
     translator: Translator,
     good_since: Option<Instant>,
@@ -95,7 +95,7 @@ impl From<tungstenite::Error> for Ended {
 }
 
 impl Outlet {
-    /// Hands on what happens now.
+    /// Hands on what happens now, once there is room; fails when nobody listens any more.
     pub(super) async fn deliver(&self, kind: DeliveryKind) -> Result<(), Ended> {
         self.deliver_at(self.clock.now(), kind).await
     }
@@ -106,10 +106,7 @@ impl Outlet {
             receive_time,
             kind,
         };
-        match self.shutdown.run_until_cancelled(self.out.send(delivery)).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) | None => Err(Ended::Stopped),
-        }
+        self.out.send(delivery).await.map_err(|_| Ended::Stopped)
     }
 }
 
@@ -119,11 +116,13 @@ impl<'a> Conversation<'a> {
         protocol: &'static dyn Protocol,
         options: &'a SocketOptions,
         outlet: &'a Outlet,
+        shutdown: &'a CancellationToken,
     ) -> Self {
         Self {
             protocol,
             options,
             outlet,
+            shutdown,
             session: Session::default(),
             translator: Translator::new(protocol),
             good_since: None,
@@ -145,7 +144,7 @@ impl<'a> Conversation<'a> {
             url,
             self.options.max_frame,
         ));
-        match self.outlet.shutdown.run_until_cancelled(opening).await {
+        match self.shutdown.run_until_cancelled(opening).await {
             None => Ended::Stopped,
             Some(Err(error)) => error.into(),
             Some(Ok(opened)) => self.hold(opened.socket, opened.ping_every).await,
@@ -157,7 +156,12 @@ impl<'a> Conversation<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Err(ended) = self.talk(&mut socket, ping_every).await;
+        let shutdown = self.shutdown;
+        let talk = self.talk(&mut socket, ping_every);
+        let Err(ended) = shutdown
+            .run_until_cancelled(talk)
+            .await
+            .unwrap_or(Err(Ended::Stopped));
         // The other side may be gone already: whether it hears the goodbye changes nothing.
         let _ = timeout(CLOSE_WITHIN, socket.close(None)).await;
         ended
@@ -179,7 +183,6 @@ impl<'a> Conversation<'a> {
         loop {
             tokio::select! {
                 biased;
-                () = outlet.shutdown.cancelled() => return Err(Ended::Stopped),
                 () = reached(ping_at) => {
                     if let Some(ping) = self.protocol.ping(outlet.clock.now()) {
                         send(socket, ping.message).await?;

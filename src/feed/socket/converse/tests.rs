@@ -40,13 +40,13 @@ impl Venue {
             venue: protocol.venue(),
             clock: Clock::system(),
             out,
-            shutdown: shutdown.clone(),
         };
+        let token = shutdown.clone();
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let talk = tokio::spawn(async move {
             let pairs = vec![Pair::literal("BTC", "USDT")];
             let options = SocketOptions::new(pairs, outlet.clock.clone());
-            let mut conversation = Conversation::new(protocol, &options, &outlet);
+            let mut conversation = Conversation::new(protocol, &options, &outlet, &token);
             conversation.hold(socket, ping_every).await.to_string()
         });
         Self {
@@ -166,6 +166,17 @@ async fn a_venue_that_takes_nothing_is_left() {
     let (ours, theirs) = duplex(16);
     let venue = Venue::over(&Gate, None, 8, ours, theirs).await;
     assert_eq!(venue.talk.await.unwrap(), "a message was not taken within 10s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_a_venue_that_takes_nothing() {
+    let (ours, theirs) = duplex(16);
+    let venue = Venue::over(&Gate, None, 8, ours, theirs).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = Instant::now();
+    venue.shutdown.cancel();
+    assert_eq!(venue.talk.await.unwrap(), "stopped by us");
+    assert!(before.elapsed() <= CLOSE_WITHIN);
 }
 
 #[tokio::test(start_paused = true)]
