@@ -27,6 +27,9 @@ pub enum DecimalError {
     /// The result is too small to keep its significant digits.
     #[error("the result is too small to keep 16 significant digits within 28 decimal places")]
     BelowPrecision,
+    /// Something was to be divided by zero.
+    #[error("division by zero")]
+    DivisionByZero,
 }
 
 /// Parses what a caller wrote: `-?digits[.digits]`, nothing around it, no exponent, no separators.
