@@ -2,5 +2,6 @@
 
 pub mod api;
 pub mod client;
+pub mod clock;
 pub mod domain;
 pub mod feed;

@@ -107,9 +107,23 @@ const ROWS: &[Row] = &[
         ticker_time: TickerTime::Absent,
         ..Row::of("KUCOIN")
     },
-    Row::of("GATEIO"),
+    Row {
+        // The index counts answers to subscriptions and data apart.
+        theirs: &[
+            ("spot.candlesticks/subscribe", "spot.candlesticks"),
+            ("spot.candlesticks/update", "spot.candlesticks"),
+            ("spot.order_book_update/subscribe", "spot.order_book_update"),
+            ("spot.order_book_update/update", "spot.order_book_update"),
+            ("spot.tickers/subscribe", "spot.tickers"),
+            ("spot.tickers/update", "spot.tickers"),
+            ("spot.trades/subscribe", "spot.trades"),
+            ("spot.trades/update", "spot.trades"),
+        ],
+        ..Row::of("GATEIO")
+    },
     Row::of("CRYPTO.COM"),
     Row {
+        theirs: &[("id|status|subbed", "subbed")],
         best: Best::Book,
         ..Row::of("HUOBI")
     },

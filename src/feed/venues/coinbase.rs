@@ -42,13 +42,17 @@ impl Protocol for Coinbase {
     /// Reads `BTC-USD`, `BTC-PERP-INTX` (perpetual in USDC) and `BIT-28NOV25-CDE` (dated in USD).
     fn market(&self, symbol: &str) -> Result<Market, ParseError> {
         let unknown = |_| ParseError::unknown_symbol(symbol);
-        let derivative = |base: &str, quote| Ok(Pair::new(Asset::raw(base).map_err(unknown)?, quote));
         let parts: Vec<&str> = symbol.split('-').collect();
-        let (pair, kind) = match parts.as_slice() {
-            [base, "PERP", "INTX"] => (derivative(base, Asset::literal("USDC"))?, MarketKind::Perpetual),
-            [base, _, "CDE"] => (derivative(base, Asset::USD)?, MarketKind::Dated),
-            _ => (Pair::split_at(symbol, '-').map_err(unknown)?, MarketKind::Spot),
+        let (base, quote, kind) = match parts.as_slice() {
+            [base, quote] => (base, quote, MarketKind::Spot),
+            [base, "PERP", "INTX"] => (base, &"USDC", MarketKind::Perpetual),
+            [base, _, "CDE"] => (base, &"USD", MarketKind::Dated),
+            _ => return Err(ParseError::unknown_symbol(symbol)),
         };
+        let pair = Pair::new(
+            Asset::raw(base).map_err(unknown)?,
+            Asset::raw(quote).map_err(unknown)?,
+        );
         Ok(Market { pair, kind })
     }
 
@@ -103,17 +107,8 @@ struct Trade<'a> {
     trade_id: Text<'a>,
     price: Number,
     size: Number,
-    side: MakerSide,
+    side: &'a str,
     time: DateTime<Utc>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum MakerSide {
-    #[serde(alias = "buy")]
-    Buy,
-    #[serde(alias = "sell")]
-    Sell,
 }
 
 #[derive(Deserialize)]
@@ -183,8 +178,9 @@ fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> 
 
 fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
     let maker = match trade.side {
-        MakerSide::Buy => Side::Buy,
-        MakerSide::Sell => Side::Sell,
+        "BUY" | "buy" => Side::Buy,
+        "SELL" | "sell" => Side::Sell,
+        other => return Err(ParseError::value("side", other)),
     };
     Ok(Event::Trade(TradeReport {
         symbol: trade.product_id,

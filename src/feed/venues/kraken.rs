@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 
 use crate::{
@@ -110,21 +110,12 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Trade<'a> {
     symbol: &'a str,
-    side: TakerSide,
+    side: &'a str,
     price: Number,
     qty: Number,
     #[serde(borrow)]
     trade_id: Text<'a>,
     timestamp: DateTime<Utc>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum TakerSide {
-    #[serde(alias = "b")]
-    Buy,
-    #[serde(alias = "s")]
-    Sell,
 }
 
 #[derive(Deserialize)]
@@ -143,9 +134,9 @@ struct FirstTrade<'a>(
     Number,
     Number,
     #[serde(borrow)] Text<'a>,
-    TakerSide,
     &'a str,
-    &'a str,
+    IgnoredAny,
+    IgnoredAny,
 );
 
 /// A ticker of v1: each list begins with the price; `v` is the volume of today and of 24 hours.
@@ -159,7 +150,7 @@ struct FirstTicker {
 
 /// Best bid and ask of v1: bid, ask, time, and both amounts.
 #[derive(Deserialize)]
-struct FirstSpread<'a>(Number, Number, #[serde(borrow)] Text<'a>, Volume, Volume);
+struct FirstSpread<'a>(Number, Number, #[serde(borrow)] Text<'a>, IgnoredAny, IgnoredAny);
 
 fn data<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     let data = || {
@@ -206,7 +197,7 @@ fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError>
         id: Some(trade.trade_id.0),
         price: positive("price", trade.price)?,
         amount: positive("qty", trade.qty)?,
-        side: taker(trade.side),
+        side: taker(trade.side)?,
         time: trade.timestamp,
         snapshot,
     }))
@@ -251,7 +242,7 @@ fn first_trade<'a>(symbol: &'a str, trade: &FirstTrade<'a>) -> Result<Event<'a>,
         id: None,
         price: positive("price", price)?,
         amount: positive("volume", amount)?,
-        side: taker(side),
+        side: taker(side)?,
         time: seconds(time).ok_or_else(|| ParseError::value("time", time))?,
         snapshot: false,
     }))
@@ -285,9 +276,10 @@ fn top(bid: Number, ask: Number) -> TopOfBook {
     }
 }
 
-fn taker(side: TakerSide) -> Side {
+fn taker(side: &str) -> Result<Side, ParseError> {
     match side {
-        TakerSide::Buy => Side::Buy,
-        TakerSide::Sell => Side::Sell,
+        "buy" | "b" => Ok(Side::Buy),
+        "sell" | "s" => Ok(Side::Sell),
+        other => Err(ParseError::value("side", other)),
     }
 }

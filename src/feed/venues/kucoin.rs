@@ -195,7 +195,8 @@ fn topic<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
         | "/market/candles"
         | "/spotMarket/level1"
         | "/spotMarket/level2Depth5"
-        | "/spotMarket/level2Depth50" => Ok(Parsed::ignored(channel)),
+        | "/spotMarket/level2Depth50"
+        | "/spotMarket/level3" => Ok(Parsed::ignored(channel)),
         _ => Err(ParseError::unknown_channel(channel)),
     }
 }
