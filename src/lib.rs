@@ -3,5 +3,10 @@
 pub mod api;
 pub mod cli;
 pub mod client;
+pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod feed;
+pub mod pipeline;
+pub mod service;
+pub mod telemetry;

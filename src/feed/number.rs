@@ -5,15 +5,28 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
+use super::venue::ParseError;
 use crate::domain::decimal;
+
+/// Significant digits that every decimal can hold.
+const MAX_DIGITS: usize = 28;
 
 /// A decimal written as a JSON string or a JSON number; every digit is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Number(pub(super) Decimal);
 
+/// A volume: read as a [`Number`], but digits that a decimal cannot hold are cut off. Venues multiply prices by
+/// amounts without rounding, and a long tail there must not cost the price beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Volume(pub(super) Decimal);
+
 /// The text of a JSON string or number, such as an id that one venue quotes and another does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) &'a str);
+
+/// What a venue says to people: the inside of a JSON string as it is written, with its escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Words<'a>(pub(super) &'a str);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -22,13 +35,20 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+impl<'de> Deserialize<'de> for Volume {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::deserialize(deserializer)?;
+        decimal::parse_venue(text)
+            .or_else(|error| shortened(text).ok_or(error))
+            .map(Self)
+            .map_err(de::Error::custom)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let text = raw
-            .strip_prefix('"')
-            .and_then(|r| r.strip_suffix('"'))
-            .unwrap_or(raw);
+        let text = raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')).unwrap_or(raw);
         if text.is_empty() || text.contains(['\\', '{', '[']) || text == "null" {
             return Err(de::Error::custom("expected a plain string or a number"));
         }
@@ -36,11 +56,43 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A price of a book: zero, absent or empty text means that the side is empty.
+impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        Ok(Self(raw.trim_matches('"')))
+    }
+}
+
+/// Reads a number that a venue leaves empty (`""`) or null where it has none; for `deserialize_with`.
+pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Number>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    match raw.get() {
+        "null" | r#""""# => Ok(None),
+        _ => Number::deserialize(raw).map(Some).map_err(de::Error::custom),
+    }
+}
+
+/// A price of a book: zero or absent means that the side is empty.
 pub(super) fn side(price: Option<Number>) -> Option<Decimal> {
-    price
-        .map(|Number(p)| p)
-        .filter(|p| p.is_sign_positive() && !p.is_zero())
+    price.map(|Number(p)| p).filter(|p| p.is_sign_positive() && !p.is_zero())
+}
+
+/// Takes the price or the amount of a trade, which must be above zero.
+pub(super) fn positive(field: &'static str, Number(value): Number) -> Result<Decimal, ParseError> {
+    if value.is_sign_positive() && !value.is_zero() {
+        Ok(value)
+    } else {
+        Err(ParseError::value(field, value))
+    }
+}
+
+/// Reads a plain decimal with a fraction that is too long, without the excess.
+fn shortened(text: &str) -> Option<Decimal> {
+    let (whole, fraction) = text.split_once('.')?;
+    let room = MAX_DIGITS.checked_sub(whole.len())?;
+    let excess_is_digits = fraction.get(room..)?.bytes().all(|b| b.is_ascii_digit());
+    let kept = text.get(..=whole.len() + room)?.trim_end_matches('.');
+    excess_is_digits.then(|| decimal::parse(kept).ok()).flatten()
 }
 
 /// Reads milliseconds since 1970.
@@ -56,4 +108,37 @@ pub(super) fn seconds(text: &str) -> Option<DateTime<Utc>> {
     }
     let nanos: u32 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     DateTime::from_timestamp(whole.parse().ok()?, nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_volume_may_be_too_long_to_hold() {
+        for (given, expected) in [
+            ("12.5", Some("12.5")),
+            ("8.25E8", Some("825000000")),
+            ("123456789.12345678901234567890123456789", Some("123456789.1234567890123456789")),
+            ("1234567890123456789012345678.1234", Some("1234567890123456789012345678")),
+            ("123456789012345678901234567890", None),
+            ("1.0000000000000000000000000000000000x", None),
+            ("1,5", None),
+            ("null", None),
+        ] {
+            let text = format!("\"{given}\"");
+            let volume = serde_json::from_str::<Volume>(&text).ok();
+            let read = volume.map(|Volume(v)| decimal::text(v));
+            assert_eq!(read.as_deref(), expected, "{given}");
+        }
+        assert!(serde_json::from_str::<Number>("1.00000000000000000000000000001").is_err());
+    }
+
+    #[test]
+    fn a_trade_needs_a_price_above_zero() {
+        for (given, expected) in [("0.1", true), ("0", false), ("0.000", false), ("-1", false)] {
+            let number = Number(decimal::parse(given).unwrap());
+            assert_eq!(positive("price", number).is_ok(), expected, "{given}");
+        }
+    }
 }

@@ -1,6 +1,11 @@
 //! The seam between a venue and everything else: where to connect, what to say, how to understand the answer.
 
-use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    fmt,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -45,9 +50,9 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     fn decode<'a>(&self, frame: Frame<'a>) -> Result<Cow<'a, str>, ParseError> {
         match frame {
             Frame::Text(text) => Ok(Cow::Borrowed(text)),
-            Frame::Binary(bytes) => std::str::from_utf8(bytes)
-                .map(Cow::Borrowed)
-                .map_err(|_| ParseError::NotText),
+            Frame::Binary(bytes) => {
+                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| ParseError::NotText)
+            }
         }
     }
 
@@ -114,6 +119,15 @@ pub struct Ping {
 pub struct Session {
     /// Subscriptions by the number that stands for them (Bitfinex).
     pub channels: HashMap<u64, Channel>,
+    /// Symbols whose past trades have come, at venues that send them first and do not mark them.
+    pub begun: HashSet<String>,
+}
+
+impl Session {
+    /// Tells whether this is the first message of trades of a symbol: the one with past trades.
+    pub(super) fn begins(&mut self, symbol: &str) -> bool {
+        !self.begun.contains(symbol) && self.begun.insert(symbol.to_owned())
+    }
 }
 
 /// A numbered subscription.
@@ -156,10 +170,7 @@ pub enum ParseError {
 impl ParseError {
     /// Makes an error of a field's value.
     pub fn value(field: &'static str, value: impl fmt::Display) -> Self {
-        Self::Value {
-            field,
-            value: shorten(&value.to_string()),
-        }
+        Self::Value { field, value: shorten(&value.to_string()) }
     }
 
     /// Makes an error of an unknown kind of message.

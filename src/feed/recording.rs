@@ -1,0 +1,485 @@
+//! Recorded exchange traffic, read back frame by frame.
+//!
+//! A recording is one JSON record a line, usually compressed with zstd (`KRAKEN.jsonl.zst`). The first line is
+//! `{"t":"header","format":2,"exchange","recorded"}`; the others are, in order of arrival, `connect` {conn, addr},
+//! `send` {conn, data}, `recv` {conn, data, or b64 for binary frames} and `http` {conn, url, data}, each with `ts`,
+//! the time in Unix seconds with a fraction. Lines are read one at a time, so memory stays flat however long a
+//! recording is.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::{
+    number::{Text, seconds},
+    venue::{Frame, Protocol},
+    venues::{self, binance::BinanceFutures},
+};
+
+/// Bytes of one line at most: a listing fetched over HTTP may be long, a line without an end must not fill memory.
+const MAX_LINE: u64 = 64 << 20;
+
+/// The version of the format that is understood.
+const FORMAT: u32 = 2;
+
+/// The first bytes of a file compressed with zstd.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// A recording that is being read: an iterator over its records, which ends after the first error.
+pub struct Recording {
+    path: PathBuf,
+    exchange: String,
+    protocol: &'static dyn Protocol,
+    started: DateTime<Utc>,
+    lines: Lines,
+}
+
+/// One thing that happened while the recording ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// When, by the clock of the machine that recorded.
+    pub time: DateTime<Utc>,
+    /// The name of the connection it happened on.
+    pub connection: String,
+    /// What.
+    pub kind: RecordKind,
+}
+
+/// What happened on a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordKind {
+    /// It was opened to this address.
+    Connect(String),
+    /// This text was sent.
+    Sent(String),
+    /// This frame was received.
+    Frame(OwnedFrame),
+    /// This address was asked over HTTP, and answered.
+    Http {
+        /// What was asked.
+        url: String,
+        /// The body of the answer.
+        body: String,
+    },
+}
+
+/// A frame that owns its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnedFrame {
+    /// A text frame.
+    Text(String),
+    /// A binary frame.
+    Binary(Vec<u8>),
+}
+
+/// Why a recording cannot be read. Lines are counted from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file cannot be opened.
+    #[error("cannot open the recording {path}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is named as if it were compressed, and is not.
+    #[error("{path} is not compressed with zstd, as its name says")]
+    NotZstd {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Reading failed: the file is damaged, or cut off inside what is compressed.
+    #[error("{path}, line {line}: cannot be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// Why.
+        source: io::Error,
+    },
+    /// A line is not a record of the format.
+    #[error("{path}, line {line}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The first line is not a header.
+    #[error("{path} does not begin with a header")]
+    NoHeader {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The exchange is none whose messages are understood.
+    #[error("{path}: unknown exchange `{exchange}`")]
+    UnknownExchange {
+        /// The file.
+        path: PathBuf,
+        /// The exchange's name in the header.
+        exchange: String,
+    },
+}
+
+/// Finds the protocol of an exchange by the name that recordings give it.
+pub fn protocol_for(exchange: &str) -> Option<&'static dyn Protocol> {
+    match exchange {
+        "BINANCE_FUTURES" => Some(&BinanceFutures),
+        "CRYPTO.COM" => venues::by_name("cryptocom"),
+        "GATEIO" => venues::by_name("gate"),
+        "HUOBI" => venues::by_name("htx"),
+        _ => venues::by_name(&exchange.to_ascii_lowercase()),
+    }
+}
+
+impl Recording {
+    /// Opens a recording, compressed or plain, and reads its header.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, RecordingError> {
+        let path = path.into();
+        let mut lines = Lines::open(&path)?;
+        let Some(first) = lines.next_line().map_err(|fault| fault.at(&path, 1))? else {
+            return Err(RecordingError::NoHeader { path });
+        };
+        let header: Line<'_> = match serde_json::from_slice(first) {
+            Ok(line @ Line { t: Kind::Header, .. }) => line,
+            _ => return Err(RecordingError::NoHeader { path }),
+        };
+        let (exchange, started) = header.into_header().map_err(|fault| fault.at(&path, 1))?;
+        let Some(protocol) = protocol_for(&exchange) else {
+            return Err(RecordingError::UnknownExchange { path, exchange });
+        };
+        Ok(Self { path, exchange, protocol, started, lines })
+    }
+
+    /// Gets the exchange's name as the header writes it.
+    pub fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    /// Gets the protocol that understands the frames.
+    pub fn protocol(&self) -> &'static dyn Protocol {
+        self.protocol
+    }
+
+    /// Gets the time at which the recording began.
+    pub fn started(&self) -> DateTime<Utc> {
+        self.started
+    }
+}
+
+impl Iterator for Recording {
+    type Item = Result<Record, RecordingError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let read = match self.lines.next_line() {
+            Ok(None) => return None,
+            Ok(Some(line)) => {
+                serde_json::from_slice::<Line<'_>>(line).map_err(Fault::from).and_then(Line::into_record)
+            }
+            Err(fault) => Err(fault),
+        };
+        Some(read.map_err(|fault| {
+            self.lines.ended = true;
+            fault.at(&self.path, self.lines.number)
+        }))
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording")
+            .field("path", &self.path)
+            .field("exchange", &self.exchange)
+            .field("line", &self.lines.number)
+            .finish_non_exhaustive()
+    }
+}
+
+impl OwnedFrame {
+    /// Borrows the frame, to be decoded by a protocol.
+    pub fn as_frame(&self) -> Frame<'_> {
+        match self {
+            Self::Text(text) => Frame::Text(text),
+            Self::Binary(bytes) => Frame::Binary(bytes),
+        }
+    }
+}
+
+/// The lines of a file, one in memory at a time.
+struct Lines {
+    reader: Box<dyn BufRead + Send>,
+    line: Vec<u8>,
+    number: usize,
+    ended: bool,
+}
+
+impl Lines {
+    fn open(path: &Path) -> Result<Self, RecordingError> {
+        let failed = |source| RecordingError::Open { path: path.to_owned(), source };
+        let mut file = BufReader::new(File::open(path).map_err(failed)?);
+        let compressed = file.fill_buf().map_err(failed)?.starts_with(&ZSTD_MAGIC);
+        let named_compressed = path.extension().is_some_and(|extension| extension == "zst");
+        if named_compressed && !compressed {
+            return Err(RecordingError::NotZstd { path: path.to_owned() });
+        }
+        let reader: Box<dyn BufRead + Send> = if compressed {
+            let decoder = zstd::Decoder::with_buffer(file).map_err(failed)?;
+            Box::new(BufReader::new(decoder))
+        } else {
+            Box::new(file)
+        };
+        Ok(Self { reader, line: Vec::new(), number: 0, ended: false })
+    }
+
+    /// Reads the next line that is not empty.
+    fn next_line(&mut self) -> Result<Option<&[u8]>, Fault> {
+        while !self.ended {
+            self.line.clear();
+            self.number += 1;
+            let mut limited = self.reader.by_ref().take(MAX_LINE);
+            let read = limited.read_until(b'\n', &mut self.line).map_err(Fault::Read)?;
+            if read == 0 {
+                self.ended = true;
+            } else if limited.limit() == 0 && !self.line.ends_with(b"\n") {
+                return Err(Fault::Malformed(format!("longer than {MAX_LINE} bytes")));
+            } else if !self.line.trim_ascii().is_empty() {
+                return Ok(Some(&self.line));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What is wrong with a line, before it is known which.
+enum Fault {
+    Read(io::Error),
+    Malformed(String),
+}
+
+impl Fault {
+    fn absent(field: &str) -> Self {
+        Self::Malformed(format!("the record has no `{field}`"))
+    }
+
+    fn at(self, path: &Path, line: usize) -> RecordingError {
+        let path = path.to_owned();
+        match self {
+            Self::Read(source) => RecordingError::Read { path, line, source },
+            Self::Malformed(reason) => RecordingError::Malformed { path, line, reason },
+        }
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed(format!("not a record: {error}"))
+    }
+}
+
+/// A line as it is written. Which fields there are depends on `t`.
+#[derive(Deserialize)]
+struct Line<'a> {
+    t: Kind,
+    #[serde(borrow)]
+    ts: Option<Text<'a>>,
+    conn: Option<String>,
+    addr: Option<String>,
+    url: Option<String>,
+    data: Option<String>,
+    b64: Option<String>,
+    format: Option<u32>,
+    exchange: Option<String>,
+    recorded: Option<Text<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Header,
+    Connect,
+    Send,
+    Recv,
+    Http,
+}
+
+impl Line<'_> {
+    fn into_header(self) -> Result<(String, DateTime<Utc>), Fault> {
+        let format = self.format.ok_or_else(|| Fault::absent("format"))?;
+        if format != FORMAT {
+            return Err(Fault::Malformed(format!("format {format}, expected format {FORMAT}")));
+        }
+        let started = time("recorded", self.recorded)?;
+        Ok((self.exchange.ok_or_else(|| Fault::absent("exchange"))?, started))
+    }
+
+    fn into_record(self) -> Result<Record, Fault> {
+        let data = |data: Option<String>| data.ok_or_else(|| Fault::absent("data"));
+        let kind = match self.t {
+            Kind::Header => return Err(Fault::Malformed("a second header".to_owned())),
+            Kind::Connect => RecordKind::Connect(self.addr.ok_or_else(|| Fault::absent("addr"))?),
+            Kind::Send => RecordKind::Sent(data(self.data)?),
+            Kind::Recv => RecordKind::Frame(match self.b64 {
+                Some(text) => OwnedFrame::Binary(
+                    STANDARD
+                        .decode(text)
+                        .map_err(|error| Fault::Malformed(format!("bad base64: {error}")))?,
+                ),
+                None => OwnedFrame::Text(data(self.data)?),
+            }),
+            Kind::Http => RecordKind::Http {
+                url: self.url.ok_or_else(|| Fault::absent("url"))?,
+                body: data(self.data)?,
+            },
+        };
+        Ok(Record {
+            time: time("ts", self.ts)?,
+            connection: self.conn.ok_or_else(|| Fault::absent("conn"))?,
+            kind,
+        })
+    }
+}
+
+fn time(field: &str, text: Option<Text<'_>>) -> Result<DateTime<Utc>, Fault> {
+    let Text(text) = text.ok_or_else(|| Fault::absent(field))?;
+    seconds(text).ok_or_else(|| Fault::Malformed(format!("`{field}` is not a time: {text}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    const HEADER: &str = r#"{"t":"header","format":2,"exchange":"BINANCE","recorded":1700000000.25}"#;
+
+    fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        File::create(&path).unwrap().write_all(bytes).unwrap();
+        (folder, path)
+    }
+
+    fn read(name: &str, bytes: &[u8]) -> Result<Vec<Record>, RecordingError> {
+        let (_folder, path) = file(name, bytes);
+        Recording::open(path)?.collect()
+    }
+
+    fn lines(records: &[&str]) -> String {
+        [&[HEADER], records].concat().join("\n")
+    }
+
+    #[test]
+    fn every_kind_of_record_is_read_compressed_or_not() {
+        let text = lines(&[
+            r#"{"t":"http","conn":"h","ts":1700000000.5,"url":"https://example.com","data":"{\"a\":1}"}"#,
+            r#"{"t":"connect","conn":"w","ts":1700000001,"addr":"wss://example.com"}"#,
+            r#"{"t":"send","conn":"w","ts":1700000001.000001,"addr":"wss://example.com","data":"hello"}"#,
+            "",
+            r#"{"t":"recv","conn":"w","ts":1700000002.5,"data":"[\"tr\u00e9s\"]"}"#,
+            r#"{"t":"recv","conn":"w","ts":1700000003,"b64":"H4sA"}"#,
+        ]);
+        let plain = read("a.jsonl", text.as_bytes()).unwrap();
+        let kinds: Vec<&RecordKind> = plain.iter().map(|record| &record.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                &RecordKind::Http { url: "https://example.com".to_owned(), body: r#"{"a":1}"#.to_owned() },
+                &RecordKind::Connect("wss://example.com".to_owned()),
+                &RecordKind::Sent("hello".to_owned()),
+                &RecordKind::Frame(OwnedFrame::Text(r#"["trés"]"#.to_owned())),
+                &RecordKind::Frame(OwnedFrame::Binary(vec![0x1f, 0x8b, 0x00])),
+            ]
+        );
+        assert_eq!(plain[2].time.timestamp_micros(), 1_700_000_001_000_001);
+        assert_eq!(plain[2].connection, "w");
+
+        let compressed = zstd::encode_all(text.as_bytes(), 0).unwrap();
+        assert_eq!(read("a.jsonl.zst", &compressed).unwrap(), plain);
+    }
+
+    #[test]
+    fn the_header_names_the_exchange_and_the_start() {
+        let (_folder, path) = file("a.jsonl", HEADER.as_bytes());
+        let recording = Recording::open(path).unwrap();
+        assert_eq!(recording.exchange(), "BINANCE");
+        assert_eq!(recording.protocol().venue().as_str(), "binance");
+        assert_eq!(recording.started().timestamp_millis(), 1_700_000_000_250);
+        assert_eq!(recording.count(), 0);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_file_and_line() {
+        let truncated = {
+            let many = lines(&[r#"{"t":"send","conn":"w","ts":1,"data":"x"}"#; 1000]);
+            let mut bytes = zstd::encode_all(many.as_bytes(), 0).unwrap();
+            bytes.truncate(bytes.len() - 4);
+            bytes
+        };
+        for (name, bytes, expected) in [
+            ("a.jsonl", b"".as_slice(), "a.jsonl does not begin with a header"),
+            ("a.jsonl", b"nonsense", "a.jsonl does not begin with a header"),
+            ("a.jsonl", b"\xff\xfe\n", "a.jsonl does not begin with a header"),
+            ("a.jsonl", br#"{"t":"recv","conn":"w","ts":1,"data":""}"#, "does not begin with a header"),
+            ("a.jsonl.zst", HEADER.as_bytes(), "a.jsonl.zst is not compressed with zstd"),
+            (
+                "a.jsonl",
+                br#"{"t":"header","format":2,"exchange":"NYSE","recorded":1}"#,
+                "unknown exchange `NYSE`",
+            ),
+            (
+                "a.jsonl",
+                br#"{"t":"header","format":1,"exchange":"BINANCE","recorded":1}"#,
+                "line 1: format 1, expected format 2",
+            ),
+            ("a.jsonl", lines(&["", "{"]).as_bytes(), "a.jsonl, line 3: not a record"),
+            ("a.jsonl", lines(&[HEADER]).as_bytes(), "line 2: a second header"),
+            (
+                "a.jsonl",
+                lines(&[r#"{"t":"recv","conn":"w","data":""}"#]).as_bytes(),
+                "line 2: the record has no `ts`",
+            ),
+            (
+                "a.jsonl",
+                lines(&[r#"{"t":"recv","conn":"w","ts":"soon","data":""}"#]).as_bytes(),
+                "line 2: `ts` is not a time: soon",
+            ),
+            (
+                "a.jsonl",
+                lines(&[r#"{"t":"recv","conn":"w","ts":1,"b64":"*"}"#]).as_bytes(),
+                "line 2: bad base64",
+            ),
+            ("a.jsonl.zst", &truncated, "a.jsonl.zst, line 1: cannot be read"),
+        ] {
+            let error = read(name, bytes).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error} / {expected}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Recording::open(folder.path().join("missing.jsonl.zst")).unwrap_err();
+        assert!(matches!(&error, RecordingError::Open { source, .. }
+            if source.kind() == io::ErrorKind::NotFound));
+        assert!(error.to_string().contains("missing.jsonl.zst"));
+    }
+
+    #[test]
+    fn reading_ends_after_the_first_error() {
+        let (_folder, path) = file("a.jsonl", lines(&["{", "{"]).as_bytes());
+        let mut recording = Recording::open(path).unwrap();
+        assert!(recording.next().is_some_and(|record| record.is_err()));
+        assert!(recording.next().is_none());
+    }
+}

@@ -1,0 +1,108 @@
+//! The one reconnecting loop that all venues share.
+//!
+//! Connect, subscribe, listen; when that ends, wait and begin again. What is heard is handed on as [`Delivery`]s;
+//! the channel to their reader is bounded, and while it is full nothing is read from the venue. A connection is cut
+//! when it brings no event for longer than allowed: pings and pongs prove that the other side lives, not that it
+//! tells us anything.
+
+mod backoff;
+mod connect;
+mod converse;
+
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng, rngs::SmallRng};
+use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+pub use self::backoff::BackOff;
+use self::{
+    backoff::Tries,
+    converse::{Conversation, Ended, Outlet},
+};
+use super::{
+    delivery::{Delivery, DeliveryKind},
+    venue::{MAX_FRAME, Protocol},
+};
+use crate::{
+    clock::{Clock, stopwatch},
+    domain::pair::Pair,
+};
+
+/// How a venue's connection is kept.
+#[derive(Debug, Clone)]
+pub struct SocketOptions {
+    /// An address in place of the venue's own: a WebSocket's, or (`http…`) one that is asked for a WebSocket's.
+    pub url_override: Option<String>,
+    /// The pairs to subscribe to, with canonical asset names.
+    pub pairs: Vec<Pair>,
+    /// Tells when something was received.
+    pub clock: Clock,
+    /// The waits between tries.
+    pub back_off: BackOff,
+    /// How long a connection must bring events before its failures are forgotten.
+    pub stable_after: Duration,
+    /// How long a connection may bring no event.
+    pub silence_limit: Duration,
+    /// Bytes of a message at most, before it is unpacked.
+    pub max_frame: usize,
+}
+
+impl SocketOptions {
+    /// Makes options with the usual limits.
+    pub fn new(pairs: Vec<Pair>, clock: Clock) -> Self {
+        Self {
+            url_override: None,
+            pairs,
+            clock,
+            back_off: BackOff::default(),
+            stable_after: Duration::from_secs(60),
+            silence_limit: Duration::from_secs(60),
+            max_frame: MAX_FRAME,
+        }
+    }
+}
+
+/// Keeps a venue connected until `shutdown`, or until nobody listens to `out` any more.
+pub async fn run(
+    protocol: &'static dyn Protocol,
+    options: SocketOptions,
+    out: mpsc::Sender<Delivery>,
+    shutdown: CancellationToken,
+) {
+    let outlet = Outlet { venue: protocol.venue(), clock: options.clock.clone(), out };
+    let mut dice = SmallRng::from_os_rng();
+    let mut tries = Tries::new(options.back_off, options.stable_after);
+    loop {
+        let elapsed = stopwatch();
+        let mut conversation = Conversation::new(protocol, &options, &outlet, &shutdown);
+        let ended = conversation.run().await;
+        let asked = match &ended {
+            Ended::Stopped => return,
+            Ended::NotConnected(error) => error.retry_after(),
+            _ => None,
+        };
+        let good_for = conversation.good_since().map(|since| since.elapsed());
+        let wait = tries.wait_after(good_for, dice.random()).max(asked.unwrap_or_default());
+        tracing::warn!(
+            venue = protocol.venue().as_str(),
+            error = %ended,
+            duration_ms = elapsed().as_millis(),
+            retry_ms = wait.as_millis(),
+            "the connection to a venue ended"
+        );
+        let pause = async {
+            let error = ended.to_string();
+            outlet.deliver(DeliveryKind::Disconnected { error }).await?;
+            sleep(wait).await;
+            Ok::<(), Ended>(())
+        };
+        match shutdown.run_until_cancelled(pause).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Finds the address of a venue and opens a WebSocket to it.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    tungstenite::{self, client::IntoClientRequest, protocol::WebSocketConfig},
+};
+
+use crate::feed::venue::Endpoint;
+
+/// How long a connection may take to stand, the question for its address included.
+const CONNECT_WITHIN: Duration = Duration::from_secs(15);
+
+/// Some venues refuse callers without a name.
+const USER_AGENT: &str = concat!("cryptoprice/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a REST answer at most.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// The longest wait that a venue may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+
+/// The shortest interval between pings that a venue may ask for.
+const MIN_PING: Duration = Duration::from_secs(1);
+
+/// A connection that stands.
+pub(super) struct Opened {
+    pub(super) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// How often to ping, where the venue said so with the address.
+    pub(super) ping_every: Option<Duration>,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("no connection within {CONNECT_WITHIN:?}")]
+    Timeout,
+    #[error("the venue answered with status {status}")]
+    Status { status: StatusCode, retry_after: Option<Duration> },
+    #[error(transparent)]
+    Socket(Box<tungstenite::Error>),
+    #[error("cannot ask for the address: {0}")]
+    Rest(#[from] reqwest::Error),
+    #[error("the answer with the address is not understood: {0}")]
+    Answer(String),
+}
+
+/// Where to connect, once it is known.
+struct Address {
+    url: String,
+    ping_every: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Option<Bullet>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Bullet {
+    token: String,
+    instance_servers: Vec<Server>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Server {
+    endpoint: String,
+    ping_interval: Option<u64>,
+}
+
+impl ConnectError {
+    /// Gets the wait that the venue asked for.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    fn status(status: StatusCode, headers: &HeaderMap) -> Self {
+        let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        Self::Status {
+            status,
+            retry_after: seconds
+                .and_then(|seconds| seconds.trim().parse().ok())
+                .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER)),
+        }
+    }
+}
+
+impl From<tungstenite::Error> for ConnectError {
+    fn from(error: tungstenite::Error) -> Self {
+        match error {
+            tungstenite::Error::Http(response) => Self::status(response.status(), response.headers()),
+            other => Self::Socket(Box::new(other)),
+        }
+    }
+}
+
+/// Opens a connection. Another address takes the place of the venue's: a WebSocket's, or (`http…`) one that is
+/// asked for a WebSocket's.
+pub(super) async fn open(
+    endpoint: Endpoint,
+    url_override: Option<&str>,
+    max_frame: usize,
+) -> Result<Opened, ConnectError> {
+    // Fails where the program has chosen a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let opening = async {
+        let address = match (endpoint, url_override) {
+            (_, Some(url)) if url.starts_with("http") => ask(url).await?,
+            (_, Some(url)) | (Endpoint::Socket(url), None) => {
+                Address { url: url.to_owned(), ping_every: None }
+            }
+            (Endpoint::Bullet(url), None) => ask(url).await?,
+        };
+        let mut request = address.url.into_client_request()?;
+        let name = HeaderValue::from_static(USER_AGENT);
+        request.headers_mut().insert(header::USER_AGENT, name);
+        let limits =
+            WebSocketConfig::default().max_message_size(Some(max_frame)).max_frame_size(Some(max_frame));
+        let (socket, _) = connect_async_with_config(request, Some(limits), true).await?;
+        Ok(Opened { socket, ping_every: address.ping_every })
+    };
+    timeout(CONNECT_WITHIN, opening).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+/// Asks for a WebSocket's address and token.
+async fn ask(url: &str) -> Result<Address, ConnectError> {
+    let client = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
+    let mut response = client.post(url).send().await?;
+    if !response.status().is_success() {
+        return Err(ConnectError::status(response.status(), response.headers()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER {
+            return Err(ConnectError::Answer(format!("more than {MAX_ANSWER} bytes")));
+        }
+    }
+    address(&body)
+}
+
+/// Reads the answer: a token and servers, of which the first is taken.
+fn address(body: &[u8]) -> Result<Address, ConnectError> {
+    let answer: Answer = serde_json::from_slice(body).map_err(|e| ConnectError::Answer(e.to_string()))?;
+    let no_server = || ConnectError::Answer("no server".to_owned());
+    let bullet = answer.data.ok_or_else(no_server)?;
+    let server = bullet.instance_servers.into_iter().next().ok_or_else(no_server)?;
+    let token = utf8_percent_encode(&bullet.token, NON_ALPHANUMERIC);
+    Ok(Address {
+        url: format!("{}?token={token}", server.endpoint),
+        ping_every: server.ping_interval.map(|millis| Duration::from_millis(millis).max(MIN_PING)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_server_is_taken_with_the_token() {
+        let body = br#"{"code":"200000","data":{"token":"2ne/a+b==","instanceServers":[{"endpoint":"wss://a.example/endpoint","encrypt":true,"protocol":"websocket","pingInterval":18000,"pingTimeout":10000},{"endpoint":"wss://b.example/"}]}}"#;
+        let address = address(body).unwrap();
+        assert_eq!(address.url, "wss://a.example/endpoint?token=2ne%2Fa%2Bb%3D%3D");
+        assert_eq!(address.ping_every, Some(Duration::from_secs(18)));
+    }
+
+    #[test]
+    fn an_answer_without_a_server_is_an_error() {
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            r#"{"code":"400100","msg":"busy"}"#,
+            r#"{"data":{"token":"t","instanceServers":[]}}"#,
+        ] {
+            assert!(matches!(address(body.as_bytes()), Err(ConnectError::Answer(_))), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_venue_may_ask_for_a_wait_but_not_for_ever() {
+        for (given, expected) in [
+            (Some("7"), Some(7)),
+            (Some("999999"), Some(600)),
+            (Some("Wed, 21 Oct 2026 07:28:00 GMT"), None),
+            (None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(value) = given {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
+            }
+            let error = ConnectError::status(StatusCode::TOO_MANY_REQUESTS, &headers);
+            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{given:?}");
+        }
+    }
+}

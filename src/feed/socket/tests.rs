@@ -1,0 +1,209 @@
+//! The loop against servers on the loopback.
+
+use std::time::Duration;
+
+use futures::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
+
+use super::*;
+use crate::feed::venues::{gate::Gate, kucoin::KuCoin};
+
+const TRADE: &str = r#"{"channel":"spot.trades","event":"update","result":{"id":1,"create_time_ms":"1700000000123.4","side":"buy","currency_pair":"BTC_USDT","amount":"2","price":"1.5"}}"#;
+
+/// A loop that runs against a server of the test.
+struct Running {
+    deliveries: mpsc::Receiver<Delivery>,
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(protocol: &'static dyn Protocol, url: String) -> Self {
+        let options = SocketOptions {
+            url_override: Some(url),
+            back_off: BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) },
+            max_frame: 4096,
+            ..SocketOptions::new(vec![Pair::literal("BTC", "USDT")], Clock::system())
+        };
+        let (out, deliveries) = mpsc::channel(16);
+        let shutdown = CancellationToken::new();
+        let task = tokio::spawn(run(protocol, options, out, shutdown.clone()));
+        Self { deliveries, shutdown, task }
+    }
+
+    async fn delivered(&mut self) -> DeliveryKind {
+        loop {
+            let delivery = timeout(Duration::from_secs(10), self.deliveries.recv()).await;
+            let kind = delivery.unwrap().unwrap().kind;
+            if kind != DeliveryKind::Message {
+                return kind;
+            }
+        }
+    }
+
+    async fn disconnected(&mut self) -> String {
+        match self.delivered().await {
+            DeliveryKind::Disconnected { error } => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        timeout(Duration::from_secs(2), self.task).await.unwrap().unwrap();
+    }
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address.to_string())
+}
+
+async fn accept(listener: &TcpListener) -> WebSocketStream<TcpStream> {
+    let (stream, _) = listener.accept().await.unwrap();
+    accept_async(stream).await.unwrap()
+}
+
+/// Takes one HTTP request and answers it.
+async fn answer(listener: &TcpListener, status: &str, body: &str) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+    }
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\nretry-after: 0\r\n\r\n{body}"
+    );
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    String::from_utf8(request).unwrap()
+}
+
+#[tokio::test]
+async fn a_venue_that_refuses_is_tried_again() {
+    let (listener, address) = listen().await;
+    drop(listener);
+    let mut running = Running::start(&Gate, format!("ws://{address}"));
+    for _ in 0..3 {
+        let error = running.disconnected().await;
+        assert!(error.contains("refused"), "{error}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_made_and_subscribed_again() {
+    let (listener, address) = listen().await;
+    let mut running = Running::start(&Gate, format!("ws://{address}"));
+    for _ in 0..3 {
+        let mut socket = accept(&listener).await;
+        for _ in 0..3 {
+            let heard = socket.next().await.unwrap().unwrap();
+            assert!(heard.to_text().unwrap().contains(r#""event":"subscribe""#), "{heard}");
+        }
+        socket.send(Message::text(TRADE)).await.unwrap();
+        assert_eq!(running.delivered().await, DeliveryKind::Connected);
+        let DeliveryKind::Trade { market, trade, .. } = running.delivered().await else { panic!("no trade") };
+        assert_eq!(market, Pair::literal("BTC", "USDT"));
+        assert_eq!(trade.id.as_deref(), Some("1"));
+        drop(socket);
+        running.disconnected().await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_ends_the_connection() {
+    let (listener, address) = listen().await;
+    let mut running = Running::start(&Gate, format!("ws://{address}"));
+    let mut socket = accept(&listener).await;
+    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    socket.send(Message::text("x".repeat(4097))).await.unwrap();
+    let error = running.disconnected().await;
+    assert!(error.contains("4096"), "{error}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_is_asked_for_where_the_venue_wants_it() {
+    let (rest, rest_address) = listen().await;
+    let (listener, address) = listen().await;
+    let mut running = Running::start(&KuCoin, format!("http://{rest_address}/api/v1/bullet-public"));
+    let body = format!(
+        r#"{{"code":"200000","data":{{"token":"a=","instanceServers":[{{"endpoint":"ws://{address}/endpoint","pingInterval":1000}}]}}}}"#
+    );
+    let request = answer(&rest, "200 OK", &body).await;
+    assert!(request.starts_with("POST /api/v1/bullet-public "), "{request}");
+    assert!(request.to_lowercase().contains("user-agent: cryptoprice/"), "{request}");
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut request).await.unwrap(), 0);
+    }
+    let request = String::from_utf8(request).unwrap();
+    assert!(request.starts_with("GET /endpoint?token=a%3D "), "{request}");
+    drop(stream);
+    running.disconnected().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_socket_is_named_in_the_error() {
+    for (status, body, scheme, expected) in [
+        ("429 Too Many Requests", "", "ws", "status 429"),
+        ("403 Forbidden", "<html>", "ws", "status 403"),
+        ("503 Service Unavailable", "{}", "http", "status 503"),
+        ("200 OK", "<html>", "http", "not understood"),
+        ("200 OK", &"x".repeat(1 << 17), "http", "more than 65536 bytes"),
+    ] {
+        let (listener, address) = listen().await;
+        let mut running = Running::start(&KuCoin, format!("{scheme}://{address}/"));
+        answer(&listener, status, body).await;
+        let error = running.disconnected().await;
+        assert!(error.contains(expected), "{status}: {error}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_tls_is_an_error_where_tls_is_meant() {
+    let (listener, address) = listen().await;
+    let mut running = Running::start(&Gate, format!("wss://{address}"));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    let error = running.disconnected().await;
+    assert!(!error.is_empty());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_loop_wherever_it_is() {
+    let (listener, address) = listen().await;
+    // Opening: the server takes the connection and says nothing.
+    let running = Running::start(&Gate, format!("ws://{address}"));
+    let (stream, _) = listener.accept().await.unwrap();
+    running.stop().await;
+    drop(stream);
+    // Listening: the server hears the goodbye.
+    let mut running = Running::start(&Gate, format!("ws://{address}"));
+    let mut socket = accept(&listener).await;
+    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    running.stop().await;
+    let mut heard = Vec::new();
+    while let Some(Ok(message)) = socket.next().await {
+        heard.push(message);
+    }
+    assert_eq!(heard.last(), Some(&Message::Close(None)));
+    // Nobody is left to listen.
+    let running = Running::start(&Gate, format!("ws://{address}"));
+    drop(running.deliveries);
+    let _socket = accept(&listener).await;
+    timeout(Duration::from_secs(2), running.task).await.unwrap().unwrap();
+}

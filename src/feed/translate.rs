@@ -1,0 +1,184 @@
+//! From a venue's words to everybody's: symbols become canonical markets, borrowed events become owned ones.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    delivery::DeliveryKind,
+    event::{Event, Ticker, TradeReport},
+    venue::{Market, ParseError, Protocol},
+};
+use crate::domain::{pair::Pair, trade::Trade};
+
+/// How far a venue's clock may be ahead of ours. What is further ahead is no time that can be used.
+const MAX_AHEAD: TimeDelta = TimeDelta::seconds(60);
+
+/// Symbols that are remembered: more than any venue lists, so that none can fill the memory.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// Translates the events of one connection.
+#[derive(Debug)]
+pub struct Translator {
+    protocol: &'static dyn Protocol,
+    markets: HashMap<String, Market>,
+}
+
+impl Translator {
+    /// Starts with a connection.
+    pub fn new(protocol: &'static dyn Protocol) -> Self {
+        Self { protocol, markets: HashMap::new() }
+    }
+
+    /// Translates one event that was received at `receive_time`.
+    ///
+    /// A time more than a minute ahead of that is not believed: a ticker is then without a time, a trade happened
+    /// when it was received.
+    pub fn translate(
+        &mut self,
+        event: Event<'_>,
+        receive_time: DateTime<Utc>,
+    ) -> Result<DeliveryKind, ParseError> {
+        let latest = receive_time.checked_add_signed(MAX_AHEAD).unwrap_or(receive_time);
+        Ok(match event {
+            Event::Ticker(ticker) => ticker_delivery(self.market(ticker.symbol)?, &ticker, latest),
+            Event::Trade(trade) => {
+                let market = self.market(trade.symbol)?;
+                let time = if trade.time > latest { receive_time } else { trade.time };
+                trade_delivery(market, &trade, time)
+            }
+            Event::Confirm(None) => DeliveryKind::Confirm(None),
+            Event::Confirm(Some(symbol)) => DeliveryKind::Confirm(Some(self.market(symbol)?.pair)),
+            Event::Subscribed => DeliveryKind::Subscribed,
+            Event::Refused(words) => DeliveryKind::Refused(words.to_owned()),
+        })
+    }
+
+    /// Finds the market of a symbol, with canonical asset names.
+    fn market(&mut self, symbol: &str) -> Result<Market, ParseError> {
+        if let Some(market) = self.markets.get(symbol) {
+            return Ok(*market);
+        }
+        let Market { pair, kind } = self.protocol.market(symbol)?;
+        let pair = Pair::new(self.protocol.canonical(pair.base), self.protocol.canonical(pair.quote));
+        if pair.base == pair.quote {
+            return Err(ParseError::unknown_symbol(symbol));
+        }
+        let market = Market { pair, kind };
+        if self.markets.len() < MAX_REMEMBERED {
+            self.markets.insert(symbol.to_owned(), market);
+        }
+        Ok(market)
+    }
+}
+
+fn ticker_delivery(market: Market, ticker: &Ticker<'_>, latest: DateTime<Utc>) -> DeliveryKind {
+    DeliveryKind::Ticker {
+        market: market.pair,
+        kind: market.kind,
+        book: ticker.book,
+        last: ticker.last,
+        base_volume_24h: ticker.base_volume_24h,
+        quote_volume_24h: ticker.quote_volume_24h,
+        time: ticker.time.filter(|time| *time <= latest),
+    }
+}
+
+fn trade_delivery(market: Market, trade: &TradeReport<'_>, time: DateTime<Utc>) -> DeliveryKind {
+    DeliveryKind::Trade {
+        market: market.pair,
+        kind: market.kind,
+        trade: Trade {
+            id: trade.id.map(str::to_owned),
+            price: trade.price,
+            amount: trade.amount,
+            side: trade.side,
+            time,
+        },
+        snapshot: trade.snapshot,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{decimal, trade::Side, venue::MarketKind},
+        feed::venues::{htx::Htx, kucoin::KuCoin},
+    };
+
+    const RECEIVED: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+
+    fn trade(symbol: &str, time: DateTime<Utc>) -> Event<'_> {
+        Event::Trade(TradeReport {
+            symbol,
+            id: Some("7"),
+            price: decimal::parse("1.5").unwrap(),
+            amount: decimal::parse("2").unwrap(),
+            side: Side::Sell,
+            time,
+            snapshot: true,
+        })
+    }
+
+    #[test]
+    fn symbols_become_canonical_markets() {
+        for (symbol, expected, kind) in [
+            ("BTC-USDT", "BTC-USDT", MarketKind::Spot),
+            ("BCHSV-USDT", "BSV-USDT", MarketKind::Spot),
+            ("XBTUSDTM", "BTC-USDT", MarketKind::Perpetual),
+            ("XBTMM22", "BTC-USD", MarketKind::Dated),
+        ] {
+            let mut translator = Translator::new(&KuCoin);
+            // Twice: looked up, then remembered.
+            for _ in 0..2 {
+                let delivery = translator.translate(trade(symbol, RECEIVED), RECEIVED).unwrap();
+                let DeliveryKind::Trade { market, kind: found, trade, snapshot } = delivery else {
+                    panic!("{delivery:?}")
+                };
+                assert_eq!((market.to_string().as_str(), found), (expected, kind));
+                assert_eq!((trade.id.as_deref(), trade.side, snapshot), (Some("7"), Side::Sell, true));
+                assert_eq!(trade.time, RECEIVED);
+            }
+        }
+    }
+
+    #[test]
+    fn a_symbol_that_prices_nothing_is_refused() {
+        let mut translator = Translator::new(&KuCoin);
+        for symbol in ["", "NONSENSE", "XBT-BTC"] {
+            let error = translator.translate(trade(symbol, RECEIVED), RECEIVED).unwrap_err();
+            assert_eq!(error.kind(), "unknown_symbol", "{symbol}");
+        }
+        assert!(translator.translate(Event::Confirm(Some("?")), RECEIVED).is_err());
+    }
+
+    #[test]
+    fn a_clock_far_ahead_is_not_believed() {
+        let mut translator = Translator::new(&Htx);
+        for (ahead, believed) in [(-3600, true), (0, true), (60, true), (61, false), (1_000_000, false)] {
+            let time = RECEIVED + TimeDelta::seconds(ahead);
+            let ticker = Event::Ticker(Ticker { symbol: "btcusdt", time: Some(time), ..Ticker::default() });
+            let DeliveryKind::Ticker { time: told, .. } = translator.translate(ticker, RECEIVED).unwrap()
+            else {
+                panic!("no ticker")
+            };
+            assert_eq!(told, believed.then_some(time), "{ahead}");
+            let event = trade("btcusdt", time);
+            let DeliveryKind::Trade { trade, .. } = translator.translate(event, RECEIVED).unwrap() else {
+                panic!("no trade")
+            };
+            assert_eq!(trade.time, if believed { time } else { RECEIVED }, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut translator = Translator::new(&KuCoin);
+        for n in 0..MAX_REMEMBERED + 10 {
+            let symbol = format!("A{n}-USDT");
+            translator.translate(Event::Confirm(Some(&symbol)), RECEIVED).unwrap();
+        }
+        assert_eq!(translator.markets.len(), MAX_REMEMBERED);
+    }
+}

@@ -1,0 +1,244 @@
+//! OKX: API v5, messages `{"arg": {"channel", "instId"}, "data": [...]}`.
+//!
+//! `trades` carries trades with the taker's side, `tickers` best bid and ask, last price and volume as they change,
+//! `bbo-tbt` best bid and ask as often as every 10 ms. Volume is in base (`vol24h`) and quote (`volCcy24h`) for spot, in
+//! contracts and base for derivatives. Times are milliseconds as text. After 30 s of silence the server cuts, unless
+//! the text `ping` comes; it answers with the text `pong`. Source: OKX's public documentation, and recordings.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{json, value::RawValue};
+
+use crate::{
+    domain::{
+        pair::{Asset, Pair},
+        quote::TopOfBook,
+        trade::Side,
+        venue::{MarketKind, Venue},
+    },
+    feed::{
+        event::{Event, Parsed, Ticker, TradeReport},
+        number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+    },
+};
+
+/// Channels that are known and say nothing we use, by what they begin with.
+const IGNORED: &[&str] = &[
+    "books",
+    "candle",
+    "estimated-price",
+    "funding-rate",
+    "index-",
+    "instruments",
+    "liquidation-",
+    "mark-price",
+    "open-interest",
+    "opt-summary",
+    "price-limit",
+    "status",
+];
+
+/// Speaks with OKX.
+#[derive(Debug)]
+pub struct Okx;
+
+impl Protocol for Okx {
+    fn venue(&self) -> Venue {
+        Venue::new("okx")
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::Socket("wss://ws.okx.com:8443/ws/v5/public")
+    }
+
+    fn symbol(&self, pair: Pair) -> String {
+        format!("{}-{}", self.native(pair.base), self.native(pair.quote))
+    }
+
+    /// Reads `BTC-USDT`, `BTC-USD-SWAP`, `BTC-USD-220527` and the option `BTC-USD-220304-32000-P`.
+    fn market(&self, symbol: &str) -> Result<Market, ParseError> {
+        let parts: Vec<&str> = symbol.split('-').collect();
+        let (base, quote, kind) = match parts.as_slice() {
+            [base, quote] => (base, quote, MarketKind::Spot),
+            [base, quote, "SWAP"] => (base, quote, MarketKind::Perpetual),
+            [base, quote, day] | [base, quote, day, _, "C" | "P"]
+                if day.len() == 6 && day.bytes().all(|digit| digit.is_ascii_digit()) =>
+            {
+                (base, quote, MarketKind::Dated)
+            }
+            _ => return Err(ParseError::unknown_symbol(symbol)),
+        };
+        let asset = |text| Asset::raw(text).map_err(|_| ParseError::unknown_symbol(symbol));
+        Ok(Market { pair: Pair::new(asset(base)?, asset(quote)?), kind })
+    }
+
+    fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
+        let channels: Vec<_> = symbols
+            .iter()
+            .flat_map(|symbol| {
+                ["trades", "tickers"].map(|channel| json!({ "channel": channel, "instId": symbol }))
+            })
+            .collect();
+        vec![json!({ "op": "subscribe", "args": channels }).to_string()]
+    }
+
+    fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
+        Some(Ping { every: Duration::from_secs(20), message: "ping".to_owned() })
+    }
+
+    fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
+        if text == "pong" {
+            return Ok(Parsed::ignored("pong"));
+        }
+        let message: Message<'a> = serde_json::from_str(text)?;
+        match (message.event, message.arg) {
+            (Some(event), _) => answer(event, message.msg),
+            (None, Some(arg)) => data(&arg, message.data),
+            (None, None) => Err(ParseError::unknown_channel("without channel")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    event: Option<&'a str>,
+    #[serde(borrow)]
+    msg: Option<Words<'a>>,
+    #[serde(borrow)]
+    arg: Option<Subscription<'a>>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Subscription<'a> {
+    channel: &'a str,
+    inst_id: Option<&'a str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Trade<'a> {
+    inst_id: &'a str,
+    #[serde(borrow)]
+    trade_id: Text<'a>,
+    px: Number,
+    sz: Number,
+    side: &'a str,
+    #[serde(borrow)]
+    ts: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DayTicker<'a> {
+    inst_type: &'a str,
+    inst_id: &'a str,
+    #[serde(default, deserialize_with = "optional")]
+    last: Option<Number>,
+    #[serde(default, deserialize_with = "optional")]
+    bid_px: Option<Number>,
+    #[serde(default, deserialize_with = "optional")]
+    ask_px: Option<Number>,
+    vol24h: Volume,
+    #[serde(rename = "volCcy24h")]
+    vol_ccy24h: Volume,
+    #[serde(borrow)]
+    ts: Text<'a>,
+}
+
+/// The best level of each side, as price, amount, and counts; none where the side is empty.
+#[derive(Deserialize)]
+struct Best<'a> {
+    bids: Vec<(Number, IgnoredAny, IgnoredAny, IgnoredAny)>,
+    asks: Vec<(Number, IgnoredAny, IgnoredAny, IgnoredAny)>,
+    #[serde(borrow)]
+    ts: Text<'a>,
+}
+
+fn answer<'a>(event: &'a str, words: Option<Words<'a>>) -> Result<Parsed<'a>, ParseError> {
+    match event {
+        "subscribe" => Ok(Parsed::one(event, Event::Subscribed)),
+        "error" => {
+            let words = words.map_or("without a reason", |Words(words)| words);
+            Ok(Parsed::one(event, Event::Refused(words)))
+        }
+        "unsubscribe" | "notice" | "channel-conn-count" => Ok(Parsed::ignored(event)),
+        _ => Err(ParseError::unknown_channel(event)),
+    }
+}
+
+fn data<'a>(arg: &Subscription<'a>, data: Option<&'a RawValue>) -> Result<Parsed<'a>, ParseError> {
+    let channel = arg.channel;
+    let data = || data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
+    let events = match channel {
+        "trades" | "trades-all" => {
+            let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
+            trades.iter().map(trade).collect::<Result<_, _>>()?
+        }
+        "tickers" => {
+            let tickers: Vec<DayTicker<'a>> = serde_json::from_str(data()?)?;
+            tickers.iter().map(ticker).collect::<Result<_, _>>()?
+        }
+        "bbo-tbt" => {
+            let symbol = arg.inst_id.ok_or_else(|| ParseError::value("instId", "absent"))?;
+            let best: Vec<Best<'a>> = serde_json::from_str(data()?)?;
+            best.iter().map(|b| top(symbol, b)).collect::<Result<_, _>>()?
+        }
+        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => return Ok(Parsed::ignored(channel)),
+        _ => return Err(ParseError::unknown_channel(channel)),
+    };
+    Ok(Parsed::many(channel, events))
+}
+
+fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
+    Ok(Event::Trade(TradeReport {
+        symbol: trade.inst_id,
+        id: Some(trade.trade_id.0),
+        price: positive("px", trade.px)?,
+        amount: positive("sz", trade.sz)?,
+        side: match trade.side {
+            "buy" => Side::Buy,
+            "sell" => Side::Sell,
+            other => return Err(ParseError::value("side", other)),
+        },
+        time: time(trade.ts)?,
+        snapshot: false,
+    }))
+}
+
+fn ticker<'a>(ticker: &DayTicker<'a>) -> Result<Event<'a>, ParseError> {
+    let (base_volume, quote_volume) = match ticker.inst_type {
+        "SPOT" | "MARGIN" => (ticker.vol24h, Some(ticker.vol_ccy24h.0)),
+        _ => (ticker.vol_ccy24h, None),
+    };
+    Ok(Event::Ticker(Ticker {
+        symbol: ticker.inst_id,
+        book: Some(TopOfBook { bid: side(ticker.bid_px), ask: side(ticker.ask_px) }),
+        last: side(ticker.last),
+        base_volume_24h: Some(base_volume.0),
+        quote_volume_24h: quote_volume,
+        time: Some(time(ticker.ts)?),
+    }))
+}
+
+fn top<'a>(symbol: &'a str, best: &Best<'a>) -> Result<Event<'a>, ParseError> {
+    Ok(Event::Ticker(Ticker {
+        symbol,
+        book: Some(TopOfBook {
+            bid: side(best.bids.first().map(|level| level.0)),
+            ask: side(best.asks.first().map(|level| level.0)),
+        }),
+        time: Some(time(best.ts)?),
+        ..Ticker::default()
+    }))
+}
+
+fn time(Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
+    let time = text.parse().ok().and_then(millis);
+    time.ok_or_else(|| ParseError::value("ts", text))
+}

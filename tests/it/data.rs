@@ -1,0 +1,39 @@
+//! Where recorded data lies, for the tests that need it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+/// Finds the folder of recorded data, or says that the test is skipped.
+///
+/// # Panics
+/// If `CRYPTOPRICE_REQUIRE=all` says that nothing may be skipped.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "where data lies is the environment of the tests, not of the service"
+)]
+pub(crate) fn folder(test: &str) -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("CRYPTOPRICE_TEST_DATA") {
+        return Some(folder.into());
+    }
+    let skipped = format!("skipped: {test}: CRYPTOPRICE_TEST_DATA is not set");
+    assert!(std::env::var("CRYPTOPRICE_REQUIRE").as_deref() != Ok("all"), "{skipped}");
+    eprintln!("{skipped}");
+    None
+}
+
+/// Reads a JSON file.
+pub(crate) fn json(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Reads a file of JSON lines compressed with zstd.
+pub(crate) fn json_lines(path: &Path) -> Vec<Value> {
+    let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = std::io::read_to_string(zstd::Decoder::new(file).unwrap()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}

@@ -1,0 +1,12 @@
+//! What the crate does, seen from outside.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test may panic and print"
+)]
+
+mod aggregation;
+mod data;
+mod recordings;
