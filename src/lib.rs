@@ -1,6 +1,7 @@
 //! One price per pair that a caller can trust, out of what many exchanges say.
 
 pub mod api;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
