@@ -11,12 +11,14 @@ use clap::{Parser, Subcommand};
 mod bar;
 mod client;
 mod completions;
+mod config;
 mod console;
 mod convert;
 mod explain;
 mod failure;
 mod json;
 mod price;
+//mod serve;
 mod sources;
 mod table;
 mod watch;
@@ -26,9 +28,11 @@ pub use self::{
     bar::BarArgs,
     client::{Address, ClientArgs},
     completions::CompletionsArgs,
+    config::ConfigArgs,
     convert::ConvertArgs,
     explain::ExplainArgs,
     price::PriceArgs,
+    serve::{DemoArgs, ServeArgs},
     sources::SourcesArgs,
     watch::WatchArgs,
 };
@@ -60,6 +64,12 @@ pub enum Command {
     /// What asks a running server.
     #[command(flatten)]
     Client(ClientCommand),
+    /// Serves prices of real exchanges, or of recordings
+    Serve(ServeArgs),
+    /// Serves prices of a simulated market: nothing else is needed
+    Demo(DemoArgs),
+    /// Prints the settings as they would be used
+    Config(ConfigArgs),
     /// Prints the completions of a shell
     Completions(CompletionsArgs),
 }
@@ -93,6 +103,19 @@ enum Outcome {
     Partial,
 }
 
+impl Command {
+    /// Does it, to the end.
+    pub async fn run(self) -> ExitCode {
+        match self {
+            Self::Client(command) => command.run().await,
+            Self::Serve(arguments) => arguments.run().await,
+            Self::Demo(arguments) => arguments.run().await,
+            Self::Config(arguments) => arguments.run(),
+            Self::Completions(arguments) => arguments.run(),
+        }
+    }
+}
+
 impl ClientCommand {
     /// Asks the server and prints what it answers; a failure is one line on standard error.
     pub async fn run(self) -> ExitCode {
@@ -116,6 +139,13 @@ impl CompletionsArgs {
         let mut console = Console::standard(&mut out, &mut err);
         finish(self.print(&mut console), &mut console)
     }
+}
+
+/// Says in one line why nothing was started.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    Console::standard(&mut out, &mut err).complain(&format_args!("{error:#}"));
+    ExitCode::FAILURE
 }
 
 /// Turns the end of a command into the exit code that the help promises.

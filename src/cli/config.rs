@@ -25,14 +25,14 @@ impl ConfigArgs {
         } else {
             match Config::load(self.config.as_deref(), config::environment()) {
                 Ok(config) => config.to_toml(),
-                Err(error) => return super::refuse(&format!("{:#}", anyhow::Error::from(error))),
+                Err(error) => return super::refuse(&error.into()),
             }
         };
         match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
             // Whoever reads has read enough.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Err(error) => super::refuse(&error.to_string()),
+            Err(error) => super::refuse(&error.into()),
         }
     }
 }

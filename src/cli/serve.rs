@@ -68,20 +68,20 @@ pub struct Speed(Option<f64>);
 
 impl ServeArgs {
     /// Serves until the process is told to end.
-    pub fn run(self) -> ExitCode {
+    pub async fn run(self) -> ExitCode {
         let mode = if self.replay.is_empty() {
             Mode::Live
         } else {
             Mode::Replay(ReplayOptions { files: self.replay, speed: self.speed.0, repeat: self.repeat })
         };
-        serve(self.start, mode)
+        serve(self.start, mode).await
     }
 }
 
 impl DemoArgs {
     /// Serves the simulated market until the process is told to end.
-    pub fn run(self) -> ExitCode {
-        serve(self.start, Mode::Demo { seed: self.seed, trouble: !self.calm })
+    pub async fn run(self) -> ExitCode {
+        serve(self.start, Mode::Demo { seed: self.seed, trouble: !self.calm }).await
     }
 }
 
@@ -95,11 +95,10 @@ impl StartArgs {
     }
 }
 
-#[tokio::main]
 async fn serve(start: StartArgs, mode: Mode) -> ExitCode {
     match try_serve(start, mode).await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => super::refuse(&format!("{error:#}")),
+        Err(error) => super::refuse(&error),
     }
 }
 
