@@ -157,6 +157,14 @@ impl Application {
         self.ops.1
     }
 
+    /// Gets what tells the true prices of the simulated market, if there is one.
+    pub fn truths(&self) -> Option<Truths> {
+        match &self.pipeline.input {
+            Input::Sockets { simulation: Some(simulation), .. } => Some(simulation.truths()),
+            _ => None,
+        }
+    }
+
     /// Runs until `shutdown`, then stops in order: not ready any more, no new calls, streams told, calls ended, feeds
     /// ended.
     pub async fn run_until_stopped(self, shutdown: CancellationToken) -> anyhow::Result<()> {
