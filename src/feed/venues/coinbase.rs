@@ -207,3 +207,137 @@ fn ticker(ticker: DayTicker<'_>, time: Option<DateTime<Utc>>) -> Event<'_> {
         time: ticker.time.or(time),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::venues::expect;
+
+    const TRADES: &str = r#"{"channel":"market_trades","client_id":"","timestamp":"2026-01-02T03:04:05.123456789Z","sequence_num":3,"events":[{"type":"update","trades":[{"product_id":"ABC-USD","trade_id":"12","price":"1.50","size":"0.25","time":"2026-01-02T03:04:05.123456Z","side":"SELL"}]}]}"#;
+    const TICKER: &str = r#"{"channel":"ticker","client_id":"","timestamp":"2026-01-02T03:04:05.123456789Z","sequence_num":4,"events":[{"type":"update","tickers":[{"type":"ticker","product_id":"ABC-USD","price":"1.50","volume_24_h":"1000.5","best_bid":"1.49","best_ask":"","best_bid_quantity":"2","best_ask_quantity":"0"}]}]}"#;
+    const HEARTBEAT: &str = r#"{"channel":"heartbeats","timestamp":"2026-01-02T03:04:05.1Z","sequence_num":5,"events":[{"current_time":"2026-01-02 03:04:05.1 +0000 UTC m=+41.2","heartbeat_counter":41}]}"#;
+    const MATCH: &str = r#"{"type":"match","trade_id":12,"maker_order_id":"m","taker_order_id":"t","side":"buy","size":"0.25","price":"1.50","product_id":"ABC-USD","sequence":9,"time":"2026-01-02T03:04:05.123456Z"}"#;
+    const EXCHANGE_TICKER: &str = r#"{"type":"ticker","sequence":9,"product_id":"ABC-USD","price":"1.50","volume_24h":"1000.5","best_bid":"1.49","best_ask":"1.51","side":"buy","time":"2026-01-02T03:04:05.123456Z"}"#;
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        Coinbase.parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    fn kind(text: &str) -> &'static str {
+        let mut session = Session::default();
+        Coinbase.parse(&mut session, text).unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_trade_names_the_takers_side_not_the_makers() {
+        for (text, side, snapshot) in [
+            (TRADES, Side::Buy, false),
+            (
+                &TRADES.replace(r#""type":"update""#, r#""type":"snapshot""#),
+                Side::Buy,
+                true,
+            ),
+            (MATCH, Side::Sell, false),
+            (&MATCH.replace("match", "last_match"), Side::Sell, true),
+        ] {
+            let events = events(text);
+            let [Event::Trade(trade)] = events.as_slice() else {
+                panic!("{events:?}")
+            };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                ("ABC-USD", Some("12"), side, snapshot)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_micros(), 1_767_323_045_123_456);
+        }
+    }
+
+    #[test]
+    fn tickers_of_both_feeds_are_read() {
+        for (text, expected) in [
+            (
+                TICKER,
+                "ABC-USD 1.49/- last 1.5 base 1000.5 quote - at 1767323045123",
+            ),
+            (
+                EXCHANGE_TICKER,
+                "ABC-USD 1.49/1.51 last 1.5 base 1000.5 quote - at 1767323045123",
+            ),
+        ] {
+            assert_eq!(expect::line(&events(text)[0]), expected);
+        }
+    }
+
+    #[test]
+    fn heartbeats_confirm_and_answers_are_told() {
+        assert_eq!(events(HEARTBEAT), [Event::Confirm(None)]);
+        let subscribed = r#"{"channel":"subscriptions","timestamp":"2026-01-02T03:04:05Z","sequence_num":0,"events":[{"subscriptions":{"ticker":["ABC-USD"]}}]}"#;
+        assert_eq!(events(subscribed), [Event::Subscribed]);
+        let refused =
+            r#"{"type":"error","message":"Failed to subscribe","reason":"ABC-XYZ is not a valid product"}"#;
+        assert_eq!(
+            events(refused),
+            [Event::Refused("ABC-XYZ is not a valid product")]
+        );
+    }
+
+    #[test]
+    fn known_channels_that_are_not_used_are_ignored_by_name() {
+        for (text, channel) in [
+            (r#"{"channel":"l2_data","events":[]}"#, "l2_data"),
+            (r#"{"channel":"candles","events":[]}"#, "candles"),
+            (r#"{"type":"l2update"}"#, "l2update"),
+            (r#"{"type":"open"}"#, "open"),
+        ] {
+            let mut session = Session::default();
+            assert_eq!(Coinbase.parse(&mut session, text), Ok(Parsed::ignored(channel)));
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, expected) in [
+            ("{}", "unknown_channel"),
+            (r#"{"channel":"nonsense"}"#, "unknown_channel"),
+            (r#"{"type":"nonsense"}"#, "unknown_channel"),
+            (r#"{"channel":"ticker"}"#, "value"),
+            (&TRADES.replace("1.50", "0"), "value"),
+            (&TRADES.replace("1.50", "-1"), "value"),
+            (&TRADES.replace("1.50", "1,5"), "json"),
+            (&TRADES.replace("\"1.50\"", "\"null\""), "json"),
+            (&TRADES.replace("SELL", "BOTH"), "value"),
+            (&TRADES.replace("05.123456Z", "65.1Z"), "json"),
+        ] {
+            assert_eq!(kind(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Coinbase,
+            &[
+                ("BTC-USD", "BTC-USD Spot"),
+                ("BTC-PERP-INTX", "BTC-USDC Perpetual"),
+                ("BIT-28NOV25-CDE", "BIT-USD Dated"),
+            ],
+            &["", "BTC", "BTC-", "BTC-USD-EUR", "A-B-C-D"],
+        );
+    }
+
+    #[test]
+    fn each_channel_is_subscribed_by_a_message_of_its_own() {
+        let messages = Coinbase.subscribe(&["ABC-USD".to_owned()], DateTime::default());
+        assert_eq!(messages.len(), 3);
+        assert_eq!(
+            messages[0],
+            r#"{"channel":"market_trades","product_ids":["ABC-USD"],"type":"subscribe"}"#
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Coinbase, &[TRADES, TICKER, HEARTBEAT, MATCH, EXCHANGE_TICKER]);
+    }
+}

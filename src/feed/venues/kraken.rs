@@ -283,3 +283,166 @@ fn taker(side: &str) -> Result<Side, ParseError> {
         other => Err(ParseError::value("side", other)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::pair::Asset, feed::venues::expect};
+
+    const TRADES: &str = r#"{"channel":"trade","type":"update","data":[{"symbol":"ABC/USD","side":"sell","price":1.50,"qty":0.25,"ord_type":"limit","trade_id":12,"timestamp":"2026-01-02T03:04:05.123456Z"}]}"#;
+    const TICKER: &str = r#"{"channel":"ticker","type":"snapshot","data":[{"symbol":"ABC/USD","bid":1.49,"bid_qty":2,"ask":1.51,"ask_qty":3,"last":1.50,"volume":1000.5,"vwap":1.5,"low":1,"high":2,"change":0.1,"change_pct":7.1}]}"#;
+    const FIRST_TRADES: &str = r#"[12,[["1.50000","0.25","1767323045.123456","s","l",""],["1.51","0.5","1767323045.1234567","b","m",""]],"trade","ABC/XBT"]"#;
+    const FIRST_TICKER: &str = r#"[13,{"a":["1.51",3,"3.0"],"b":["1.49",2,"2.0"],"c":["1.50","0.25"],"v":["400.0","1000.5"],"p":["1.4","1.5"],"t":[3,9],"l":["1","1"],"h":["2","2"],"o":["1.3","1.2"]},"ticker","ABC/XBT"]"#;
+    const FIRST_SPREAD: &str = r#"[14,["1.49","1.51","1767323045.123456","2.0","3.0"],"spread","ABC/XBT"]"#;
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        Kraken.parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    #[test]
+    fn trades_of_both_versions_name_the_takers_side() {
+        let past = TRADES.replace("update", "snapshot");
+        for (text, symbol, id, snapshot) in [
+            (TRADES, "ABC/USD", Some("12"), false),
+            (&past, "ABC/USD", Some("12"), true),
+            (FIRST_TRADES, "ABC/XBT", None, false),
+        ] {
+            let events = events(text);
+            let Some(Event::Trade(trade)) = events.first() else {
+                panic!("{events:?}")
+            };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                (symbol, id, Side::Sell, snapshot)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_micros(), 1_767_323_045_123_456);
+        }
+        let Event::Trade(second) = &events(FIRST_TRADES)[1] else {
+            panic!("no trade")
+        };
+        assert_eq!(second.side, Side::Buy);
+        assert_eq!(second.time.timestamp_nanos_opt(), Some(1_767_323_045_123_456_700));
+    }
+
+    #[test]
+    fn tickers_of_both_versions_are_read() {
+        for (text, expected) in [
+            (TICKER, "ABC/USD 1.49/1.51 last 1.5 base 1000.5 quote - at 0"),
+            (
+                FIRST_TICKER,
+                "ABC/XBT 1.49/1.51 last 1.5 base 1000.5 quote - at 0",
+            ),
+            (
+                FIRST_SPREAD,
+                "ABC/XBT 1.49/1.51 last - base - quote - at 1767323045123",
+            ),
+            (
+                &FIRST_SPREAD.replace("1.49", "0.000"),
+                "ABC/XBT -/1.51 last - base - quote - at 1767323045123",
+            ),
+        ] {
+            assert_eq!(expect::line(&events(text)[0]), expected);
+        }
+    }
+
+    #[test]
+    fn heartbeats_confirm_pongs_do_not_and_answers_are_told() {
+        for (text, expected) in [
+            (r#"{"channel":"heartbeat"}"#, vec![Event::Confirm(None)]),
+            (r#"{"event":"heartbeat"}"#, vec![Event::Confirm(None)]),
+            (r#"{"method":"pong","req_id":1}"#, vec![]),
+            (
+                r#"{"method":"subscribe","result":{"channel":"ticker","symbol":"ABC/USD"},"success":true}"#,
+                vec![Event::Subscribed],
+            ),
+            (
+                r#"{"error":"Currency pair not supported ABC/XYZ","method":"subscribe","success":false}"#,
+                vec![Event::Refused("Currency pair not supported ABC/XYZ")],
+            ),
+            (
+                r#"{"event":"subscriptionStatus","channelName":"trade","pair":"ABC/XBT","status":"subscribed"}"#,
+                vec![Event::Subscribed],
+            ),
+            (
+                r#"{"event":"subscriptionStatus","pair":"ABC/XYZ","status":"error","errorMessage":"Currency pair not supported ABC/XYZ"}"#,
+                vec![Event::Refused("Currency pair not supported ABC/XYZ")],
+            ),
+            (r#"{"event":"systemStatus","status":"online"}"#, vec![]),
+        ] {
+            assert_eq!(events(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn known_channels_that_are_not_used_are_ignored_by_name() {
+        for (text, channel) in [
+            (r#"{"channel":"book","type":"update","data":[]}"#, "book"),
+            (r#"{"channel":"status","type":"update","data":[]}"#, "status"),
+            (r#"[1,{"b":[]},"book-10","ABC/XBT"]"#, "book-10"),
+            (r#"[1,{"a":[]},{"b":[]},"book-1000","ABC/XBT"]"#, "book-1000"),
+            (r#"[1,[],"ohlc-5","ABC/XBT"]"#, "ohlc-5"),
+        ] {
+            let mut session = Session::default();
+            assert_eq!(Kraken.parse(&mut session, text), Ok(Parsed::ignored(channel)));
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, expected) in [
+            ("{}", "unknown_channel"),
+            ("[]", "unknown_channel"),
+            (r#"{"channel":"nonsense"}"#, "unknown_channel"),
+            (r#"{"event":"nonsense"}"#, "unknown_channel"),
+            (r#"{"channel":"trade"}"#, "value"),
+            (r#"[1,[],"nonsense","ABC/XBT"]"#, "unknown_channel"),
+            (r#"[1,[],7,"ABC/XBT"]"#, "json"),
+            (&TRADES.replace("1.50", "0"), "value"),
+            (&TRADES.replace("1.50", "-1.5"), "value"),
+            (&TRADES.replace("1.50", "null"), "json"),
+            (&TRADES.replace("sell", "both"), "value"),
+            (&FIRST_TRADES.replace("1.50000", "0.0"), "value"),
+            (&FIRST_TRADES.replace("1.50000", "1,5"), "json"),
+            (&FIRST_TRADES.replace("1767323045.123456\"", "soon\""), "value"),
+        ] {
+            let mut session = Session::default();
+            let error = Kraken.parse(&mut session, text).unwrap_err();
+            assert_eq!(error.kind(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Kraken,
+            &[("BTC/USD", "BTC-USD Spot"), ("LUNA2/USD", "LUNA2-USD Spot")],
+            &["", "BTCUSD", "BTC/", "/USD", "XBT/USD.d"],
+        );
+        let market = Kraken.market("XBT/USD").unwrap();
+        assert_eq!(Kraken.symbol(market.pair.canonical()), "BTC/USD");
+        for (name, canonical) in [("XBT", "BTC"), ("LUNA", "LUNC"), ("LUNA2", "LUNA")] {
+            assert_eq!(Kraken.canonical(Asset::literal(name)), Asset::literal(canonical));
+        }
+    }
+
+    #[test]
+    fn tickers_are_asked_to_follow_the_book() {
+        let messages = Kraken.subscribe(&["ABC/USD".to_owned()], DateTime::default());
+        assert_eq!(
+            messages,
+            [
+                r#"{"method":"subscribe","params":{"channel":"trade","snapshot":true,"symbol":["ABC/USD"]}}"#,
+                r#"{"method":"subscribe","params":{"channel":"ticker","event_trigger":"bbo","symbol":["ABC/USD"]}}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(
+            &Kraken,
+            &[TRADES, TICKER, FIRST_TRADES, FIRST_TICKER, FIRST_SPREAD],
+        );
+    }
+}
