@@ -16,6 +16,8 @@
 mod consensus;
 mod outliers;
 mod reading;
+#[cfg(test)]
+mod tests;
 mod votes;
 mod weights;
 

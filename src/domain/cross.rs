@@ -7,6 +7,8 @@
 
 mod derive;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use chrono::TimeDelta;
 use rust_decimal::Decimal;

@@ -9,6 +9,9 @@ use rust_decimal::{Decimal, RoundingStrategy};
 /// Significant digits of a derived result.
 pub const SIGNIFICANT_DIGITS: u32 = 16;
 
+/// Significant digits of any decimal at most.
+pub const HELD_DIGITS: u32 = 28;
+
 /// Digits after the point at most.
 pub const MAX_SCALE: u32 = 28;
 
@@ -67,7 +70,8 @@ pub fn text(value: Decimal) -> String {
     value.normalize().to_string()
 }
 
-/// Rounds half-even to [`SIGNIFICANT_DIGITS`] significant digits.
+/// Rounds half-even to [`SIGNIFICANT_DIGITS`] significant digits. A value so close to the largest decimal that it
+/// would be rounded beyond it stays as it is.
 pub fn round_significant(value: Decimal) -> Decimal {
     value
         .round_sf_with_strategy(SIGNIFICANT_DIGITS, RoundingStrategy::MidpointNearestEven)
@@ -77,14 +81,21 @@ pub fn round_significant(value: Decimal) -> Decimal {
 
 /// Moves the decimal point by `exponent` places, exactly, or gives nothing.
 fn shift(value: Decimal, exponent: i32) -> Option<Decimal> {
-    let scale = i64::from(value.scale()) - i64::from(exponent);
-    let mantissa = value.mantissa();
-    if scale >= 0 {
-        let value = Decimal::try_from_i128_with_scale(mantissa, u32::try_from(scale).ok()?).ok();
-        return value.map(|v| v.normalize());
+    let mut mantissa = value.mantissa();
+    if mantissa == 0 {
+        return Some(Decimal::ZERO);
     }
-    let factor = 10_i128.checked_pow(u32::try_from(-scale).ok()?)?;
-    Decimal::try_from_i128_with_scale(mantissa.checked_mul(factor)?, 0).ok()
+    let mut scale = i64::from(value.scale()) - i64::from(exponent);
+    while scale > i64::from(MAX_SCALE) && mantissa % 10 == 0 {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    if scale < 0 {
+        mantissa = mantissa.checked_mul(10_i128.checked_pow(u32::try_from(-scale).ok()?)?)?;
+        scale = 0;
+    }
+    let value = Decimal::try_from_i128_with_scale(mantissa, u32::try_from(scale).ok()?).ok()?;
+    Some(value.normalize()).filter(|value| within_digits(*value))
 }
 
 fn exact(text: &str) -> Result<Decimal, DecimalError> {
@@ -94,8 +105,18 @@ fn exact(text: &str) -> Result<Decimal, DecimalError> {
     } else {
         text
     };
-    let value = Decimal::from_str_exact(trimmed).map_err(|_| DecimalError::TooPrecise(shorten(text)))?;
+    let value = Decimal::from_str_exact(trimmed)
+        .ok()
+        .filter(|value| within_digits(*value));
+    let value = value.ok_or_else(|| DecimalError::TooPrecise(shorten(text)))?;
     Ok(if value.is_zero() { Decimal::ZERO } else { value })
+}
+
+/// Tells whether a decimal without zeros at the end of its fraction has at most 28 significant digits: 96 bits hold
+/// some numbers of 29.
+fn within_digits(value: Decimal) -> bool {
+    let mantissa = value.mantissa().unsigned_abs();
+    mantissa < 10_u128.pow(HELD_DIGITS) || mantissa.is_multiple_of(10)
 }
 
 /// Keeps an error message short whatever was sent.
@@ -124,6 +145,15 @@ mod tests {
         check("1000000000", "1000000000");
         check("0.0000000000000000000000000001", "0.0000000000000000000000000001");
         check("1.00000000000000000000000000000000000000", "1");
+        check("0000000000000000000000000000000000000000012.5", "12.5");
+        check("10000000000000000000000000000", "10000000000000000000000000000");
+    }
+
+    #[test]
+    fn zero_has_no_sign() {
+        for zero in [-Decimal::ZERO, Decimal::new(0, 28), parse_venue("-0e5").unwrap()] {
+            assert_eq!(text(zero), "0");
+        }
     }
 
     #[test]
@@ -134,7 +164,13 @@ mod tests {
         ] {
             assert!(matches!(parse(text), Err(DecimalError::Malformed(_))), "{text}");
         }
-        for text in ["1.00000000000000000000000000001", "99999999999999999999999999999"] {
+        for text in [
+            "1.00000000000000000000000000001",
+            "99999999999999999999999999999",
+            "10000000000000000000000000001",
+            "1.0000000000000000000000000001",
+            "79228162514264337593543950335",
+        ] {
             assert!(matches!(parse(text), Err(DecimalError::TooPrecise(_))), "{text}");
         }
     }
@@ -148,6 +184,9 @@ mod tests {
             ("2.5e+2", "250"),
             ("188358.0", "188358"),
             ("8e-28", "0.0000000000000000000000000008"),
+            ("80e-29", "0.0000000000000000000000000008"),
+            ("0e-64", "0"),
+            ("-0E+60", "0"),
         ] {
             assert_eq!(text(parse_venue(given).unwrap()), expected, "{given}");
         }
@@ -184,6 +223,14 @@ mod tests {
         fn what_is_written_reads_back_equal(mantissa in any::<i64>(), scale in 0u32..=28) {
             let value = Decimal::from_i128_with_scale(i128::from(mantissa), scale);
             prop_assert_eq!(parse(&text(value)).unwrap(), value);
+        }
+
+        #[test]
+        fn an_exponent_only_moves_the_point(mantissa in any::<i32>(), scale in 0u32..=9, exponent in -19i32..=18) {
+            let value = Decimal::new(mantissa.into(), scale);
+            let factor = parse(&format!("1{:0>1$}", "", exponent.unsigned_abs() as usize)).unwrap();
+            let expected = if exponent < 0 { value / factor } else { value * factor };
+            prop_assert_eq!(parse_venue(&format!("{}e{exponent}", text(value))).unwrap(), expected);
         }
     }
 }

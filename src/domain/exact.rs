@@ -8,10 +8,7 @@ use std::cmp::Ordering;
 use num_bigint::{BigInt, BigUint, Sign};
 use rust_decimal::Decimal;
 
-use super::decimal::{DecimalError, MAX_SCALE, SIGNIFICANT_DIGITS};
-
-/// Significant digits that any decimal can hold.
-const HELD_DIGITS: u32 = 28;
+use super::decimal::{DecimalError, HELD_DIGITS, MAX_SCALE, SIGNIFICANT_DIGITS};
 
 /// A rational number: any decimal, and any sum, product or quotient of decimals.
 #[derive(Debug, Clone)]
@@ -144,7 +141,7 @@ impl Exact {
     /// Gets the power of ten of the first significant digit of a number that is not zero: 2 for 123, −2 for 0.05.
     fn magnitude(&self) -> i64 {
         let bits = |number: &BigUint| i64::try_from(number.bits()).unwrap_or(i64::MAX);
-        // log₁₀ 2 ≈ 0.30103: a guess that is off by one at most, and then put right.
+        // log₁₀ 2 ≈ 0.30103: a guess that is too low by one at most, so one above it is where to look down from.
         let guess =
             (bits(self.numerator.magnitude()) - bits(&self.denominator)).saturating_mul(30_103) / 100_000;
         let reaches = |power: i64| {
@@ -155,7 +152,7 @@ impl Exact {
                 *left >= right * ten_to_signed(power)
             }
         };
-        let mut power = guess + 2;
+        let mut power = guess + 1;
         while !reaches(power) {
             power -= 1;
         }
@@ -215,10 +212,155 @@ fn decimal(mantissa: BigInt, places: i64) -> Result<Decimal, DecimalError> {
 }
 
 fn ten_to(power: u32) -> BigUint {
-    BigUint::from(10_u32).pow(power)
+    match 10_u64.checked_pow(power) {
+        Some(small) => BigUint::from(small),
+        None => BigUint::from(10_u32).pow(power),
+    }
 }
 
 /// Gets 10 to the power's absolute value.
 fn ten_to_signed(power: i64) -> BigUint {
     ten_to(u32::try_from(power.unsigned_abs()).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::decimal::{parse, text};
+
+    fn exact(given: &str) -> Exact {
+        Exact::of(parse(given).unwrap())
+    }
+
+    fn divided(dividend: &str, divisor: &str) -> Exact {
+        exact(dividend).divided_by(parse(divisor).unwrap()).unwrap()
+    }
+
+    fn check(given: &Exact, expected: &str) {
+        assert_eq!(given.rounded().map(text), Ok(expected.to_owned()), "{given:?}");
+    }
+
+    #[test]
+    fn what_fits_stays_as_it_is() {
+        for given in [
+            "0",
+            "-12.5",
+            "1234567.890123456",
+            "0.00000000000000000001",
+            "0.0000000000000000000000000001",
+            "10000000000000000000000000000",
+        ] {
+            check(&exact(given), given);
+        }
+        check(&exact("0.3").times(parse("0.10").unwrap()), "0.03");
+    }
+
+    #[test]
+    fn results_are_rounded_half_even_to_16_digits() {
+        for (given, expected) in [
+            ("1.0000000000000005", "1"),
+            ("1.0000000000000015", "1.000000000000002"),
+            ("1.00000000000000050001", "1.000000000000001"),
+            ("-1.0000000000000015", "-1.000000000000002"),
+            ("9.9999999999999995", "10"),
+            ("123456789012345650000", "123456789012345600000"),
+            ("123456789012345650001", "123456789012345700000"),
+        ] {
+            check(&exact(given), expected);
+        }
+        check(&divided("1", "3"), "0.3333333333333333");
+        check(&divided("-2", "3"), "-0.6666666666666667");
+        check(&divided("2", "-0.03"), "-66.66666666666667");
+        check(&divided("1", "3000000000000"), "0.0000000000003333333333333333");
+        check(&exact("1").mean(&exact("2")), "1.5");
+    }
+
+    #[test]
+    fn what_cannot_be_held_is_refused() {
+        assert_eq!(
+            divided("1", "30000000000000").rounded(),
+            Err(DecimalError::BelowPrecision)
+        );
+        assert_eq!(
+            exact("0.0000000000000000000000000001")
+                .times(Decimal::new(1, 1))
+                .rounded(),
+            Err(DecimalError::BelowPrecision)
+        );
+        assert_eq!(Exact::of(Decimal::MAX).rounded(), Err(DecimalError::TooLarge));
+        assert_eq!(
+            Exact::of(Decimal::MAX).times(Decimal::MAX).rounded(),
+            Err(DecimalError::TooLarge)
+        );
+        assert_eq!(
+            exact("1").divided_by(Decimal::ZERO),
+            Err(DecimalError::DivisionByZero)
+        );
+    }
+
+    #[test]
+    fn an_intermediate_result_keeps_28_digits() {
+        for (given, expected) in [
+            (divided("1", "3"), "0.3333333333333333333333333333"),
+            (divided("10", "3"), "3.333333333333333333333333333"),
+            (divided("1", "3000000000000"), "0.0000000000003333333333333333"),
+            (exact("0.1234567890123456789"), "0.1234567890123456789"),
+        ] {
+            assert_eq!(given.held().map(text), Ok(expected.to_owned()));
+        }
+        let below = divided("1", "30000000000000");
+        assert_eq!(below.held(), Err(DecimalError::BelowPrecision));
+    }
+
+    #[test]
+    fn places_may_be_asked_for() {
+        for (given, places, expected) in [
+            (divided("2", "3"), 4, "0.6667"),
+            (divided("1", "800000"), 4, "0"),
+            (exact("1.00005"), 4, "1"),
+            (exact("-1.00015"), 4, "-1.0002"),
+        ] {
+            assert_eq!(given.to_places(places).map(text), Ok(expected.to_owned()));
+        }
+    }
+
+    prop_compose! {
+        fn decimals()(mantissa in -(1_i128 << 96) + 1..1_i128 << 96, scale in 0_u32..=28) -> Decimal {
+            Decimal::from_i128_with_scale(mantissa, scale)
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_decimal_makes_it_panic(a in decimals(), b in decimals(), c in decimals()) {
+            if let Ok(result) = Exact::of(a).times(b).plus(&Exact::of(c)).divided_by(b) {
+                let _ = (result.rounded(), result.held(), result.to_places(4));
+            }
+        }
+
+        #[test]
+        fn order_is_that_of_decimals(a in decimals(), b in decimals()) {
+            prop_assert_eq!(Exact::of(a).cmp(&Exact::of(b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn rounding_moves_by_half_a_unit_of_the_16th_digit_at_most(a in decimals(), b in 1_i64..) {
+            let given = Exact::of(a).divided_by(Decimal::new(b, 0)).unwrap();
+            if let Ok(rounded) = given.rounded() {
+                // Half a unit is at most 5 × 10⁻¹⁶ of the number.
+                let error = Exact::of(rounded).distance(&given);
+                let allowed = given.distance(&Exact::of(Decimal::ZERO)).times(Decimal::new(5, 16));
+                prop_assert!(error <= allowed);
+                prop_assert_eq!(Exact::of(rounded).rounded(), Ok(rounded));
+            }
+        }
+
+        #[test]
+        fn what_is_multiplied_divides_again(a in decimals(), b in decimals()) {
+            prop_assume!(!b.is_zero());
+            prop_assert_eq!(Exact::of(a).times(b).divided_by(b).unwrap(), Exact::of(a));
+        }
+    }
 }

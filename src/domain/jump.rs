@@ -115,3 +115,143 @@ fn within(from: Decimal, to: Decimal, limit: Decimal) -> bool {
     let from = Exact::of(from);
     Exact::of(to).distance(&from) <= from.times(limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(milliseconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::milliseconds(milliseconds)
+    }
+
+    /// Judges prices, each with its sources and milliseconds, after a first price of 100.
+    fn check(samples: &[(i64, u32, i64)], expected: &str) {
+        let mut guard = JumpGuard::default();
+        let policy = JumpPolicy::default();
+        assert_eq!(guard.last_good(), None);
+        assert_eq!(
+            guard.judge(Decimal::ONE_HUNDRED, 1, at(0), &policy),
+            JumpVerdict::Accept
+        );
+        let mut verdicts = String::new();
+        for (price, sources, time) in samples {
+            let before = guard.last_good();
+            let price = Decimal::from(*price);
+            let verdict = guard.judge(price, *sources, at(*time), &policy);
+            let (letter, good) = match verdict {
+                JumpVerdict::Accept => ('A', Some(price)),
+                JumpVerdict::Hold => ('h', before),
+            };
+            verdicts.push(letter);
+            assert_eq!(guard.last_good(), good, "{samples:?}");
+        }
+        assert_eq!(verdicts, expected, "{samples:?}");
+    }
+
+    #[test]
+    fn a_small_move_needs_no_confirmation() {
+        check(&[(110, 1, 1), (121, 1, 2), (109, 1, 3)], "AAA");
+        check(&[(90, 1, 1), (81, 1, 2)], "AA");
+    }
+
+    #[test]
+    fn two_sources_are_believed_at_once() {
+        check(&[(111, 2, 1), (5, 2, 2), (5_000, 3, 3)], "AAA");
+    }
+
+    #[test]
+    fn one_source_is_believed_after_three_samples_over_two_seconds() {
+        check(&[(120, 1, 0), (121, 1, 1_000), (120, 1, 2_000)], "hhA");
+        // Not three.
+        check(&[(120, 1, 0), (121, 1, 9_000)], "hh");
+        // Not two seconds.
+        check(
+            &[
+                (120, 1, 0),
+                (120, 1, 10),
+                (120, 1, 20),
+                (120, 1, 1_999),
+                (120, 1, 2_000),
+            ],
+            "hhhhA",
+        );
+        // Slow ones.
+        check(&[(50, 1, 60_000), (51, 1, 120_000), (50, 1, 180_000)], "hhA");
+        // Once accepted, it is the level that the next move is measured by, and a way back waits again.
+        check(
+            &[
+                (120, 1, 0),
+                (120, 1, 1_000),
+                (120, 1, 2_000),
+                (130, 1, 2_001),
+                (100, 1, 2_002),
+            ],
+            "hhAAh",
+        );
+    }
+
+    #[test]
+    fn samples_have_to_agree_with_each_other() {
+        // Each agrees with the one before it, but not with the first: the third starts again.
+        check(
+            &[
+                (120, 1, 0),
+                (131, 1, 1_000),
+                (143, 1, 2_000),
+                (143, 1, 3_000),
+                (143, 1, 4_000),
+            ],
+            "hhhhA",
+        );
+        // A glimpse of the old level ends the wait.
+        check(
+            &[(150, 1, 0), (150, 1, 1_000), (101, 1, 1_500), (150, 1, 2_000)],
+            "hhAh",
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_lock() {
+        check(
+            &[(150, 1, 9_000_000), (150, 1, 0), (150, 1, 1_000), (150, 1, 2_000)],
+            "hhhA",
+        );
+    }
+
+    proptest! {
+        /// Whatever came before, a level that one source holds is accepted with its third sample at the latest, if
+        /// these span two seconds.
+        #[test]
+        fn a_level_that_holds_is_always_accepted(
+            before in prop::collection::vec((1_i64..10_000, 0_u32..3, -100_000_i64..100_000), 0..20),
+            level in 1_i64..10_000,
+            start in -100_000_i64..100_000,
+        ) {
+            let mut guard = JumpGuard::default();
+            let policy = JumpPolicy::default();
+            for (price, sources, time) in before {
+                guard.judge(Decimal::from(price), sources, at(time), &policy);
+            }
+            let level = Decimal::from(level);
+            // The first one may still meet samples of another level, and start the count again.
+            for time in [0, 1_000, 2_000] {
+                guard.judge(level, 1, at(start + time), &policy);
+            }
+            prop_assert_eq!(guard.last_good(), Some(level));
+        }
+
+        #[test]
+        fn nothing_makes_it_panic(
+            mantissas in prop::collection::vec((-(1_i128 << 96) + 1..1_i128 << 96, 0_u32..=28), 1..6),
+        ) {
+            let mut guard = JumpGuard::default();
+            for (mantissa, scale) in mantissas {
+                let price = Decimal::from_i128_with_scale(mantissa, scale);
+                guard.judge(price, 1, DateTime::<Utc>::MAX_UTC, &JumpPolicy::default());
+                guard.judge(price, 1, DateTime::<Utc>::MIN_UTC, &JumpPolicy::default());
+            }
+        }
+    }
+}

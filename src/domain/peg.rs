@@ -175,3 +175,162 @@ impl Pegs {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::{
+        decimal::parse,
+        price::{Status, StatusReason, Value},
+    };
+
+    const USDT: Asset = Asset::literal("USDT");
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn made(rate: &str, source_count: u32, seconds: i64) -> Aggregate {
+        Aggregate {
+            value: Some(Value {
+                price: parse(rate).unwrap(),
+                bid: None,
+                ask: None,
+                dispersion_bps: Decimal::ZERO,
+                observe_time: at(seconds),
+                receive_time: at(seconds),
+            }),
+            source_count,
+            status: Status::Live,
+            status_reason: None,
+            contributions: Vec::new(),
+        }
+    }
+
+    fn nothing() -> Aggregate {
+        Aggregate {
+            value: None,
+            source_count: 0,
+            status: Status::Unavailable,
+            status_reason: Some(StatusReason::NoFreshQuotes),
+            contributions: Vec::new(),
+        }
+    }
+
+    fn usd_pegs() -> Pegs {
+        Pegs::new([(USDT, Asset::USD)])
+    }
+
+    fn update(pegs: &mut Pegs, aggregate: &Aggregate, seconds: i64) {
+        pegs.update(USDT, aggregate, &PegPolicy::default(), at(seconds));
+    }
+
+    /// Feeds a coin one rate after the other, of three anchors each, and compares its states.
+    fn check(rates: &[&str], expected: &[PegState]) {
+        let mut pegs = usd_pegs();
+        let states: Vec<_> = rates
+            .iter()
+            .map(|rate| {
+                update(&mut pegs, &made(rate, 3, 0), 0);
+                pegs.get(USDT).unwrap().state
+            })
+            .collect();
+        assert_eq!(states, expected, "{rates:?}");
+    }
+
+    #[test]
+    fn a_first_rate_is_judged_by_the_outer_limits() {
+        use PegState::{Depegged, Drifting, Pegged};
+        for (rate, expected) in [
+            ("1", Pegged),
+            ("0.995", Pegged),
+            ("1.005", Pegged),
+            ("0.9949999", Drifting),
+            ("1.0050001", Drifting),
+            ("0.98", Drifting),
+            ("1.02", Drifting),
+            ("0.9799999", Depegged),
+            ("1.0200001", Depegged),
+            ("0.0000000000000000000000000001", Depegged),
+        ] {
+            check(&[rate], &[expected]);
+        }
+    }
+
+    #[test]
+    fn a_peg_returns_at_half_the_limit() {
+        use PegState::{Depegged, Drifting, Pegged};
+        check(
+            &["0.994", "0.996", "0.9974", "0.9975", "0.995"],
+            &[Drifting, Drifting, Drifting, Pegged, Pegged],
+        );
+        check(
+            &["0.97", "0.985", "0.9899", "0.99", "0.981", "0.979"],
+            &[Depegged, Depegged, Depegged, Drifting, Drifting, Depegged],
+        );
+        check(&["0.97", "0.9974", "0.99"], &[Depegged, Drifting, Drifting]);
+        check(&["0.97", "0.9975"], &[Depegged, Pegged]);
+    }
+
+    #[test]
+    fn two_anchors_are_no_peg() {
+        let mut pegs = usd_pegs();
+        assert_eq!(pegs.get(USDT), None);
+        update(&mut pegs, &made("1", 2, 0), 0);
+        assert_eq!(pegs.get(USDT).unwrap().state, PegState::Unknown);
+        update(&mut pegs, &made("1", 3, 1), 1);
+        assert_eq!(pegs.get(USDT).unwrap().state, PegState::Pegged);
+    }
+
+    #[test]
+    fn nothing_known_is_not_one() {
+        let mut pegs = usd_pegs();
+        update(&mut pegs, &nothing(), 0);
+        assert_eq!(pegs.get(USDT), None);
+        update(&mut pegs, &made("0.999", 3, 1), 1);
+        update(&mut pegs, &nothing(), 2);
+        let peg = pegs.get(USDT).unwrap();
+        // What it last was, and when, but not for use.
+        assert_eq!((peg.state, peg.source_count), (PegState::Unknown, 0));
+        assert_eq!((peg.rate, peg.observe_time), (Decimal::new(999, 3), at(1)));
+    }
+
+    #[test]
+    fn a_lost_peg_is_not_regained_by_not_being_watched() {
+        let mut pegs = usd_pegs();
+        update(&mut pegs, &made("0.97", 3, 0), 0);
+        assert!(pegs.depegged(USDT));
+        update(&mut pegs, &nothing(), 1);
+        assert!(!pegs.depegged(USDT));
+        update(&mut pegs, &made("0.985", 2, 2), 2);
+        update(&mut pegs, &made("0.985", 3, 3), 3);
+        assert!(pegs.depegged(USDT));
+    }
+
+    #[test]
+    fn a_state_has_its_time() {
+        let mut pegs = usd_pegs();
+        let mut since = |aggregate: &Aggregate, seconds| {
+            update(&mut pegs, aggregate, seconds);
+            pegs.get(USDT).unwrap().state_time
+        };
+        assert_eq!(since(&made("1", 3, 0), 0), at(0));
+        assert_eq!(since(&made("0.999", 3, 5), 5), at(0));
+        assert_eq!(since(&made("0.99", 3, 6), 6), at(6));
+        assert_eq!(since(&nothing(), 7), at(7));
+        assert_eq!(since(&nothing(), 8), at(7));
+    }
+
+    #[test]
+    fn only_declared_coins_have_a_peg() {
+        let mut pegs = usd_pegs();
+        let other = Asset::literal("USDC");
+        pegs.update(other, &made("1", 3, 0), &PegPolicy::default(), at(0));
+        assert_eq!(pegs.get(other), None);
+        assert_eq!(pegs.reference(other), None);
+        assert_eq!(pegs.reference(USDT), Some(Asset::USD));
+        assert_eq!(pegs.declared().collect::<Vec<_>>(), [(USDT, Asset::USD)]);
+    }
+}

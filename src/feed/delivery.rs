@@ -58,10 +58,14 @@ pub enum DeliveryKind {
     Subscribed,
     /// The venue refuses a subscription or reports an error, in its own words.
     Refused(String),
-    /// Something was received and not understood.
+    /// A message came. What it says follows, if it says anything.
+    Message,
+    /// The message that came is not understood.
     Malformed {
         /// A short constant name for counting.
         kind: &'static str,
+        /// What was wrong with it.
+        error: String,
     },
     /// The connection stands, and the subscriptions were sent.
     Connected,

@@ -7,5 +7,6 @@
     reason = "a test may panic and print"
 )]
 
+mod aggregation;
 mod data;
 mod recordings;

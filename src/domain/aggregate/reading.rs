@@ -154,10 +154,16 @@ fn sides(book: TopOfBook) -> Option<(Decimal, Decimal)> {
     Some((positive(book.bid)?, positive(book.ask)?))
 }
 
+/// Expresses what was observed in the peg's reference; without a peg it is in the pair's quote asset already.
 fn convert(quote: &Quote, observed: &Observed, peg: Option<&Peg>) -> Result<Reading, Verdict> {
-    let rate = peg.map_or(Decimal::ONE, |peg| peg.rate);
-    let converted = |value: Decimal| Exact::of(value).times(rate).held().ok();
-    let price = observed.price.clone().times(rate).held();
+    let price = peg.map_or_else(
+        || observed.price.held(),
+        |peg| observed.price.clone().times(peg.rate).held(),
+    );
+    let converted = |value: Decimal| match peg {
+        Some(peg) => Exact::of(value).times(peg.rate).held().ok(),
+        None => Some(value),
+    };
     Ok(Reading {
         price: price.map_err(|_| Verdict::NoReading)?,
         bid: observed.bid.and_then(converted),

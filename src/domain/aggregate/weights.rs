@@ -144,3 +144,84 @@ fn whole(volumes: &[Decimal]) -> Vec<BigUint> {
         .map(|volume| BigUint::from(volume.mantissa().unsigned_abs()) * ten.pow(scale - volume.scale()))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::decimal::{parse, text};
+
+    #[test]
+    fn volumes_share_the_vote_up_to_the_cap() {
+        let check = |volumes: &[&str], expected: &[&str]| {
+            let known: Vec<_> = volumes.iter().map(|volume| parse(volume).ok()).collect();
+            let shown = Weights::new(&known, Decimal::new(4, 1)).shown();
+            let shown: Vec<_> = shown.into_iter().map(text).collect();
+            assert_eq!(shown, expected, "{volumes:?}");
+        };
+        check(&[], &[]);
+        check(&["5"], &["1"]);
+        // With two, 40 % cannot hold.
+        check(&["1", "99"], &["0.5", "0.5"]);
+        check(&["30", "30", "40"], &["0.3", "0.3", "0.4"]);
+        // 60, 20, 20 %: the first is capped and its 20 go to the others.
+        check(&["600", "200", "200"], &["0.4", "0.3", "0.3"]);
+        // 70, 20, 10 %: capped, the second gets 2 ÷ 3 of 60 %, which is exactly the cap.
+        check(&["7", "2", "1"], &["0.4", "0.4", "0.2"]);
+        // 60, 30, 10 %: capped, the second would get 45 %, so it is capped too, and the third takes what is left.
+        check(&["6.0", "3.00", "1"], &["0.4", "0.4", "0.2"]);
+        // One unknown, zero or absurd volume: equal, and the thirds still add up to 1.
+        for odd in ["?", "0", "-4"] {
+            check(
+                &["600", odd, "200"],
+                &["0.3333333334", "0.3333333333", "0.3333333333"],
+            );
+        }
+        check(
+            &["1", "1", "1", "1", "1", "1", "1"],
+            &[
+                "0.1428571429",
+                "0.1428571429",
+                "0.1428571429",
+                "0.1428571429",
+                "0.1428571428",
+                "0.1428571428",
+                "0.1428571428",
+            ],
+        );
+        check(
+            &[
+                "0.0000000000000000000000000001",
+                "10000000000000000000000000000",
+                "1",
+                "1",
+            ],
+            &["0", "0.4", "0.3", "0.3"],
+        );
+    }
+
+    #[test]
+    fn a_weighted_median_splits_exact_halves() {
+        let check = |readings: &[(&str, &str)], expected: &str, expected_lower: &str| {
+            let volumes: Vec<_> = readings
+                .iter()
+                .map(|(_, volume)| Some(parse(volume).unwrap()))
+                .collect();
+            let weights = Weights::new(&volumes, Decimal::ONE);
+            let values = || readings.iter().map(|(value, _)| parse(value).unwrap());
+            let median = weights.median(values().map(Exact::of)).unwrap();
+            assert_eq!(text(median.rounded().unwrap()), expected, "{readings:?}");
+            assert_eq!(
+                text(weights.lower_median(values()).unwrap()),
+                expected_lower,
+                "{readings:?}"
+            );
+        };
+        check(&[("5", "1")], "5", "5");
+        check(&[("5", "1"), ("6", "1")], "5.5", "5");
+        check(&[("6", "2"), ("5", "1")], "6", "6");
+        check(&[("7", "3"), ("5", "1"), ("6", "2")], "6.5", "6");
+        check(&[("7", "3"), ("5", "1"), ("6", "2.0000000001")], "6", "6");
+        check(&[("5", "1"), ("5", "1"), ("6", "2")], "5.5", "5");
+        check(&[("5", "1"), ("5", "1"), ("5", "2")], "5", "5");
+    }
+}

@@ -30,27 +30,19 @@ pub fn derive(
     // Of nothing, or of a mixture, the least real: what is not live is never passed off as live.
     let origins = legs.iter().map(|(_, price)| price.origin);
     let origin = origins.max().unwrap_or(Origin::Simulated);
-    let route: Vec<_> = legs.iter().map(|(step, _)| step.pair).collect();
-    match combine(pair, legs, policy, depegged) {
-        Ok(combined) => Price {
+    let mut derived = match combine(pair, legs, policy, depegged) {
+        Err(reason) => Price::unavailable(pair, reason, origin, now),
+        Ok((worst, value)) => Price {
             pair,
-            status: combined.status,
-            status_reason: combined.status_reason,
-            value: Some(combined.value),
-            source_count: legs
-                .iter()
-                .map(|(_, price)| price.source_count)
-                .min()
-                .unwrap_or(0),
+            value: Some(value),
+            source_count: legs.iter().map(|(_, leg)| leg.source_count).min().unwrap_or(0),
             aggregate_time: now,
-            route,
             origin,
+            ..worst.clone()
         },
-        Err(reason) => Price {
-            route,
-            ..Price::unavailable(pair, reason, origin, now)
-        },
-    }
+    };
+    derived.route = legs.iter().map(|(step, _)| step.pair).collect();
+    derived
 }
 
 /// Turns a price around: 1 ÷ price, with 1 ÷ ask as bid and 1 ÷ bid as ask, each rounded once.
@@ -77,66 +69,57 @@ pub fn invert(price: &Price) -> Result<Price, DecimalError> {
     })
 }
 
-struct Combined {
-    status: Status,
-    status_reason: Option<StatusReason>,
-    value: Value,
-}
-
-fn combine(
+/// Combines the legs' values, and gets the first leg of the worst status.
+fn combine<'a>(
     pair: Pair,
-    legs: &[(Step, &Price)],
+    legs: &[(Step, &'a Price)],
     policy: &CrossPolicy,
     depegged: &dyn Fn(Asset) -> bool,
-) -> Result<Combined, StatusReason> {
+) -> Result<(&'a Price, Value), StatusReason> {
     if !leads(pair, legs) {
         return Err(StatusReason::NoRoute);
     }
-    let mut values = Vec::with_capacity(legs.len());
-    for (step, price) in legs {
-        let missing = price.status_reason.unwrap_or(StatusReason::NoFreshQuotes);
-        values.push((*step, price.value.as_ref().ok_or(missing)?));
-    }
+    let values: Vec<_> = legs.iter().map(present).collect::<Result<_, _>>()?;
     if legs.iter().skip(1).any(|(step, _)| depegged(step.from())) {
         return Err(StatusReason::Depegged);
     }
-    let observed = || values.iter().map(|(_, value)| value.observe_time);
-    let received = values.iter().map(|(_, value)| value.receive_time);
-    // `leads` has seen to it that there are legs.
-    let (Some(first), Some(last), Some(receive_time)) = (observed().min(), observed().max(), received.min())
-    else {
-        return Err(StatusReason::NoRoute);
-    };
-    if last.signed_duration_since(first) > policy.max_skew {
+    let first_worst =
+        |so_far: &'a Price, leg: &'a Price| if leg.status > so_far.status { leg } else { so_far };
+    let worst = legs
+        .iter()
+        .map(|(_, leg)| *leg)
+        .reduce(first_worst)
+        .ok_or(StatusReason::NoRoute)?;
+    let earliest = |time: fn(&Value) -> DateTime<Utc>| values.iter().map(|(_, value)| time(value)).min();
+    let observe_time = earliest(|value| value.observe_time).ok_or(StatusReason::NoRoute)?;
+    let receive_time = earliest(|value| value.receive_time).ok_or(StatusReason::NoRoute)?;
+    let skewed = |value: &Value| value.observe_time.signed_duration_since(observe_time) > policy.max_skew;
+    if values.iter().any(|(_, value)| skewed(value)) {
         return Err(StatusReason::LegSkew);
     }
-    // No reason tells of a result too large; one beyond 28 digits is as far from any market as one too small.
-    let price = product(&values, |value, _| Some(value.price)).ok_or(StatusReason::BelowPrecision)?;
-    let sides = |own: fn(&Value) -> Option<Decimal>, other: fn(&Value) -> Option<Decimal>| {
-        product(
-            &values,
-            |value, inverted| if inverted { other(value) } else { own(value) },
-        )
+    let value = Value {
+        // No reason tells of a result too large; one beyond 28 digits is as far from any market as one too small.
+        price: product(&values, |value| Some(value.price), |value| Some(value.price))
+            .ok_or(StatusReason::BelowPrecision)?,
+        bid: product(&values, |value| value.bid, |value| value.ask),
+        ask: product(&values, |value| value.ask, |value| value.bid),
+        dispersion_bps: values.iter().fold(Decimal::ZERO, |sum, (_, value)| {
+            sum.saturating_add(value.dispersion_bps)
+        }),
+        observe_time,
+        receive_time,
     };
-    let dispersions = values.iter().map(|(_, value)| value.dispersion_bps);
-    let worst =
-        legs.iter().map(|(_, price)| price).reduce(
-            |worst, price| {
-                if price.status > worst.status { price } else { worst }
-            },
-        );
-    Ok(Combined {
-        status: worst.map_or(Status::Unavailable, |price| price.status),
-        status_reason: worst.and_then(|price| price.status_reason),
-        value: Value {
-            price,
-            bid: sides(|value| value.bid, |value| value.ask),
-            ask: sides(|value| value.ask, |value| value.bid),
-            dispersion_bps: dispersions.fold(Decimal::ZERO, Decimal::saturating_add),
-            observe_time: first,
-            receive_time,
-        },
-    })
+    Ok((worst, value))
+}
+
+/// Gets the value of a leg, or why there is none.
+fn present<'a>((step, price): &(Step, &'a Price)) -> Result<(Step, &'a Value), StatusReason> {
+    let value = price
+        .value
+        .as_ref()
+        .filter(|_| price.status != Status::Unavailable);
+    let value = value.ok_or(price.status_reason.unwrap_or(StatusReason::NoFreshQuotes))?;
+    Ok((*step, value))
 }
 
 /// Tells whether the legs lead, one after the other, from base to quote.
@@ -151,15 +134,18 @@ fn leads(pair: Pair, legs: &[(Step, &Price)]) -> bool {
     !legs.is_empty() && reached == pair.quote
 }
 
-/// Multiplies one number of each leg, and rounds once.
-fn product(values: &[(Step, &Value)], number: impl Fn(&Value, bool) -> Option<Decimal>) -> Option<Decimal> {
+/// Multiplies `direct` of each leg as it is with 1 ÷ `inverse` of each that is inverted, and rounds once.
+fn product(
+    values: &[(Step, &Value)],
+    direct: fn(&Value) -> Option<Decimal>,
+    inverse: fn(&Value) -> Option<Decimal>,
+) -> Option<Decimal> {
     let mut product = Exact::of(Decimal::ONE);
     for (step, value) in values {
-        let number = number(value, step.inverted)?;
         product = if step.inverted {
-            product.divided_by(number).ok()?
+            product.divided_by(inverse(value)?).ok()?
         } else {
-            product.times(number)
+            product.times(direct(value)?)
         };
     }
     product.rounded().ok()

@@ -236,6 +236,9 @@ impl<'a> Conversation<'a> {
             send(socket, reply).await?;
         }
         let mut told = false;
+        self.outlet
+            .deliver_at(receive_time, DeliveryKind::Message)
+            .await?;
         for delivery in understood.deliveries {
             let kind = delivery.unwrap_or_else(|error| self.malformed(&error));
             told |= is_event(&kind);
@@ -275,7 +278,10 @@ impl<'a> Conversation<'a> {
             let venue = self.outlet.venue.as_str();
             tracing::warn!(venue, %error, "a message of a venue is not understood");
         }
-        DeliveryKind::Malformed { kind }
+        DeliveryKind::Malformed {
+            kind,
+            error: error.to_string(),
+        }
     }
 
     fn next_ping(&self, every: Option<Duration>) -> Option<Instant> {

@@ -32,7 +32,10 @@ impl Running {
                 cap: Duration::from_millis(20),
             },
             max_frame: 4096,
-            ..SocketOptions::new(vec![Pair::literal("BTC", "USDT")], Clock::system())
+            pairs: vec![Pair::literal("BTC", "USDT")],
+            clock: Clock::system(),
+            stable_after: Duration::from_secs(60),
+            silence_limit: Duration::from_secs(60),
         };
         let (out, deliveries) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
@@ -44,9 +47,15 @@ impl Running {
         }
     }
 
+    /// Gets the next delivery that is more than the sign of a message.
     async fn delivered(&mut self) -> DeliveryKind {
-        let delivery = timeout(Duration::from_secs(10), self.deliveries.recv()).await;
-        delivery.unwrap().unwrap().kind
+        loop {
+            let delivery = timeout(Duration::from_secs(10), self.deliveries.recv()).await;
+            let kind = delivery.unwrap().unwrap().kind;
+            if kind != DeliveryKind::Message {
+                return kind;
+            }
+        }
     }
 
     async fn disconnected(&mut self) -> String {
