@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     domain::{
-        pair::Pair,
+        pair::{Asset, Pair},
         quote::TopOfBook,
         trade::Side,
         venue::{MarketKind, Venue},
@@ -29,6 +29,10 @@ const IGNORED: &[&str] = &[
     "avgPrice",
     "markPrice",
     "forceOrder",
+    "!ticker",
+    "!miniTicker",
+    "!markPrice",
+    "!forceOrder",
 ];
 
 /// Speaks with Binance.
@@ -133,6 +137,9 @@ struct Trade<'a> {
     #[serde(rename = "T")]
     time: i64,
     m: bool,
+    /// Where a trade of futures comes from; only those of the market are trades.
+    #[serde(rename = "X")]
+    origin: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -174,12 +181,17 @@ fn message(text: &str) -> Result<Parsed<'_>, ParseError> {
         .data
         .ok_or_else(|| ParseError::value("data", "absent"))?
         .get();
-    let (_, channel) = stream
-        .split_once('@')
-        .ok_or_else(|| ParseError::unknown_channel(stream))?;
+    // A stream of all markets has no symbol before its name.
+    let channel = match stream.split_once('@') {
+        Some((symbol, channel)) if !symbol.starts_with('!') => channel,
+        _ => stream,
+    };
     match channel {
-        "aggTrade" | "trade" => Ok(Parsed::one(channel, Event::Trade(trade(data)?))),
-        "bookTicker" => Ok(Parsed::one(channel, Event::Ticker(book_ticker(data)?))),
+        "aggTrade" | "trade" => {
+            let trade = trade(data)?.map(Event::Trade);
+            Ok(Parsed::many(channel, trade.into_iter().collect()))
+        }
+        "bookTicker" | "!bookTicker" => Ok(Parsed::one(channel, Event::Ticker(book_ticker(data)?))),
         "ticker" => Ok(Parsed::one(channel, Event::Ticker(ticker(data)?))),
         _ if IGNORED.iter().any(|name| channel.starts_with(name)) => Ok(Parsed::ignored(channel)),
         _ => Err(ParseError::unknown_channel(channel)),
@@ -197,9 +209,12 @@ fn answer<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     }
 }
 
-fn trade(data: &str) -> Result<TradeReport<'_>, ParseError> {
+fn trade(data: &str) -> Result<Option<TradeReport<'_>>, ParseError> {
     let trade: Trade<'_> = serde_json::from_str(data)?;
-    Ok(TradeReport {
+    if trade.origin.is_some_and(|origin| origin != "MARKET") {
+        return Ok(None);
+    }
+    Ok(Some(TradeReport {
         symbol: trade.s,
         // In a `trade`, `a` is an order of the seller.
         id: trade.t.or(trade.a).map(|Text(id)| id),
@@ -208,7 +223,13 @@ fn trade(data: &str) -> Result<TradeReport<'_>, ParseError> {
         side: if trade.m { Side::Sell } else { Side::Buy },
         time: millis(trade.time).ok_or_else(|| ParseError::value("T", trade.time))?,
         snapshot: false,
-    })
+    }))
+}
+
+/// Tells whether volume is in contracts and base, as it is where contracts are worth a sum of dollars.
+fn coin_margined(symbol: &str) -> bool {
+    let market = BinanceFutures.market(symbol);
+    symbol.contains('_') && market.is_ok_and(|market| market.pair.quote == Asset::USD)
 }
 
 fn book_ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
@@ -231,12 +252,18 @@ fn ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
         bid: side(ticker.b),
         ask: side(ticker.a),
     });
+    let (first, second) = (Some(ticker.v.0), ticker.q.map(|Volume(volume)| volume));
+    let (base_volume, quote_volume) = if coin_margined(ticker.s) {
+        (second, None)
+    } else {
+        (first, second)
+    };
     Ok(Ticker {
         symbol: ticker.s,
         book,
         last: side(Some(ticker.c)),
-        base_volume_24h: Some(ticker.v.0),
-        quote_volume_24h: ticker.q.map(|Volume(volume)| volume),
+        base_volume_24h: base_volume,
+        quote_volume_24h: quote_volume,
         time: millis(ticker.time),
     })
 }
@@ -273,12 +300,28 @@ mod tests {
     }
 
     #[test]
+    fn what_an_insurance_fund_takes_over_is_no_trade() {
+        for (origin, trades) in [("MARKET", 1), ("INSURANCE_FUND", 0)] {
+            let text = TRADE.replace(r#""m":false"#, &format!(r#""X":"{origin}","m":false"#));
+            assert_eq!(message(&text).unwrap().events.len(), trades, "{origin}");
+        }
+    }
+
+    #[test]
     fn tickers_carry_what_their_stream_does() {
         for (text, expected) in [
             (BEST, "ABCUSDT 1.49/- last - base - quote - at 0"),
             (
                 DAY,
                 "ABCUSDT 1.49/1.51 last 1.5 base 1000.5 quote 1500.75 at 1700000000200",
+            ),
+            (
+                &FUTURE_DAY.replace("ABCUSDT", "ABCUSD_PERP"),
+                "ABCUSD_PERP - last 1.5 base 1500 quote - at 1700000000200",
+            ),
+            (
+                &BEST.replace("abcusdt@", "!"),
+                "ABCUSDT 1.49/- last - base - quote - at 0",
             ),
             (
                 FUTURE_DAY,
@@ -320,6 +363,7 @@ mod tests {
             ("null", "json"),
             (r#"{"stream":"abc"}"#, "value"),
             (r#"{"stream":"abc","data":{}}"#, "unknown_channel"),
+            (r#"{"stream":"!abc@arr","data":{}}"#, "unknown_channel"),
             (r#"{"stream":"abc@nonsense","data":{}}"#, "unknown_channel"),
             (r#"{"stream":"abc@aggTrade","data":{}}"#, "json"),
             (&AGGREGATE.replace("1.5000", "0.000"), "value"),

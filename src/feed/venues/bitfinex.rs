@@ -116,7 +116,7 @@ impl Protocol for Bitfinex {
         if text.trim_start().starts_with('[') {
             data(session, &serde_json::from_str::<Vec<&RawValue>>(text)?)
         } else {
-            event(session, serde_json::from_str(text)?)
+            event(session, &serde_json::from_str(text)?)
         }
     }
 }
@@ -138,7 +138,7 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Trade<'a>(#[serde(borrow)] Text<'a>, i64, Number, Number);
 
-fn event<'a>(session: &mut Session, message: Message<'a>) -> Result<Parsed<'a>, ParseError> {
+fn event<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     let words = message.msg.map_or("without a reason", |Words(words)| words);
     match message.event {
         "subscribed" => {
@@ -197,9 +197,8 @@ fn data<'a>(session: &'a Session, parts: &[&'a RawValue]) -> Result<Parsed<'a>, 
             let row: Trade<'a> = serde_json::from_str(row.get())?;
             Ok(Parsed::one(name, trade(symbol, &row, false)?))
         }
-        ("trades", Some("tu")) => Ok(Parsed::ignored(name)),
         ("ticker", None) => Ok(Parsed::one(name, ticker(symbol, first.get())?)),
-        ("book" | "candles" | "status", _) => Ok(Parsed::ignored(name)),
+        ("trades", Some("tu")) | ("book" | "candles" | "status", _) => Ok(Parsed::ignored(name)),
         (name, kind) => Err(ParseError::unknown_channel(kind.unwrap_or(name))),
     }
 }

@@ -69,7 +69,7 @@ impl Protocol for Coinbase {
         match (message.channel, message.kind) {
             (Some(channel), _) => advanced(channel, &message),
             (None, Some("error")) => {
-                let words = message.reason.or(message.message).unwrap_or(Words(""));
+                let words = message.reason.or(message.words).unwrap_or(Words(""));
                 Ok(Parsed::one("error", Event::Refused(words.0)))
             }
             (None, Some(kind)) => exchange(kind, text),
@@ -86,8 +86,8 @@ struct Message<'a> {
     timestamp: Option<DateTime<Utc>>,
     #[serde(borrow)]
     events: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<Words<'a>>,
+    #[serde(borrow, rename = "message")]
+    words: Option<Words<'a>>,
     #[serde(borrow)]
     reason: Option<Words<'a>>,
 }
@@ -103,8 +103,8 @@ struct TradesEvent<'a> {
 #[derive(Deserialize)]
 struct Trade<'a> {
     product_id: &'a str,
-    #[serde(borrow)]
-    trade_id: Text<'a>,
+    #[serde(borrow, rename = "trade_id")]
+    id: Text<'a>,
     price: Number,
     size: Number,
     side: &'a str,
@@ -142,15 +142,15 @@ fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, P
     match channel {
         "market_trades" => {
             let events: Vec<TradesEvent<'a>> = serde_json::from_str(events()?)?;
-            let trades = events.into_iter().flat_map(|event| {
+            let trades = events.iter().flat_map(|event| {
                 let snapshot = event.kind == "snapshot";
-                event.trades.into_iter().map(move |t| trade(t, snapshot))
+                event.trades.iter().map(move |t| trade(t, snapshot))
             });
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
         "ticker" | "ticker_batch" => {
             let events: Vec<TickersEvent<'a>> = serde_json::from_str(events()?)?;
-            let tickers = events.into_iter().flat_map(|event| event.tickers);
+            let tickers = events.iter().flat_map(|event| &event.tickers);
             let tickers = tickers.map(|t| ticker(t, message.timestamp));
             Ok(Parsed::many(channel, tickers.collect()))
         }
@@ -165,10 +165,10 @@ fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, P
 fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> {
     match kind {
         "match" | "last_match" => {
-            let report = trade(serde_json::from_str(text)?, kind == "last_match")?;
+            let report = trade(&serde_json::from_str(text)?, kind == "last_match")?;
             Ok(Parsed::one(kind, report))
         }
-        "ticker" => Ok(Parsed::one(kind, ticker(serde_json::from_str(text)?, None))),
+        "ticker" => Ok(Parsed::one(kind, ticker(&serde_json::from_str(text)?, None))),
         "subscriptions" => Ok(Parsed::one(kind, Event::Subscribed)),
         "heartbeat" | "status" | "snapshot" | "l2update" | "received" | "open" | "done" | "change"
         | "activate" => Ok(Parsed::ignored(kind)),
@@ -176,7 +176,7 @@ fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> 
     }
 }
 
-fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
+fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
     let maker = match trade.side {
         "BUY" | "buy" => Side::Buy,
         "SELL" | "sell" => Side::Sell,
@@ -184,7 +184,7 @@ fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
     };
     Ok(Event::Trade(TradeReport {
         symbol: trade.product_id,
-        id: Some(trade.trade_id.0),
+        id: Some(trade.id.0),
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: maker.opposite(),
@@ -194,7 +194,7 @@ fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
 }
 
 /// Reads a ticker; Advanced Trade stamps the message around it, Exchange the ticker itself.
-fn ticker(ticker: DayTicker<'_>, time: Option<DateTime<Utc>>) -> Event<'_> {
+fn ticker<'a>(ticker: &DayTicker<'a>, time: Option<DateTime<Utc>>) -> Event<'a> {
     Event::Ticker(Ticker {
         symbol: ticker.product_id,
         book: Some(TopOfBook {

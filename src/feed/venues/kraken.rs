@@ -78,7 +78,7 @@ impl Protocol for Kraken {
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         if text.trim_start().starts_with('[') {
-            return first_version(serde_json::from_str(text)?);
+            return first_version(&serde_json::from_str::<Vec<_>>(text)?);
         }
         let message: Message<'a> = serde_json::from_str(text)?;
         match (message.channel, message.method.or(message.event)) {
@@ -104,7 +104,7 @@ struct Message<'a> {
     event: Option<&'a str>,
     status: Option<&'a str>,
     #[serde(borrow, rename = "errorMessage")]
-    error_message: Option<Words<'a>>,
+    refusal: Option<Words<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -113,8 +113,8 @@ struct Trade<'a> {
     side: &'a str,
     price: Number,
     qty: Number,
-    #[serde(borrow)]
-    trade_id: Text<'a>,
+    #[serde(borrow, rename = "trade_id")]
+    id: Text<'a>,
     timestamp: DateTime<Utc>,
 }
 
@@ -178,7 +178,7 @@ fn data<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, Parse
 
 /// Reads what is no data: answers, and v1's heartbeats.
 fn answer<'a>(method: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let words = message.error.or(message.error_message);
+    let words = message.error.or(message.refusal);
     match (method, words) {
         (_, Some(Words(words))) => Ok(Parsed::one(method, Event::Refused(words))),
         ("subscribe", None) if message.success == Some(true) => Ok(Parsed::one(method, Event::Subscribed)),
@@ -194,7 +194,7 @@ fn answer<'a>(method: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, Pars
 fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
     Ok(Event::Trade(TradeReport {
         symbol: trade.symbol,
-        id: Some(trade.trade_id.0),
+        id: Some(trade.id.0),
         price: positive("price", trade.price)?,
         amount: positive("qty", trade.qty)?,
         side: taker(trade.side)?,
@@ -215,8 +215,8 @@ fn ticker<'a>(ticker: &DayTicker<'a>) -> Event<'a> {
 }
 
 /// Reads data of v1. A book may come in two parts, so channel and symbol are counted from the end.
-fn first_version(parts: Vec<&RawValue>) -> Result<Parsed<'_>, ParseError> {
-    let [_, data, .., channel, symbol] = parts.as_slice() else {
+fn first_version<'a>(parts: &[&'a RawValue]) -> Result<Parsed<'a>, ParseError> {
+    let [_, data, .., channel, symbol] = parts else {
         return Err(ParseError::unknown_channel("short array"));
     };
     let channel: &str = serde_json::from_str(channel.get())?;

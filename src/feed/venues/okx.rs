@@ -130,8 +130,8 @@ struct Subscription<'a> {
 #[serde(rename_all = "camelCase")]
 struct Trade<'a> {
     inst_id: &'a str,
-    #[serde(borrow)]
-    trade_id: Text<'a>,
+    #[serde(borrow, rename = "tradeId")]
+    id: Text<'a>,
     px: Number,
     sz: Number,
     side: &'a str,
@@ -207,7 +207,7 @@ fn data<'a>(arg: &Subscription<'a>, data: Option<&'a RawValue>) -> Result<Parsed
 fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
     Ok(Event::Trade(TradeReport {
         symbol: trade.inst_id,
-        id: Some(trade.trade_id.0),
+        id: Some(trade.id.0),
         price: positive("px", trade.px)?,
         amount: positive("sz", trade.sz)?,
         side: match trade.side {
