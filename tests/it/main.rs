@@ -9,4 +9,5 @@
 
 mod aggregation;
 mod data;
+mod messages;
 mod recordings;
