@@ -5,10 +5,12 @@
 //! with each change of the best bid or ask. A heartbeat comes about once a second when all is quiet. Source:
 //! Kraken's public WebSocket documentation, and recordings of v1.
 
+mod v1;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, positive, seconds, side},
+        number::{Number, Text, Volume, Words, positive, side},
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -78,7 +80,7 @@ impl Protocol for Kraken {
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         if text.trim_start().starts_with('[') {
-            return first_version(&serde_json::from_str::<Vec<_>>(text)?);
+            return v1::data(&serde_json::from_str::<Vec<_>>(text)?);
         }
         let message: Message<'a> = serde_json::from_str(text)?;
         match (message.channel, message.method.or(message.event)) {
@@ -127,30 +129,6 @@ struct DayTicker<'a> {
     volume: Option<Volume>,
     timestamp: Option<DateTime<Utc>>,
 }
-
-/// A trade of v1: price, amount, time, side, kind of order, anything else.
-#[derive(Deserialize)]
-struct FirstTrade<'a>(
-    Number,
-    Number,
-    #[serde(borrow)] Text<'a>,
-    &'a str,
-    IgnoredAny,
-    IgnoredAny,
-);
-
-/// A ticker of v1: each list begins with the price; `v` is the volume of today and of 24 hours.
-#[derive(Deserialize)]
-struct FirstTicker {
-    b: (Number, Volume, Volume),
-    a: (Number, Volume, Volume),
-    c: (Number, Volume),
-    v: (Volume, Volume),
-}
-
-/// Best bid and ask of v1: bid, ask, time, and both amounts.
-#[derive(Deserialize)]
-struct FirstSpread<'a>(Number, Number, #[serde(borrow)] Text<'a>, IgnoredAny, IgnoredAny);
 
 fn data<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     let data = || {
@@ -212,61 +190,6 @@ fn ticker<'a>(ticker: &DayTicker<'a>) -> Event<'a> {
         quote_volume_24h: None,
         time: ticker.timestamp,
     })
-}
-
-/// Reads data of v1. A book may come in two parts, so channel and symbol are counted from the end.
-fn first_version<'a>(parts: &[&'a RawValue]) -> Result<Parsed<'a>, ParseError> {
-    let [_, data, .., channel, symbol] = parts else {
-        return Err(ParseError::unknown_channel("short array"));
-    };
-    let channel: &str = serde_json::from_str(channel.get())?;
-    let symbol: &str = serde_json::from_str(symbol.get())?;
-    let data = data.get();
-    match channel {
-        "trade" => {
-            let trades: Vec<FirstTrade<'_>> = serde_json::from_str(data)?;
-            let trades = trades.iter().map(|t| first_trade(symbol, t));
-            Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
-        }
-        "ticker" => Ok(Parsed::one(channel, first_ticker(symbol, data)?)),
-        "spread" => Ok(Parsed::one(channel, first_spread(symbol, data)?)),
-        _ if channel.starts_with("book-") || channel.starts_with("ohlc-") => Ok(Parsed::ignored(channel)),
-        _ => Err(ParseError::unknown_channel(channel)),
-    }
-}
-
-fn first_trade<'a>(symbol: &'a str, trade: &FirstTrade<'a>) -> Result<Event<'a>, ParseError> {
-    let FirstTrade(price, amount, Text(time), side, ..) = *trade;
-    Ok(Event::Trade(TradeReport {
-        symbol,
-        id: None,
-        price: positive("price", price)?,
-        amount: positive("volume", amount)?,
-        side: taker(side)?,
-        time: seconds(time).ok_or_else(|| ParseError::value("time", time))?,
-        snapshot: false,
-    }))
-}
-
-fn first_ticker<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseError> {
-    let ticker: FirstTicker = serde_json::from_str(data)?;
-    Ok(Event::Ticker(Ticker {
-        symbol,
-        book: Some(top(ticker.b.0, ticker.a.0)),
-        last: side(Some(ticker.c.0)),
-        base_volume_24h: Some(ticker.v.1.0),
-        ..Ticker::default()
-    }))
-}
-
-fn first_spread<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseError> {
-    let FirstSpread(bid, ask, Text(time), ..) = serde_json::from_str(data)?;
-    Ok(Event::Ticker(Ticker {
-        symbol,
-        book: Some(top(bid, ask)),
-        time: Some(seconds(time).ok_or_else(|| ParseError::value("time", time))?),
-        ..Ticker::default()
-    }))
 }
 
 fn top(bid: Number, ask: Number) -> TopOfBook {

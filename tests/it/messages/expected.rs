@@ -105,14 +105,11 @@ fn trade_fields(parsed: &Parsed<'_>, at: usize, expected: &Map<String, Value>, n
     let Some(side) = field("side") else {
         return;
     };
-    let trades = parsed.events.iter().filter_map(|event| match event {
+    let mut trades = parsed.events.iter().filter_map(|event| match event {
         Event::Trade(trade) => Some(trade),
         _ => None,
     });
-    let trade = trades
-        .skip(at)
-        .next()
-        .unwrap_or_else(|| panic!("{name}: no trade {at}"));
+    let trade = trades.nth(at).unwrap_or_else(|| panic!("{name}: no trade {at}"));
     assert_eq!(format!("{:?}", trade.side), side.as_str().unwrap(), "{name}");
     let amount = field("quantity_contract")
         .or_else(|| field("quantity_base"))
