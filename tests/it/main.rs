@@ -16,6 +16,7 @@ mod doors;
 mod harness;
 mod health;
 mod layering;
+mod messages;
 mod parity;
 mod recordings;
 mod replay;
