@@ -4,7 +4,7 @@
 //! contract, one file per noun; [`gateway`] serves the same calls as REST, driven by the descriptors; [`layer`] wraps
 //! what is common to all; [`ops`] answers the questions of whoever runs the service; [`server`] puts them on a port.
 
-//pub mod gateway;
+pub mod gateway;
 pub mod grpc;
 //pub mod layer;
 pub mod ops;

@@ -1,0 +1,3 @@
+//! REST over the same calls as gRPC.
+
+pub mod json;
