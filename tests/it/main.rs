@@ -9,4 +9,9 @@
 
 mod aggregation;
 mod data;
+mod gateway;
+mod http_rules;
+mod openapi;
+mod protos;
 mod recordings;
+mod replies;
