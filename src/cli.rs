@@ -18,7 +18,7 @@ mod explain;
 mod failure;
 mod json;
 mod price;
-//mod serve;
+mod serve;
 mod sources;
 mod table;
 mod watch;
