@@ -18,10 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(PROTOS)?;
+    compiler.include_imports(true).include_source_info(true).open_files(PROTOS)?;
     // The set as protox encodes it keeps `google.api.http`; one that went through prost's types would not.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     let files = compiler.file_descriptor_set();

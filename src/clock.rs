@@ -27,11 +27,7 @@ pub struct Clock(Arc<Source>);
 
 #[derive(Debug)]
 enum Source {
-    System {
-        started: Instant,
-        wall: DateTime<Utc>,
-        correction: AtomicI64,
-    },
+    System { started: Instant, wall: DateTime<Utc>, correction: AtomicI64 },
     Virtual(AtomicI64),
 }
 
@@ -53,11 +49,7 @@ impl Clock {
     /// Gets the time.
     pub fn now(&self) -> DateTime<Utc> {
         match &*self.0 {
-            Source::System {
-                started,
-                wall,
-                correction,
-            } => {
+            Source::System { started, wall, correction } => {
                 let elapsed = TimeDelta::from_std(started.elapsed()).unwrap_or(TimeDelta::MAX);
                 let correction = TimeDelta::nanoseconds(correction.load(Ordering::Relaxed));
                 wall.checked_add_signed(elapsed)
@@ -87,11 +79,7 @@ impl Clock {
             return;
         };
         let difference = wall - self.now();
-        let step = if difference.abs() > STEP {
-            difference
-        } else {
-            difference.clamp(-SLEW, SLEW)
-        };
+        let step = if difference.abs() > STEP { difference } else { difference.clamp(-SLEW, SLEW) };
         correction.fetch_add(step.num_nanoseconds().unwrap_or(0), Ordering::Relaxed);
     }
 }
@@ -102,10 +90,7 @@ pub fn stopwatch() -> impl Fn() -> Duration {
     move || started.elapsed()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the system's clock is read"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
 fn wall() -> DateTime<Utc> {
     SystemTime::now().into()
 }

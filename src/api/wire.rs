@@ -108,18 +108,12 @@ pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
 
 /// Writes a span.
 pub fn duration(span: chrono::TimeDelta) -> prost_types::Duration {
-    prost_types::Duration {
-        seconds: span.num_seconds(),
-        nanos: span.subsec_nanos(),
-    }
+    prost_types::Duration { seconds: span.num_seconds(), nanos: span.subsec_nanos() }
 }
 
 /// Writes a cursor.
 pub fn cursor(cursor: Cursor) -> pb::Cursor {
-    pb::Cursor {
-        epoch: cursor.epoch,
-        sequence: cursor.sequence,
-    }
+    pb::Cursor { epoch: cursor.epoch, sequence: cursor.sequence }
 }
 
 /// Writes where a price comes from.
@@ -131,7 +125,8 @@ pub fn origin(origin: Origin) -> pb::Origin {
     }
 }
 
-fn status(status: Status) -> plain::PriceStatus {
+/// Writes how good a price is.
+pub fn status(status: Status) -> plain::PriceStatus {
     match status {
         Status::Live => plain::PriceStatus::Live,
         Status::Degraded => plain::PriceStatus::Degraded,

@@ -43,30 +43,19 @@ pub struct CrossPolicy {
 
 impl Default for CrossPolicy {
     fn default() -> Self {
-        Self {
-            max_hops: 3,
-            max_skew: TimeDelta::seconds(30),
-        }
+        Self { max_hops: 3, max_skew: TimeDelta::seconds(30) }
     }
 }
 
 impl Step {
     /// Gets the asset that the step starts from.
     pub const fn from(self) -> Asset {
-        if self.inverted {
-            self.pair.quote
-        } else {
-            self.pair.base
-        }
+        if self.inverted { self.pair.quote } else { self.pair.base }
     }
 
     /// Gets the asset that the step leads to.
     pub const fn to(self) -> Asset {
-        if self.inverted {
-            self.pair.base
-        } else {
-            self.pair.quote
-        }
+        if self.inverted { self.pair.base } else { self.pair.quote }
     }
 }
 

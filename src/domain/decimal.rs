@@ -38,9 +38,7 @@ pub enum DecimalError {
 /// Parses what a caller wrote: `-?digits[.digits]`, nothing around it, no exponent, no separators.
 pub fn parse(text: &str) -> Result<Decimal, DecimalError> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits
-        .split_once('.')
-        .map_or((digits, None), |(w, f)| (w, Some(f)));
+    let (whole, fraction) = digits.split_once('.').map_or((digits, None), |(w, f)| (w, Some(f)));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     if !plain(whole) || fraction.is_some_and(|f| !plain(f)) {
         return Err(DecimalError::Malformed(shorten(text)));
@@ -79,6 +77,13 @@ pub fn round_significant(value: Decimal) -> Decimal {
         .normalize()
 }
 
+/// Tells how far a number lies from another, in basis points of the other to four places; negative below it.
+pub fn deviation_bps(value: Decimal, reference: Decimal) -> Option<Decimal> {
+    let share = value.checked_sub(reference)?.checked_div(reference)?;
+    let bps = share.checked_mul(Decimal::from(10_000))?;
+    Some(bps.round_dp_with_strategy(4, RoundingStrategy::MidpointNearestEven).normalize())
+}
+
 /// Moves the decimal point by `exponent` places, exactly, or gives nothing.
 fn shift(value: Decimal, exponent: i32) -> Option<Decimal> {
     let mut mantissa = value.mantissa();
@@ -100,14 +105,8 @@ fn shift(value: Decimal, exponent: i32) -> Option<Decimal> {
 
 fn exact(text: &str) -> Result<Decimal, DecimalError> {
     // Zeros at the end of a fraction carry nothing, but would count against the scale.
-    let trimmed = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        text
-    };
-    let value = Decimal::from_str_exact(trimmed)
-        .ok()
-        .filter(|value| within_digits(*value));
+    let trimmed = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+    let value = Decimal::from_str_exact(trimmed).ok().filter(|value| within_digits(*value));
     let value = value.ok_or_else(|| DecimalError::TooPrecise(shorten(text)))?;
     Ok(if value.is_zero() { Decimal::ZERO } else { value })
 }
@@ -204,11 +203,7 @@ mod tests {
             ("0.00001234567890123456789", "0.00001234567890123457"),
             ("12345678901234567890", "12345678901234570000"),
         ] {
-            assert_eq!(
-                text(round_significant(parse(given).unwrap())),
-                expected,
-                "{given}"
-            );
+            assert_eq!(text(round_significant(parse(given).unwrap())), expected, "{given}");
         }
     }
 

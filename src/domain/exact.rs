@@ -21,10 +21,7 @@ pub struct Exact {
 impl Exact {
     /// Takes a decimal as it is.
     pub fn of(value: Decimal) -> Self {
-        Self {
-            numerator: BigInt::from(value.mantissa()),
-            denominator: ten_to(value.scale()),
-        }
+        Self { numerator: BigInt::from(value.mantissa()), denominator: ten_to(value.scale()) }
     }
 
     /// Multiplies by a decimal.
@@ -43,11 +40,7 @@ impl Exact {
         }
         let numerator = self.numerator * BigInt::from(ten_to(divisor.scale()));
         Ok(Self {
-            numerator: if divisor.is_sign_negative() {
-                -numerator
-            } else {
-                numerator
-            },
+            numerator: if divisor.is_sign_negative() { -numerator } else { numerator },
             denominator: self.denominator * divisor.mantissa().unsigned_abs(),
         })
     }
@@ -56,30 +49,21 @@ impl Exact {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let (left, right, denominator) = self.aligned(other);
-        Self {
-            numerator: left + right,
-            denominator,
-        }
+        Self { numerator: left + right, denominator }
     }
 
     /// Gets how far another number is away: the difference without its sign.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Self {
         let (left, right, denominator) = self.aligned(other);
-        Self {
-            numerator: BigInt::from((left - right).into_parts().1),
-            denominator,
-        }
+        Self { numerator: BigInt::from((left - right).into_parts().1), denominator }
     }
 
     /// Gets the mean of this and another number.
     #[must_use]
     pub fn mean(&self, other: &Self) -> Self {
         let sum = self.plus(other);
-        Self {
-            denominator: sum.denominator * 2_u32,
-            ..sum
-        }
+        Self { denominator: sum.denominator * 2_u32, ..sum }
     }
 
     /// Rounds half-even to 16 significant digits, the form of every derived result.
@@ -162,11 +146,7 @@ impl Exact {
     /// Brings two numbers to one denominator.
     fn aligned(&self, other: &Self) -> (BigInt, BigInt, BigUint) {
         if self.denominator == other.denominator {
-            return (
-                self.numerator.clone(),
-                other.numerator.clone(),
-                self.denominator.clone(),
-            );
+            return (self.numerator.clone(), other.numerator.clone(), self.denominator.clone());
         }
         (
             &self.numerator * BigInt::from(other.denominator.clone()),
@@ -199,11 +179,7 @@ impl Eq for Exact {}
 
 /// Makes the decimal `mantissa` ÷ 10^`places`, without zeros at its end.
 fn decimal(mantissa: BigInt, places: i64) -> Result<Decimal, DecimalError> {
-    let whole = if places < 0 {
-        mantissa * BigInt::from(ten_to_signed(places))
-    } else {
-        mantissa
-    };
+    let whole = if places < 0 { mantissa * BigInt::from(ten_to_signed(places)) } else { mantissa };
     let whole = i128::try_from(whole).map_err(|_| DecimalError::TooLarge)?;
     let scale = u32::try_from(places.max(0)).map_err(|_| DecimalError::BelowPrecision)?;
     Decimal::try_from_i128_with_scale(whole, scale)
@@ -279,25 +255,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_held_is_refused() {
+        assert_eq!(divided("1", "30000000000000").rounded(), Err(DecimalError::BelowPrecision));
         assert_eq!(
-            divided("1", "30000000000000").rounded(),
-            Err(DecimalError::BelowPrecision)
-        );
-        assert_eq!(
-            exact("0.0000000000000000000000000001")
-                .times(Decimal::new(1, 1))
-                .rounded(),
+            exact("0.0000000000000000000000000001").times(Decimal::new(1, 1)).rounded(),
             Err(DecimalError::BelowPrecision)
         );
         assert_eq!(Exact::of(Decimal::MAX).rounded(), Err(DecimalError::TooLarge));
-        assert_eq!(
-            Exact::of(Decimal::MAX).times(Decimal::MAX).rounded(),
-            Err(DecimalError::TooLarge)
-        );
-        assert_eq!(
-            exact("1").divided_by(Decimal::ZERO),
-            Err(DecimalError::DivisionByZero)
-        );
+        assert_eq!(Exact::of(Decimal::MAX).times(Decimal::MAX).rounded(), Err(DecimalError::TooLarge));
+        assert_eq!(exact("1").divided_by(Decimal::ZERO), Err(DecimalError::DivisionByZero));
     }
 
     #[test]

@@ -50,12 +50,7 @@ struct Pending {
 
 impl Default for JumpPolicy {
     fn default() -> Self {
-        Self {
-            jump: Decimal::new(10, 2),
-            sources: 2,
-            samples: 3,
-            span: TimeDelta::seconds(2),
-        }
+        Self { jump: Decimal::new(10, 2), sources: 2, samples: 3, span: TimeDelta::seconds(2) }
     }
 }
 
@@ -68,9 +63,7 @@ impl JumpGuard {
         now: DateTime<Utc>,
         policy: &JumpPolicy,
     ) -> JumpVerdict {
-        let near = self
-            .last_good
-            .is_none_or(|good| within(good, candidate, policy.jump));
+        let near = self.last_good.is_none_or(|good| within(good, candidate, policy.jump));
         if near || source_count >= policy.sources || self.confirms(candidate, now, policy) {
             self.last_good = Some(candidate);
             self.pending = None;
@@ -87,12 +80,7 @@ impl JumpGuard {
 
     /// Adds a sample to those that agree with it, and tells whether they are enough.
     fn confirms(&mut self, candidate: Decimal, now: DateTime<Utc>, policy: &JumpPolicy) -> bool {
-        let fresh = Pending {
-            since: now,
-            samples: 0,
-            lowest: candidate,
-            highest: candidate,
-        };
+        let fresh = Pending { since: now, samples: 0, lowest: candidate, highest: candidate };
         // A clock that was set back would otherwise hold the price until it has caught up.
         let pending = self.pending.take().filter(|pending| pending.since <= now);
         let pending = pending
@@ -131,10 +119,7 @@ mod tests {
         let mut guard = JumpGuard::default();
         let policy = JumpPolicy::default();
         assert_eq!(guard.last_good(), None);
-        assert_eq!(
-            guard.judge(Decimal::ONE_HUNDRED, 1, at(0), &policy),
-            JumpVerdict::Accept
-        );
+        assert_eq!(guard.judge(Decimal::ONE_HUNDRED, 1, at(0), &policy), JumpVerdict::Accept);
         let mut verdicts = String::new();
         for (price, sources, time) in samples {
             let before = guard.last_good();
@@ -167,57 +152,24 @@ mod tests {
         // Not three.
         check(&[(120, 1, 0), (121, 1, 9_000)], "hh");
         // Not two seconds.
-        check(
-            &[
-                (120, 1, 0),
-                (120, 1, 10),
-                (120, 1, 20),
-                (120, 1, 1_999),
-                (120, 1, 2_000),
-            ],
-            "hhhhA",
-        );
+        check(&[(120, 1, 0), (120, 1, 10), (120, 1, 20), (120, 1, 1_999), (120, 1, 2_000)], "hhhhA");
         // Slow ones.
         check(&[(50, 1, 60_000), (51, 1, 120_000), (50, 1, 180_000)], "hhA");
         // Once accepted, it is the level that the next move is measured by, and a way back waits again.
-        check(
-            &[
-                (120, 1, 0),
-                (120, 1, 1_000),
-                (120, 1, 2_000),
-                (130, 1, 2_001),
-                (100, 1, 2_002),
-            ],
-            "hhAAh",
-        );
+        check(&[(120, 1, 0), (120, 1, 1_000), (120, 1, 2_000), (130, 1, 2_001), (100, 1, 2_002)], "hhAAh");
     }
 
     #[test]
     fn samples_have_to_agree_with_each_other() {
         // Each agrees with the one before it, but not with the first: the third starts again.
-        check(
-            &[
-                (120, 1, 0),
-                (131, 1, 1_000),
-                (143, 1, 2_000),
-                (143, 1, 3_000),
-                (143, 1, 4_000),
-            ],
-            "hhhhA",
-        );
+        check(&[(120, 1, 0), (131, 1, 1_000), (143, 1, 2_000), (143, 1, 3_000), (143, 1, 4_000)], "hhhhA");
         // A glimpse of the old level ends the wait.
-        check(
-            &[(150, 1, 0), (150, 1, 1_000), (101, 1, 1_500), (150, 1, 2_000)],
-            "hhAh",
-        );
+        check(&[(150, 1, 0), (150, 1, 1_000), (101, 1, 1_500), (150, 1, 2_000)], "hhAh");
     }
 
     #[test]
     fn a_clock_that_is_set_back_does_not_lock() {
-        check(
-            &[(150, 1, 9_000_000), (150, 1, 0), (150, 1, 1_000), (150, 1, 2_000)],
-            "hhhA",
-        );
+        check(&[(150, 1, 9_000_000), (150, 1, 0), (150, 1, 1_000), (150, 1, 2_000)], "hhhA");
     }
 
     proptest! {

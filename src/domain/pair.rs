@@ -65,19 +65,13 @@ impl Asset {
                 reason = "`at` is below both lengths; evaluated by the compiler"
             )]
             {
-                assert!(
-                    bytes[at].is_ascii_uppercase() || bytes[at].is_ascii_digit(),
-                    "capitals and digits"
-                );
+                assert!(bytes[at].is_ascii_uppercase() || bytes[at].is_ascii_digit(), "capitals and digits");
                 copy[at] = bytes[at];
             }
             at += 1;
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most 15")]
-        Self {
-            name: copy,
-            length: bytes.len() as u8,
-        }
+        Self { name: copy, length: bytes.len() as u8 }
     }
 
     /// Reads an asset in any case, without resolving aliases: a venue's own name for it.
@@ -90,10 +84,7 @@ impl Asset {
         for (to, from) in name.iter_mut().zip(text.bytes()) {
             *to = from.to_ascii_uppercase();
         }
-        Ok(Self {
-            name,
-            length: u8::try_from(text.len()).map_err(|_| wrong())?,
-        })
+        Ok(Self { name, length: u8::try_from(text.len()).map_err(|_| wrong())? })
     }
 
     /// Gets the name.
@@ -153,11 +144,7 @@ impl Pair {
     /// Lists all pairs that a joined spelling could mean (`SHIBUSD`: `SHIB-USD`, `SHI-BUSD`), without resolving
     /// aliases.
     pub fn joined_readings(text: &str) -> impl Iterator<Item = Self> {
-        let upper = if text.is_ascii() {
-            text.to_ascii_uppercase()
-        } else {
-            String::new()
-        };
+        let upper = if text.is_ascii() { text.to_ascii_uppercase() } else { String::new() };
         QUOTES.iter().filter_map(move |quote| {
             let base = upper.strip_suffix(quote).filter(|base| !base.is_empty())?;
             Some(Self::new(Asset::raw(base).ok()?, Asset::literal(quote)))
@@ -166,9 +153,7 @@ impl Pair {
 
     /// Splits a spelling with a separator (`BTC-USD`), without resolving aliases.
     pub fn split_at(text: &str, separator: char) -> Result<Self, PairError> {
-        let (base, quote) = text
-            .split_once(separator)
-            .ok_or_else(|| PairError::Pair(shorten(text)))?;
+        let (base, quote) = text.split_once(separator).ok_or_else(|| PairError::Pair(shorten(text)))?;
         Ok(Self::new(Asset::raw(base)?, Asset::raw(quote)?))
     }
 }
@@ -197,11 +182,7 @@ impl FromStr for Pair {
             None => Self::split_joined(text)?,
         }
         .canonical();
-        if pair.base == pair.quote {
-            Err(PairError::Same(shorten(text)))
-        } else {
-            Ok(pair)
-        }
+        if pair.base == pair.quote { Err(PairError::Same(shorten(text))) } else { Ok(pair) }
     }
 }
 

@@ -71,30 +71,21 @@ pub struct PegPolicy {
 
 impl Default for PegPolicy {
     fn default() -> Self {
-        Self {
-            anchors: 3,
-            pegged_bps: Decimal::from(50),
-            depegged_bps: Decimal::from(200),
-        }
+        Self { anchors: 3, pegged_bps: Decimal::from(50), depegged_bps: Decimal::from(200) }
     }
 }
 
 impl PegPolicy {
     /// Gets the next state of a coin at `rate`: a limit is crossed outwards at its value, and inwards at half of it.
     fn next(&self, state: PegState, rate: Decimal) -> PegState {
-        let distance = Exact::of(rate)
-            .distance(&Exact::of(Decimal::ONE))
-            .times(BASIS_POINTS);
+        let distance = Exact::of(rate).distance(&Exact::of(Decimal::ONE)).times(BASIS_POINTS);
         let beyond = |limit: Decimal, already: bool| {
             let factor = if already { Decimal::TWO } else { Decimal::ONE };
             distance.clone().times(factor) > Exact::of(limit)
         };
         if beyond(self.depegged_bps, state == PegState::Depegged) {
             PegState::Depegged
-        } else if beyond(
-            self.pegged_bps,
-            matches!(state, PegState::Depegged | PegState::Drifting),
-        ) {
+        } else if beyond(self.pegged_bps, matches!(state, PegState::Depegged | PegState::Drifting)) {
             PegState::Drifting
         } else {
             PegState::Pegged
@@ -106,11 +97,7 @@ impl Pegs {
     /// Declares stablecoins, each with the asset it stands for. None is known yet.
     pub fn new(declared: impl IntoIterator<Item = (Asset, Asset)>) -> Self {
         let declare = |(asset, reference)| {
-            let declared = Declared {
-                reference,
-                peg: None,
-                remembered: PegState::Unknown,
-            };
+            let declared = Declared { reference, peg: None, remembered: PegState::Unknown };
             (asset, declared)
         };
         Self(declared.into_iter().map(declare).collect())
@@ -128,9 +115,7 @@ impl Pegs {
 
     /// Lists the declared stablecoins, each with the asset it stands for, by name.
     pub fn declared(&self) -> impl Iterator<Item = (Asset, Asset)> {
-        self.0
-            .iter()
-            .map(|(asset, declared)| (*asset, declared.reference))
+        self.0.iter().map(|(asset, declared)| (*asset, declared.reference))
     }
 
     /// Tells whether an asset is a stablecoin known to have lost its peg.
@@ -166,12 +151,7 @@ impl Pegs {
                 receive_time: value.receive_time,
                 state_time,
             }),
-            None => before.map(|peg| Peg {
-                state,
-                source_count: 0,
-                state_time,
-                ..peg
-            }),
+            None => before.map(|peg| Peg { state, source_count: 0, state_time, ..peg }),
         };
     }
 }

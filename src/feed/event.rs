@@ -70,28 +70,16 @@ pub struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     /// A frame that says nothing we use.
     pub fn ignored(channel: &'a str) -> Self {
-        Self {
-            channel,
-            events: Vec::new(),
-            reply: None,
-        }
+        Self { channel, events: Vec::new(), reply: None }
     }
 
     /// A frame that says one thing.
     pub fn one(channel: &'a str, event: Event<'a>) -> Self {
-        Self {
-            channel,
-            events: vec![event],
-            reply: None,
-        }
+        Self { channel, events: vec![event], reply: None }
     }
 
     /// A frame that says many things.
     pub fn many(channel: &'a str, events: Vec<Event<'a>>) -> Self {
-        Self {
-            channel,
-            events,
-            reply: None,
-        }
+        Self { channel, events, reply: None }
     }
 }

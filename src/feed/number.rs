@@ -48,10 +48,7 @@ impl<'de> Deserialize<'de> for Volume {
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let text = raw
-            .strip_prefix('"')
-            .and_then(|r| r.strip_suffix('"'))
-            .unwrap_or(raw);
+        let text = raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')).unwrap_or(raw);
         if text.is_empty() || text.contains(['\\', '{', '[']) || text == "null" {
             return Err(de::Error::custom("expected a plain string or a number"));
         }
@@ -77,9 +74,7 @@ pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
 
 /// A price of a book: zero or absent means that the side is empty.
 pub(super) fn side(price: Option<Number>) -> Option<Decimal> {
-    price
-        .map(|Number(p)| p)
-        .filter(|p| p.is_sign_positive() && !p.is_zero())
+    price.map(|Number(p)| p).filter(|p| p.is_sign_positive() && !p.is_zero())
 }
 
 /// Takes the price or the amount of a trade, which must be above zero.
@@ -124,14 +119,8 @@ mod tests {
         for (given, expected) in [
             ("12.5", Some("12.5")),
             ("8.25E8", Some("825000000")),
-            (
-                "123456789.12345678901234567890123456789",
-                Some("123456789.1234567890123456789"),
-            ),
-            (
-                "1234567890123456789012345678.1234",
-                Some("1234567890123456789012345678"),
-            ),
+            ("123456789.12345678901234567890123456789", Some("123456789.1234567890123456789")),
+            ("1234567890123456789012345678.1234", Some("1234567890123456789012345678")),
             ("123456789012345678901234567890", None),
             ("1.0000000000000000000000000000000000x", None),
             ("1,5", None),

@@ -159,13 +159,7 @@ impl Recording {
         let Some(protocol) = protocol_for(&exchange) else {
             return Err(RecordingError::UnknownExchange { path, exchange });
         };
-        Ok(Self {
-            path,
-            exchange,
-            protocol,
-            started,
-            lines,
-        })
+        Ok(Self { path, exchange, protocol, started, lines })
     }
 
     /// Gets the exchange's name as the header writes it.
@@ -190,9 +184,9 @@ impl Iterator for Recording {
     fn next(&mut self) -> Option<Self::Item> {
         let read = match self.lines.next_line() {
             Ok(None) => return None,
-            Ok(Some(line)) => serde_json::from_slice::<Line<'_>>(line)
-                .map_err(Fault::from)
-                .and_then(Line::into_record),
+            Ok(Some(line)) => {
+                serde_json::from_slice::<Line<'_>>(line).map_err(Fault::from).and_then(Line::into_record)
+            }
             Err(fault) => Err(fault),
         };
         Some(read.map_err(|fault| {
@@ -232,17 +226,12 @@ struct Lines {
 
 impl Lines {
     fn open(path: &Path) -> Result<Self, RecordingError> {
-        let failed = |source| RecordingError::Open {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| RecordingError::Open { path: path.to_owned(), source };
         let mut file = BufReader::new(File::open(path).map_err(failed)?);
         let compressed = file.fill_buf().map_err(failed)?.starts_with(&ZSTD_MAGIC);
         let named_compressed = path.extension().is_some_and(|extension| extension == "zst");
         if named_compressed && !compressed {
-            return Err(RecordingError::NotZstd {
-                path: path.to_owned(),
-            });
+            return Err(RecordingError::NotZstd { path: path.to_owned() });
         }
         let reader: Box<dyn BufRead + Send> = if compressed {
             let decoder = zstd::Decoder::with_buffer(file).map_err(failed)?;
@@ -250,12 +239,7 @@ impl Lines {
         } else {
             Box::new(file)
         };
-        Ok(Self {
-            reader,
-            line: Vec::new(),
-            number: 0,
-            ended: false,
-        })
+        Ok(Self { reader, line: Vec::new(), number: 0, ended: false })
     }
 
     /// Reads the next line that is not empty.
@@ -333,9 +317,7 @@ impl Line<'_> {
     fn into_header(self) -> Result<(String, DateTime<Utc>), Fault> {
         let format = self.format.ok_or_else(|| Fault::absent("format"))?;
         if format != FORMAT {
-            return Err(Fault::Malformed(format!(
-                "format {format}, expected format {FORMAT}"
-            )));
+            return Err(Fault::Malformed(format!("format {format}, expected format {FORMAT}")));
         }
         let started = time("recorded", self.recorded)?;
         Ok((self.exchange.ok_or_else(|| Fault::absent("exchange"))?, started))
@@ -412,10 +394,7 @@ mod tests {
         assert_eq!(
             kinds,
             [
-                &RecordKind::Http {
-                    url: "https://example.com".to_owned(),
-                    body: r#"{"a":1}"#.to_owned()
-                },
+                &RecordKind::Http { url: "https://example.com".to_owned(), body: r#"{"a":1}"#.to_owned() },
                 &RecordKind::Connect("wss://example.com".to_owned()),
                 &RecordKind::Sent("hello".to_owned()),
                 &RecordKind::Frame(OwnedFrame::Text(r#"["trés"]"#.to_owned())),
@@ -451,16 +430,8 @@ mod tests {
             ("a.jsonl", b"".as_slice(), "a.jsonl does not begin with a header"),
             ("a.jsonl", b"nonsense", "a.jsonl does not begin with a header"),
             ("a.jsonl", b"\xff\xfe\n", "a.jsonl does not begin with a header"),
-            (
-                "a.jsonl",
-                br#"{"t":"recv","conn":"w","ts":1,"data":""}"#,
-                "does not begin with a header",
-            ),
-            (
-                "a.jsonl.zst",
-                HEADER.as_bytes(),
-                "a.jsonl.zst is not compressed with zstd",
-            ),
+            ("a.jsonl", br#"{"t":"recv","conn":"w","ts":1,"data":""}"#, "does not begin with a header"),
+            ("a.jsonl.zst", HEADER.as_bytes(), "a.jsonl.zst is not compressed with zstd"),
             (
                 "a.jsonl",
                 br#"{"t":"header","format":2,"exchange":"NYSE","recorded":1}"#,
@@ -471,11 +442,7 @@ mod tests {
                 br#"{"t":"header","format":1,"exchange":"BINANCE","recorded":1}"#,
                 "line 1: format 1, expected format 2",
             ),
-            (
-                "a.jsonl",
-                lines(&["", "{"]).as_bytes(),
-                "a.jsonl, line 3: not a record",
-            ),
+            ("a.jsonl", lines(&["", "{"]).as_bytes(), "a.jsonl, line 3: not a record"),
             ("a.jsonl", lines(&[HEADER]).as_bytes(), "line 2: a second header"),
             (
                 "a.jsonl",

@@ -55,11 +55,7 @@ pub async fn run(
     out: mpsc::Sender<Delivery>,
     shutdown: CancellationToken,
 ) {
-    let outlet = Outlet {
-        venue: protocol.venue(),
-        clock: options.clock.clone(),
-        out,
-    };
+    let outlet = Outlet { venue: protocol.venue(), clock: options.clock.clone(), out };
     let mut dice = SmallRng::from_os_rng();
     let mut tries = Tries::new(options.back_off, options.stable_after);
     loop {
@@ -72,9 +68,7 @@ pub async fn run(
             _ => None,
         };
         let good_for = conversation.good_since().map(|since| since.elapsed());
-        let wait = tries
-            .wait_after(good_for, dice.random())
-            .max(asked.unwrap_or_default());
+        let wait = tries.wait_after(good_for, dice.random()).max(asked.unwrap_or_default());
         tracing::warn!(
             venue = protocol.venue().as_str(),
             error = %ended,

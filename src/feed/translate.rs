@@ -27,10 +27,7 @@ pub struct Translator {
 impl Translator {
     /// Starts with a connection.
     pub fn new(protocol: &'static dyn Protocol) -> Self {
-        Self {
-            protocol,
-            markets: HashMap::new(),
-        }
+        Self { protocol, markets: HashMap::new() }
     }
 
     /// Translates one event that was received at `receive_time`.
@@ -47,11 +44,7 @@ impl Translator {
             Event::Ticker(ticker) => ticker_delivery(self.market(ticker.symbol)?, &ticker, latest),
             Event::Trade(trade) => {
                 let market = self.market(trade.symbol)?;
-                let time = if trade.time > latest {
-                    receive_time
-                } else {
-                    trade.time
-                };
+                let time = if trade.time > latest { receive_time } else { trade.time };
                 trade_delivery(market, &trade, time)
             }
             Event::Confirm(None) => DeliveryKind::Confirm(None),
@@ -67,10 +60,7 @@ impl Translator {
             return Ok(*market);
         }
         let Market { pair, kind } = self.protocol.market(symbol)?;
-        let pair = Pair::new(
-            self.protocol.canonical(pair.base),
-            self.protocol.canonical(pair.quote),
-        );
+        let pair = Pair::new(self.protocol.canonical(pair.base), self.protocol.canonical(pair.quote));
         if pair.base == pair.quote {
             return Err(ParseError::unknown_symbol(symbol));
         }
@@ -143,20 +133,11 @@ mod tests {
             // Twice: looked up, then remembered.
             for _ in 0..2 {
                 let delivery = translator.translate(trade(symbol, RECEIVED), RECEIVED).unwrap();
-                let DeliveryKind::Trade {
-                    market,
-                    kind: found,
-                    trade,
-                    snapshot,
-                } = delivery
-                else {
+                let DeliveryKind::Trade { market, kind: found, trade, snapshot } = delivery else {
                     panic!("{delivery:?}")
                 };
                 assert_eq!((market.to_string().as_str(), found), (expected, kind));
-                assert_eq!(
-                    (trade.id.as_deref(), trade.side, snapshot),
-                    (Some("7"), Side::Sell, true)
-                );
+                assert_eq!((trade.id.as_deref(), trade.side, snapshot), (Some("7"), Side::Sell, true));
                 assert_eq!(trade.time, RECEIVED);
             }
         }
@@ -166,9 +147,7 @@ mod tests {
     fn a_symbol_that_prices_nothing_is_refused() {
         let mut translator = Translator::new(&KuCoin);
         for symbol in ["", "NONSENSE", "XBT-BTC"] {
-            let error = translator
-                .translate(trade(symbol, RECEIVED), RECEIVED)
-                .unwrap_err();
+            let error = translator.translate(trade(symbol, RECEIVED), RECEIVED).unwrap_err();
             assert_eq!(error.kind(), "unknown_symbol", "{symbol}");
         }
         assert!(translator.translate(Event::Confirm(Some("?")), RECEIVED).is_err());
@@ -177,19 +156,9 @@ mod tests {
     #[test]
     fn a_clock_far_ahead_is_not_believed() {
         let mut translator = Translator::new(&Htx);
-        for (ahead, believed) in [
-            (-3600, true),
-            (0, true),
-            (60, true),
-            (61, false),
-            (1_000_000, false),
-        ] {
+        for (ahead, believed) in [(-3600, true), (0, true), (60, true), (61, false), (1_000_000, false)] {
             let time = RECEIVED + TimeDelta::seconds(ahead);
-            let ticker = Event::Ticker(Ticker {
-                symbol: "btcusdt",
-                time: Some(time),
-                ..Ticker::default()
-            });
+            let ticker = Event::Ticker(Ticker { symbol: "btcusdt", time: Some(time), ..Ticker::default() });
             let DeliveryKind::Ticker { time: told, .. } = translator.translate(ticker, RECEIVED).unwrap()
             else {
                 panic!("no ticker")
@@ -208,9 +177,7 @@ mod tests {
         let mut translator = Translator::new(&KuCoin);
         for n in 0..MAX_REMEMBERED + 10 {
             let symbol = format!("A{n}-USDT");
-            translator
-                .translate(Event::Confirm(Some(&symbol)), RECEIVED)
-                .unwrap();
+            translator.translate(Event::Confirm(Some(&symbol)), RECEIVED).unwrap();
         }
         assert_eq!(translator.markets.len(), MAX_REMEMBERED);
     }

@@ -50,9 +50,9 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     fn decode<'a>(&self, frame: Frame<'a>) -> Result<Cow<'a, str>, ParseError> {
         match frame {
             Frame::Text(text) => Ok(Cow::Borrowed(text)),
-            Frame::Binary(bytes) => std::str::from_utf8(bytes)
-                .map(Cow::Borrowed)
-                .map_err(|_| ParseError::NotText),
+            Frame::Binary(bytes) => {
+                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| ParseError::NotText)
+            }
         }
     }
 
@@ -170,10 +170,7 @@ pub enum ParseError {
 impl ParseError {
     /// Makes an error of a field's value.
     pub fn value(field: &'static str, value: impl fmt::Display) -> Self {
-        Self::Value {
-            field,
-            value: shorten(&value.to_string()),
-        }
+        Self::Value { field, value: shorten(&value.to_string()) }
     }
 
     /// Makes an error of an unknown kind of message.

@@ -31,7 +31,5 @@ pub const ALL: &[&dyn Protocol] = &[
 
 /// Finds a venue by its name.
 pub fn by_name(name: &str) -> Option<&'static dyn Protocol> {
-    ALL.iter()
-        .copied()
-        .find(|protocol| protocol.venue().as_str() == name)
+    ALL.iter().copied().find(|protocol| protocol.venue().as_str() == name)
 }

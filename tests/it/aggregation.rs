@@ -18,17 +18,8 @@ use serde_json::Value as Json;
 use crate::data;
 
 /// The exchanges of the recordings, as venues.
-const VENUES: &[&str] = &[
-    "binance",
-    "bitflyer",
-    "bter",
-    "bybit",
-    "chbtc",
-    "coincheck",
-    "okx",
-    "quoine",
-    "yuanbao",
-];
+const VENUES: &[&str] =
+    &["binance", "bitflyer", "bter", "bybit", "chbtc", "coincheck", "okx", "quoine", "yuanbao"];
 
 fn decimal(given: &str) -> Decimal {
     parse(given).unwrap()
@@ -47,14 +38,8 @@ fn quote(reading: &Json, quote_volume: Decimal, time: DateTime<Utc>) -> Quote {
     Quote {
         venue: Venue::new(venue),
         market: reading["symbol"].as_str().unwrap().parse().unwrap(),
-        book: Some(TopOfBook {
-            bid: Some(number(&reading["bid"])),
-            ask: Some(number(&reading["ask"])),
-        }),
-        last: Some(LastTrade {
-            price: number(&reading["last"]),
-            time,
-        }),
+        book: Some(TopOfBook { bid: Some(number(&reading["bid"])), ask: Some(number(&reading["ask"])) }),
+        last: Some(LastTrade { price: number(&reading["last"]), time }),
         quote_volume_24h: Some(quote_volume),
         observe_time: time,
         confirm_time: time,
@@ -65,10 +50,7 @@ fn quote(reading: &Json, quote_volume: Decimal, time: DateTime<Utc>) -> Quote {
 }
 
 fn aggregated(pair: Pair, quotes: &[Quote], max_age: TimeDelta) -> Aggregate {
-    let policy = Policy {
-        max_age,
-        ..Policy::default()
-    };
+    let policy = Policy { max_age, ..Policy::default() };
     let now = quotes.iter().map(|quote| quote.confirm_time).max().unwrap();
     aggregate(pair, quotes, &Pegs::default(), None, &policy, now)
 }
@@ -152,10 +134,7 @@ fn tickers_of_2026() {
         receive_time: latest,
     };
     assert_eq!(made.value, Some(expected));
-    assert_eq!(
-        (made.status, made.status_reason, made.source_count),
-        (Status::Live, None, 3)
-    );
+    assert_eq!((made.status, made.status_reason, made.source_count), (Status::Live, None, 3));
 }
 
 /// The readings of 3 October 2017 on one pair, by the time of the HTTP answer; quote volume is base volume × last.
@@ -219,10 +198,7 @@ fn tickers_of_2017_in_yen() {
         receive_time: bitflyer,
     };
     assert_eq!(made.value, Some(expected));
-    assert_eq!(
-        (made.status, made.status_reason, made.source_count),
-        (Status::Live, None, 2)
-    );
+    assert_eq!((made.status, made.status_reason, made.source_count), (Status::Live, None, 2));
 }
 
 /// BTC-CNY:
@@ -284,25 +260,17 @@ fn tickers_of_2017_are_stale_by_the_default_age() {
         return;
     };
     let recorded = data::json(&folder.join("aggregation/tickers_2017-10-03.json"));
-    for (symbol, expected_price, fresh) in [
-        ("BTC/JPY", "497395.361015", "quoine"),
-        ("BTC/CNY", "27664", "yuanbao"),
-    ] {
+    for (symbol, expected_price, fresh) in
+        [("BTC/JPY", "497395.361015", "quoine"), ("BTC/CNY", "27664", "yuanbao")]
+    {
         let quotes = quotes_of_2017(&recorded, symbol);
         let made = aggregated(symbol.parse().unwrap(), &quotes, Policy::default().max_age);
         for contribution in &made.contributions {
             let venue = contribution.quote.venue.as_str();
-            let expected = if venue == fresh {
-                Verdict::Used
-            } else {
-                Verdict::Stale
-            };
+            let expected = if venue == fresh { Verdict::Used } else { Verdict::Stale };
             assert_eq!(contribution.verdict, expected, "{venue}");
         }
-        assert_eq!(
-            made.value.map(|value| text(value.price)).as_deref(),
-            Some(expected_price)
-        );
+        assert_eq!(made.value.map(|value| text(value.price)).as_deref(), Some(expected_price));
         assert_eq!(made.status_reason, Some(StatusReason::TooFewSources));
     }
 }
@@ -323,10 +291,7 @@ fn error_bodies_are_no_quotes() {
         ("Quoine", ["/market_bid", "/market_ask", "/last_traded_price"]),
         ("Yuanbao", ["/buy", "/sale", "/price"]),
         ("Jubi", ["/btc/buy", "/btc/sell", "/btc/last"]),
-        (
-            "Viabtc",
-            ["/data/ticker/buy", "/data/ticker/sell", "/data/ticker/last"],
-        ),
+        ("Viabtc", ["/data/ticker/buy", "/data/ticker/sell", "/data/ticker/last"]),
         ("Yunbi", ["/ticker/buy", "/ticker/sell", "/ticker/last"]),
     ]);
     let readings = recorded["readings"].as_array().unwrap();
@@ -336,14 +301,9 @@ fn error_bodies_are_no_quotes() {
         let body: Json = serde_json::from_str(raw["body"].as_str().unwrap()).unwrap_or_default();
         // Quoine lists all its products.
         let products = body.as_array().into_iter().flatten();
-        let product = products
-            .clone()
-            .find(|product| product["currency_pair_code"] == "BTCJPY");
+        let product = products.clone().find(|product| product["currency_pair_code"] == "BTCJPY");
         let ticker = product.unwrap_or(&body);
-        let found: Option<Vec<_>> = places[exchange]
-            .iter()
-            .map(|place| ticker.pointer(place))
-            .collect();
+        let found: Option<Vec<_>> = places[exchange].iter().map(|place| ticker.pointer(place)).collect();
         if let Some(reading) = readings.iter().find(|reading| reading["exchange"] == exchange) {
             let found: Vec<_> = found.unwrap().into_iter().map(number).collect();
             let read = ["bid", "ask", "last"].map(|name| number(&reading[name]));

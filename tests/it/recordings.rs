@@ -67,46 +67,22 @@ enum Difference {
 }
 
 const ROWS: &[Row] = &[
-    Row {
-        differences: &[Difference::MakersSide, Difference::PastTradesLeftOut],
-        ..Row::of("COINBASE")
-    },
-    Row {
-        ticker_time: TickerTime::Receiver,
-        ..Row::of("BINANCE")
-    },
+    Row { differences: &[Difference::MakersSide, Difference::PastTradesLeftOut], ..Row::of("COINBASE") },
+    Row { ticker_time: TickerTime::Receiver, ..Row::of("BINANCE") },
     Row::of("BINANCE_FUTURES"),
+    Row { ticker_time: TickerTime::Absent, ..Row::of("KRAKEN") },
     Row {
-        ticker_time: TickerTime::Absent,
-        ..Row::of("KRAKEN")
-    },
-    Row {
-        theirs: &[
-            ("ack:books", "subscribe"),
-            ("ack:tickers", "subscribe"),
-            ("ack:trades", "subscribe"),
-        ],
+        theirs: &[("ack:books", "subscribe"), ("ack:tickers", "subscribe"), ("ack:trades", "subscribe")],
         ..Row::of("OKX")
     },
     Row {
         // The index counts answers to subscriptions by channel, and the data of all channels together.
-        ours: &[
-            ("book", "chan-array"),
-            ("ticker", "chan-array"),
-            ("trades", "chan-array"),
-        ],
-        theirs: &[
-            ("book", "subscribed"),
-            ("ticker", "subscribed"),
-            ("trades", "subscribed"),
-        ],
+        ours: &[("book", "chan-array"), ("ticker", "chan-array"), ("trades", "chan-array")],
+        theirs: &[("book", "subscribed"), ("ticker", "subscribed"), ("trades", "subscribed")],
         ticker_time: TickerTime::Absent,
         ..Row::of("BITFINEX")
     },
-    Row {
-        ticker_time: TickerTime::Absent,
-        ..Row::of("KUCOIN")
-    },
+    Row { ticker_time: TickerTime::Absent, ..Row::of("KUCOIN") },
     Row {
         // The index counts answers to subscriptions and data apart.
         theirs: &[
@@ -122,15 +98,8 @@ const ROWS: &[Row] = &[
         ..Row::of("GATEIO")
     },
     Row::of("CRYPTO.COM"),
-    Row {
-        theirs: &[("id|status|subbed", "subbed")],
-        best: Best::Book,
-        ..Row::of("HUOBI")
-    },
-    Row {
-        best: Best::Book,
-        ..Row::of("UPBIT")
-    },
+    Row { theirs: &[("id|status|subbed", "subbed")], best: Best::Book, ..Row::of("HUOBI") },
+    Row { best: Best::Book, ..Row::of("UPBIT") },
 ];
 
 #[test]
@@ -194,12 +163,8 @@ fn every_recording_has_a_row() {
         return;
     };
     let index = data::json(&folder.join("replay/index.json"));
-    let mut recorded: Vec<&str> = index
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|entry| entry["exchange"].as_str().unwrap())
-        .collect();
+    let mut recorded: Vec<&str> =
+        index.as_array().unwrap().iter().map(|entry| entry["exchange"].as_str().unwrap()).collect();
     let mut rows: Vec<&str> = ROWS.iter().map(|row| row.exchange).collect();
     recorded.sort_unstable();
     rows.sort_unstable();
@@ -261,11 +226,7 @@ fn check(exchange: &str) {
     let row = ROWS.iter().find(|row| row.exchange == exchange).unwrap();
     let replay = folder.join("replay");
     let (counts, mut ours) = replayed(row, &replay);
-    assert_eq!(
-        grouped(counts, row.ours),
-        grouped(indexed(row, &replay), row.theirs),
-        "frames per channel"
-    );
+    assert_eq!(grouped(counts, row.ours), grouped(indexed(row, &replay), row.theirs), "frames per channel");
 
     let mut theirs = heard_by_the_peer(row, &replay);
     ours.trades.sort();
@@ -274,10 +235,7 @@ fn check(exchange: &str) {
     for (our, their) in ours.trades.iter().zip(&theirs.trades) {
         // The peer's times are floats: a microsecond is what they hold.
         let near = our.micros.abs_diff(their.micros) <= 1;
-        let their = TradeSeen {
-            micros: our.micros,
-            ..their.clone()
-        };
+        let their = TradeSeen { micros: our.micros, ..their.clone() };
         assert!(near && *our == their, "{our:?}\n{their:?}");
     }
 
@@ -423,10 +381,7 @@ fn number(value: &Value) -> Option<Decimal> {
     (text != "None").then(|| decimal::parse_venue(text).unwrap())
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "microseconds since 1970 fit for 290,000 years"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "microseconds since 1970 fit for 290,000 years")]
 fn micros(seconds: &Value) -> Option<i64> {
     seconds.as_f64().map(|seconds| (seconds * 1e6).round() as i64)
 }

@@ -41,9 +41,7 @@ pub(super) fn value(readings: &[&Reading], weights: &Weights) -> Result<Option<V
 /// Gets 1.4826 × weighted median of |x − price| ÷ price, in basis points to four places.
 fn dispersion(readings: &[&Reading], weights: &Weights, price: Decimal) -> Result<Decimal, DecimalError> {
     let center = Exact::of(price);
-    let distances = readings
-        .iter()
-        .map(|reading| Exact::of(reading.price).distance(&center));
+    let distances = readings.iter().map(|reading| Exact::of(reading.price).distance(&center));
     let Some(deviation) = weights.median(distances) else {
         return Ok(Decimal::ZERO);
     };

@@ -37,14 +37,7 @@ impl<'a> Reader<'a> {
         policy: &'a Policy,
         now: DateTime<Utc>,
     ) -> Self {
-        Self {
-            pair,
-            markets: markets(pair, pegs),
-            pegs,
-            consensus,
-            policy,
-            now,
-        }
+        Self { pair, markets: markets(pair, pegs), pegs, consensus, policy, now }
     }
 
     /// Reads a quote, or says why not. What passes counts, until votes and outliers are looked at.
@@ -102,12 +95,7 @@ impl<'a> Reader<'a> {
             let mid = Exact::of(bid).mean(&Exact::of(ask));
             let spread = Exact::of(ask).distance(&Exact::of(bid));
             if spread <= mid.clone().times(self.policy.max_spread_bps).times(BASIS_POINT) {
-                return Ok(Observed {
-                    price: mid,
-                    bid: Some(bid),
-                    ask: Some(ask),
-                    basis: Basis::Mid,
-                });
+                return Ok(Observed { price: mid, bid: Some(bid), ask: Some(ask), basis: Basis::Mid });
             }
         }
         let last = quote.last.filter(|last| {
@@ -156,10 +144,8 @@ fn sides(book: TopOfBook) -> Option<(Decimal, Decimal)> {
 
 /// Expresses what was observed in the peg's reference; without a peg it is in the pair's quote asset already.
 fn convert(quote: &Quote, observed: &Observed, peg: Option<&Peg>) -> Result<Reading, Verdict> {
-    let price = peg.map_or_else(
-        || observed.price.held(),
-        |peg| observed.price.clone().times(peg.rate).held(),
-    );
+    let price =
+        peg.map_or_else(|| observed.price.held(), |peg| observed.price.clone().times(peg.rate).held());
     let converted = |value: Decimal| match peg {
         Some(peg) => Exact::of(value).times(peg.rate).held().ok(),
         None => Some(value),

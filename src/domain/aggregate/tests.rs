@@ -35,10 +35,7 @@ fn quote(venue: &'static str, market: &str, bid: &str, ask: &str) -> Quote {
     Quote {
         venue: Venue::new(venue),
         market: market.parse().unwrap(),
-        book: Some(TopOfBook {
-            bid: Some(decimal(bid)),
-            ask: Some(decimal(ask)),
-        }),
+        book: Some(TopOfBook { bid: Some(decimal(bid)), ask: Some(decimal(ask)) }),
         last: None,
         quote_volume_24h: None,
         observe_time: now(),
@@ -55,10 +52,7 @@ fn around(venue: &'static str, mid: i64) -> Quote {
 }
 
 fn last(price: &str, seconds_ago: i64) -> LastTrade {
-    LastTrade {
-        price: decimal(price),
-        time: ago(seconds_ago),
-    }
+    LastTrade { price: decimal(price), time: ago(seconds_ago) }
 }
 
 /// Stablecoins of the dollar, each with the rate that three anchors confirmed so many seconds ago, or unknown.
@@ -119,11 +113,7 @@ fn a_pair_has_its_markets() {
 #[test]
 fn what_misses_the_bar_is_degraded() {
     let check = |mids: &[i64], status, reason, dispersion: &str| {
-        let quotes: Vec<_> = ["a", "b"]
-            .iter()
-            .zip(mids)
-            .map(|(venue, mid)| around(venue, *mid))
-            .collect();
+        let quotes: Vec<_> = ["a", "b"].iter().zip(mids).map(|(venue, mid)| around(venue, *mid)).collect();
         let made = aggregated(&quotes, &pegs(&[]));
         assert_eq!((made.status, made.status_reason), (status, reason), "{mids:?}");
         assert_eq!(text(made.value.unwrap().dispersion_bps), dispersion, "{mids:?}");
@@ -134,29 +124,17 @@ fn what_misses_the_bar_is_degraded() {
     // Both are 67 away from 10,067: 1.4826 × 67 ÷ 10,067 × 10,000 = 98.67309….
     check(&[10_000, 10_134], Status::Live, None, "98.6731");
     // 1.4826 × 68 ÷ 10,068 × 10,000 = 100.13587….
-    check(
-        &[10_000, 10_136],
-        Status::Degraded,
-        Some(StatusReason::Divergent),
-        "100.1359",
-    );
+    check(&[10_000, 10_136], Status::Degraded, Some(StatusReason::Divergent), "100.1359");
 }
 
 #[test]
 fn a_result_that_cannot_be_held_is_no_price() {
-    let tiny = |venue, price: &str| Quote {
-        book: None,
-        last: Some(last(price, 0)),
-        ..around(venue, 10)
-    };
+    let tiny = |venue, price: &str| Quote { book: None, last: Some(last(price, 0)), ..around(venue, 10) };
     let smallest = "0.0000000000000000000000000001";
     let made = aggregated(&[tiny("a", smallest)], &pegs(&[]));
     assert_eq!(price(&made).unwrap(), smallest);
     // The mean of 1 and 2 of the smallest units would need half a unit.
-    let made = aggregated(
-        &[tiny("a", smallest), tiny("b", "0.0000000000000000000000000002")],
-        &pegs(&[]),
-    );
+    let made = aggregated(&[tiny("a", smallest), tiny("b", "0.0000000000000000000000000002")], &pegs(&[]));
     assert_eq!(made.value, None);
     assert_eq!(made.status_reason, Some(StatusReason::BelowPrecision));
     assert_eq!(made.source_count, 0);

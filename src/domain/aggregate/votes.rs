@@ -8,14 +8,8 @@ use crate::domain::{quote::Quote, venue::Owner};
 /// Orders quotes by venue and market, and should a market be there twice, by all else: quotes that compare equal
 /// are equal, so what comes after does not depend on the order in which they came in.
 pub(super) fn order(a: &Quote, b: &Quote) -> Ordering {
-    let times = |quote: &Quote| {
-        (
-            quote.confirm_time,
-            quote.observe_time,
-            quote.receive_time,
-            quote.change_time,
-        )
-    };
+    let times =
+        |quote: &Quote| (quote.confirm_time, quote.observe_time, quote.receive_time, quote.change_time);
     let numbers = |quote: &Quote| {
         (
             quote.book.map(|book| (book.bid, book.ask)),
@@ -39,9 +33,7 @@ pub(super) fn one_per_owner(contributions: &mut [Contribution]) {
             continue;
         };
         let rank = (reading.peg.is_none(), reading.quote_volume_24h);
-        let best = elected
-            .entry(contribution.quote.venue.owner())
-            .or_insert((rank, at));
+        let best = elected.entry(contribution.quote.venue.owner()).or_insert((rank, at));
         if rank > best.0 {
             *best = (rank, at);
         }

@@ -26,20 +26,15 @@ pub(super) struct Weights {
 impl Weights {
     /// Shares the vote by volume, or equally.
     pub(super) fn new(volumes: &[Option<Decimal>], cap: Decimal) -> Self {
-        let known: Option<Vec<_>> = volumes
-            .iter()
-            .map(|volume| volume.filter(|v| *v > Decimal::ZERO))
-            .collect();
+        let known: Option<Vec<_>> =
+            volumes.iter().map(|volume| volume.filter(|v| *v > Decimal::ZERO)).collect();
         known
             .and_then(|volumes| Self::capped(&whole(&volumes), cap))
             .unwrap_or_else(|| Self::equal(volumes.len()))
     }
 
     fn equal(count: usize) -> Self {
-        Self {
-            parts: vec![BigUint::from(1_u32); count],
-            total: BigUint::from(count),
-        }
+        Self { parts: vec![BigUint::from(1_u32); count], total: BigUint::from(count) }
     }
 
     /// Shares the vote by volume, unless the cap cannot hold.
@@ -122,10 +117,7 @@ impl Weights {
         }
         let decimal =
             |share| Decimal::from_i128_with_scale(i128::try_from(share).unwrap_or_default(), SHOWN_PLACES);
-        shares
-            .into_iter()
-            .map(|share| decimal(share).normalize())
-            .collect()
+        shares.into_iter().map(|share| decimal(share).normalize()).collect()
     }
 
     fn ascending<T: Ord>(&self, values: impl IntoIterator<Item = T>) -> Vec<(T, &BigUint)> {
@@ -171,10 +163,7 @@ mod tests {
         check(&["6.0", "3.00", "1"], &["0.4", "0.4", "0.2"]);
         // One unknown, zero or absurd volume: equal, and the thirds still add up to 1.
         for odd in ["?", "0", "-4"] {
-            check(
-                &["600", odd, "200"],
-                &["0.3333333334", "0.3333333333", "0.3333333333"],
-            );
+            check(&["600", odd, "200"], &["0.3333333334", "0.3333333333", "0.3333333333"]);
         }
         check(
             &["1", "1", "1", "1", "1", "1", "1"],
@@ -189,12 +178,7 @@ mod tests {
             ],
         );
         check(
-            &[
-                "0.0000000000000000000000000001",
-                "10000000000000000000000000000",
-                "1",
-                "1",
-            ],
+            &["0.0000000000000000000000000001", "10000000000000000000000000000", "1", "1"],
             &["0", "0.4", "0.3", "0.3"],
         );
     }
@@ -202,19 +186,12 @@ mod tests {
     #[test]
     fn a_weighted_median_splits_exact_halves() {
         let check = |readings: &[(&str, &str)], expected: &str, expected_lower: &str| {
-            let volumes: Vec<_> = readings
-                .iter()
-                .map(|(_, volume)| Some(parse(volume).unwrap()))
-                .collect();
+            let volumes: Vec<_> = readings.iter().map(|(_, volume)| Some(parse(volume).unwrap())).collect();
             let weights = Weights::new(&volumes, Decimal::ONE);
             let values = || readings.iter().map(|(value, _)| parse(value).unwrap());
             let median = weights.median(values().map(Exact::of)).unwrap();
             assert_eq!(text(median.rounded().unwrap()), expected, "{readings:?}");
-            assert_eq!(
-                text(weights.lower_median(values()).unwrap()),
-                expected_lower,
-                "{readings:?}"
-            );
+            assert_eq!(text(weights.lower_median(values()).unwrap()), expected_lower, "{readings:?}");
         };
         check(&[("5", "1")], "5", "5");
         check(&[("5", "1"), ("6", "1")], "5.5", "5");

@@ -85,11 +85,7 @@ fn combine<'a>(
     }
     let first_worst =
         |so_far: &'a Price, leg: &'a Price| if leg.status > so_far.status { leg } else { so_far };
-    let worst = legs
-        .iter()
-        .map(|(_, leg)| *leg)
-        .reduce(first_worst)
-        .ok_or(StatusReason::NoRoute)?;
+    let worst = legs.iter().map(|(_, leg)| *leg).reduce(first_worst).ok_or(StatusReason::NoRoute)?;
     let earliest = |time: fn(&Value) -> DateTime<Utc>| values.iter().map(|(_, value)| time(value)).min();
     let observe_time = earliest(|value| value.observe_time).ok_or(StatusReason::NoRoute)?;
     let receive_time = earliest(|value| value.receive_time).ok_or(StatusReason::NoRoute)?;
@@ -103,9 +99,9 @@ fn combine<'a>(
             .ok_or(StatusReason::BelowPrecision)?,
         bid: product(&values, |value| value.bid, |value| value.ask),
         ask: product(&values, |value| value.ask, |value| value.bid),
-        dispersion_bps: values.iter().fold(Decimal::ZERO, |sum, (_, value)| {
-            sum.saturating_add(value.dispersion_bps)
-        }),
+        dispersion_bps: values
+            .iter()
+            .fold(Decimal::ZERO, |sum, (_, value)| sum.saturating_add(value.dispersion_bps)),
         observe_time,
         receive_time,
     };
@@ -114,10 +110,7 @@ fn combine<'a>(
 
 /// Gets the value of a leg, or why there is none.
 fn present<'a>((step, price): &(Step, &'a Price)) -> Result<(Step, &'a Value), StatusReason> {
-    let value = price
-        .value
-        .as_ref()
-        .filter(|_| price.status != Status::Unavailable);
+    let value = price.value.as_ref().filter(|_| price.status != Status::Unavailable);
     let value = value.ok_or(price.status_reason.unwrap_or(StatusReason::NoFreshQuotes))?;
     Ok((*step, value))
 }

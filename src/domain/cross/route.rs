@@ -51,10 +51,7 @@ pub fn route(
         quality.status != Status::Unavailable && *pair != wanted && *pair != wanted.inverse()
     });
     let graph = Graph::of(usable);
-    let search = Search {
-        hops: graph.hops_to(quote),
-        graph,
-    };
+    let search = Search { hops: graph.hops_to(quote), graph };
     let within = search.hops.get(&base).is_some_and(|hops| *hops <= max_hops);
     if !within || base == quote {
         return None;
@@ -160,11 +157,7 @@ impl Route {
     /// Ranks the route among others of its length: the lowest is the best.
     fn rank(&self) -> impl Ord {
         let pairs: Vec<_> = self.steps.iter().map(|step| step.pair).collect();
-        let EdgeQuality {
-            status,
-            source_count,
-            dispersion_bps,
-        } = self.quality;
+        let EdgeQuality { status, source_count, dispersion_bps } = self.quality;
         (status, Reverse(source_count), dispersion_bps, pairs)
     }
 }

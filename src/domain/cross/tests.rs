@@ -46,10 +46,7 @@ fn live(pair: &str, price: &str) -> Price {
 fn with(price: &Price, edit: impl FnOnce(&mut Value)) -> Price {
     let mut value = price.value.unwrap();
     edit(&mut value);
-    Price {
-        value: Some(value),
-        ..price.clone()
-    }
+    Price { value: Some(value), ..price.clone() }
 }
 
 /// Derives a price from legs, each turned as the one before it demands.
@@ -59,10 +56,7 @@ fn derived(pair: &str, legs: &[&Price], depegged: &[&str]) -> Price {
     let legs: Vec<_> = legs
         .iter()
         .map(|leg| {
-            let step = Step {
-                pair: leg.pair,
-                inverted: leg.pair.base != reached,
-            };
+            let step = Step { pair: leg.pair, inverted: leg.pair.base != reached };
             reached = step.to();
             (step, *leg)
         })
@@ -169,19 +163,12 @@ fn what_cannot_be_derived_says_why() {
 
     // At the limit, and at the ends of the route, there is a price.
     assert!(derived("ETH-EUR", &[&eth, &old(30)], &[]).value.is_some());
-    assert!(
-        derived("ETH-EUR", &[&eth, &euro], &["ETH", "EUR"])
-            .value
-            .is_some()
-    );
+    assert!(derived("ETH-EUR", &[&eth, &euro], &["ETH", "EUR"]).value.is_some());
 }
 
 #[test]
 fn an_origin_is_never_better_than_its_legs() {
-    let replayed = Price {
-        origin: Origin::Replay,
-        ..live("EUR-USD", "1.25")
-    };
+    let replayed = Price { origin: Origin::Replay, ..live("EUR-USD", "1.25") };
     let made = derived("ETH-EUR", &[&live("ETH-USD", "2000"), &replayed], &[]);
     assert_eq!(made.origin, Origin::Replay);
 }
@@ -199,18 +186,11 @@ fn an_inverse_turns_bid_and_ask() {
         value.bid = Some(decimal("0.00001666666666666667"));
         value.ask = Some(decimal("0.000025"));
     });
-    let expected = Price {
-        pair: price.pair.inverse(),
-        route: vec![price.pair],
-        ..expected
-    };
+    let expected = Price { pair: price.pair.inverse(), route: vec![price.pair], ..expected };
     assert_eq!(inverse, expected);
 
     let route = vec!["ETH-USD".parse().unwrap(), "EUR-USD".parse().unwrap()];
-    let derived = Price {
-        route: route.clone(),
-        ..live("ETH-EUR", "1600")
-    };
+    let derived = Price { route: route.clone(), ..live("ETH-EUR", "1600") };
     let back: Vec<_> = route.into_iter().rev().collect();
     assert_eq!(invert(&derived).unwrap().route, back);
 }
@@ -218,21 +198,11 @@ fn an_inverse_turns_bid_and_ask() {
 #[test]
 fn an_inverse_may_not_exist() {
     assert_eq!(invert(&live("BTC-USD", "0")), Err(DecimalError::DivisionByZero));
-    assert_eq!(
-        invert(&live("BTC-USD", "30000000000000")),
-        Err(DecimalError::BelowPrecision)
-    );
-    let missing = Price::unavailable(
-        "BTC-USD".parse().unwrap(),
-        StatusReason::NoFreshQuotes,
-        Origin::Live,
-        ago(0),
-    );
+    assert_eq!(invert(&live("BTC-USD", "30000000000000")), Err(DecimalError::BelowPrecision));
+    let missing =
+        Price::unavailable("BTC-USD".parse().unwrap(), StatusReason::NoFreshQuotes, Origin::Live, ago(0));
     let inverse = invert(&missing).unwrap();
-    assert_eq!(
-        (inverse.value, inverse.status_reason),
-        (None, Some(StatusReason::NoFreshQuotes))
-    );
+    assert_eq!((inverse.value, inverse.status_reason), (None, Some(StatusReason::NoFreshQuotes)));
 }
 
 #[test]

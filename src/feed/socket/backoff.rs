@@ -19,11 +19,7 @@ impl BackOff {
     /// Gets the wait before a try: `attempt` counts the failures in a row, from 0, and `share` of the longest wait,
     /// from 0 to 1, comes from the caller's dice.
     pub fn wait(self, attempt: u32, share: f64) -> Duration {
-        let share = if share.is_nan() {
-            1.0
-        } else {
-            share.clamp(0.0, 1.0)
-        };
+        let share = if share.is_nan() { 1.0 } else { share.clamp(0.0, 1.0) };
         self.longest(attempt).mul_f64(share)
     }
 
@@ -45,11 +41,7 @@ pub(super) struct Tries {
 impl Tries {
     /// Starts without failures.
     pub(super) fn new(back_off: BackOff, stable_after: Duration) -> Self {
-        Self {
-            back_off,
-            stable_after,
-            failures: 0,
-        }
+        Self { back_off, stable_after, failures: 0 }
     }
 
     /// Gets the wait after a connection that was good for some time, or never.
@@ -69,10 +61,7 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: BackOff = BackOff {
-        base: Duration::from_secs(1),
-        cap: Duration::from_secs(60),
-    };
+    const BOUNDS: BackOff = BackOff { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
 
     #[test]
     fn waits_double_up_to_the_cap() {
@@ -85,14 +74,9 @@ mod tests {
     #[test]
     fn only_a_good_connection_lets_failures_be_forgotten() {
         let mut tries = Tries::new(BOUNDS, Duration::from_secs(60));
-        for (good_for, expected) in [
-            (None, 1),
-            (None, 2),
-            (Some(59), 4),
-            (Some(60), 1),
-            (Some(0), 2),
-            (None, 4),
-        ] {
+        for (good_for, expected) in
+            [(None, 1), (None, 2), (Some(59), 4), (Some(60), 1), (Some(0), 2), (None, 4)]
+        {
             let wait = tries.wait_after(good_for.map(Duration::from_secs), 1.0);
             assert_eq!(wait, Duration::from_secs(expected), "{good_for:?}");
         }

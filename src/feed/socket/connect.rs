@@ -41,10 +41,7 @@ pub(super) enum ConnectError {
     #[error("no connection within {CONNECT_WITHIN:?}")]
     Timeout,
     #[error("the venue answered with status {status}")]
-    Status {
-        status: StatusCode,
-        retry_after: Option<Duration>,
-    },
+    Status { status: StatusCode, retry_after: Option<Duration> },
     #[error(transparent)]
     Socket(Box<tungstenite::Error>),
     #[error("cannot ask for the address: {0}")]
@@ -88,9 +85,7 @@ impl ConnectError {
     }
 
     fn status(status: StatusCode, headers: &HeaderMap) -> Self {
-        let seconds = headers
-            .get(header::RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
+        let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
         Self::Status {
             status,
             retry_after: seconds
@@ -121,27 +116,20 @@ pub(super) async fn open(
     let opening = async {
         let address = match (endpoint, url_override) {
             (_, Some(url)) if url.starts_with("http") => ask(url).await?,
-            (_, Some(url)) | (Endpoint::Socket(url), None) => Address {
-                url: url.to_owned(),
-                ping_every: None,
-            },
+            (_, Some(url)) | (Endpoint::Socket(url), None) => {
+                Address { url: url.to_owned(), ping_every: None }
+            }
             (Endpoint::Bullet(url), None) => ask(url).await?,
         };
         let mut request = address.url.into_client_request()?;
         let name = HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, name);
-        let limits = WebSocketConfig::default()
-            .max_message_size(Some(max_frame))
-            .max_frame_size(Some(max_frame));
+        let limits =
+            WebSocketConfig::default().max_message_size(Some(max_frame)).max_frame_size(Some(max_frame));
         let (socket, _) = connect_async_with_config(request, Some(limits), true).await?;
-        Ok(Opened {
-            socket,
-            ping_every: address.ping_every,
-        })
+        Ok(Opened { socket, ping_every: address.ping_every })
     };
-    timeout(CONNECT_WITHIN, opening)
-        .await
-        .unwrap_or(Err(ConnectError::Timeout))
+    timeout(CONNECT_WITHIN, opening).await.unwrap_or(Err(ConnectError::Timeout))
 }
 
 /// Asks for a WebSocket's address and token.
@@ -173,9 +161,7 @@ fn address(body: &[u8]) -> Result<Address, ConnectError> {
     let token = utf8_percent_encode(&bullet.token, NON_ALPHANUMERIC);
     Ok(Address {
         url: format!("{}?token={token}", server.endpoint),
-        ping_every: server
-            .ping_interval
-            .map(|millis| Duration::from_millis(millis).max(MIN_PING)),
+        ping_every: server.ping_interval.map(|millis| Duration::from_millis(millis).max(MIN_PING)),
     })
 }
 
@@ -200,10 +186,7 @@ mod tests {
             r#"{"code":"400100","msg":"busy"}"#,
             r#"{"data":{"token":"t","instanceServers":[]}}"#,
         ] {
-            assert!(
-                matches!(address(body.as_bytes()), Err(ConnectError::Answer(_))),
-                "{body}"
-            );
+            assert!(matches!(address(body.as_bytes()), Err(ConnectError::Answer(_))), "{body}");
         }
     }
 
@@ -220,11 +203,7 @@ mod tests {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
             }
             let error = ConnectError::status(StatusCode::TOO_MANY_REQUESTS, &headers);
-            assert_eq!(
-                error.retry_after(),
-                expected.map(Duration::from_secs),
-                "{given:?}"
-            );
+            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{given:?}");
         }
     }
 }

@@ -81,10 +81,7 @@ struct Understood {
 
 impl Understood {
     fn not(error: ParseError) -> Self {
-        Self {
-            deliveries: vec![Err(error)],
-            reply: None,
-        }
+        Self { deliveries: vec![Err(error)], reply: None }
     }
 }
 
@@ -101,11 +98,7 @@ impl Outlet {
     }
 
     async fn deliver_at(&self, receive_time: DateTime<Utc>, kind: DeliveryKind) -> Result<(), Ended> {
-        let delivery = Delivery {
-            venue: self.venue,
-            receive_time,
-            kind,
-        };
+        let delivery = Delivery { venue: self.venue, receive_time, kind };
         self.out.send(delivery).await.map_err(|_| Ended::Stopped)
     }
 }
@@ -139,11 +132,7 @@ impl<'a> Conversation<'a> {
     pub(super) async fn run(&mut self) -> Ended {
         let url = self.options.url_override.as_deref();
         // Boxed, because a TLS handshake is large and lives only for a moment.
-        let opening = Box::pin(connect::open(
-            self.protocol.endpoint(),
-            url,
-            self.options.max_frame,
-        ));
+        let opening = Box::pin(connect::open(self.protocol.endpoint(), url, self.options.max_frame));
         match self.shutdown.run_until_cancelled(opening).await {
             None => Ended::Stopped,
             Some(Err(error)) => error.into(),
@@ -158,10 +147,7 @@ impl<'a> Conversation<'a> {
     {
         let shutdown = self.shutdown;
         let talk = self.talk(&mut socket, ping_every);
-        let Err(ended) = shutdown
-            .run_until_cancelled(talk)
-            .await
-            .unwrap_or(Err(Ended::Stopped));
+        let Err(ended) = shutdown.run_until_cancelled(talk).await.unwrap_or(Err(Ended::Stopped));
         // The other side may be gone already: whether it hears the goodbye changes nothing.
         let _ = timeout(CLOSE_WITHIN, socket.close(None)).await;
         ended
@@ -229,16 +215,12 @@ impl<'a> Conversation<'a> {
             // The library answers pings.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(false),
         };
-        let understood = self
-            .understand(frame, receive_time)
-            .unwrap_or_else(Understood::not);
+        let understood = self.understand(frame, receive_time).unwrap_or_else(Understood::not);
         if let Some(reply) = understood.reply {
             send(socket, reply).await?;
         }
         let mut told = false;
-        self.outlet
-            .deliver_at(receive_time, DeliveryKind::Message)
-            .await?;
+        self.outlet.deliver_at(receive_time, DeliveryKind::Message).await?;
         for delivery in understood.deliveries {
             let kind = delivery.unwrap_or_else(|error| self.malformed(&error));
             told |= is_event(&kind);
@@ -259,15 +241,9 @@ impl<'a> Conversation<'a> {
         let text = self.protocol.decode(frame)?;
         let parsed = self.protocol.parse(&mut self.session, &text)?;
         let translator = &mut self.translator;
-        let deliveries = parsed
-            .events
-            .into_iter()
-            .map(|event| translator.translate(event, receive_time))
-            .collect();
-        Ok(Understood {
-            deliveries,
-            reply: parsed.reply,
-        })
+        let deliveries =
+            parsed.events.into_iter().map(|event| translator.translate(event, receive_time)).collect();
+        Ok(Understood { deliveries, reply: parsed.reply })
     }
 
     /// Counts what is not understood. It is logged once of a kind: a venue that changes its format would fill the
@@ -278,10 +254,7 @@ impl<'a> Conversation<'a> {
             let venue = self.outlet.venue.as_str();
             tracing::warn!(venue, %error, "a message of a venue is not understood");
         }
-        DeliveryKind::Malformed {
-            kind,
-            error: error.to_string(),
-        }
+        DeliveryKind::Malformed { kind, error: error.to_string() }
     }
 
     fn next_ping(&self, every: Option<Duration>) -> Option<Instant> {
@@ -292,10 +265,7 @@ impl<'a> Conversation<'a> {
 
 /// Tells whether something was said of the market.
 fn is_event(kind: &DeliveryKind) -> bool {
-    matches!(
-        kind,
-        DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. } | DeliveryKind::Confirm(_)
-    )
+    matches!(kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. } | DeliveryKind::Confirm(_))
 }
 
 async fn send<S>(socket: &mut WebSocketStream<S>, message: String) -> Result<(), Ended>

@@ -27,10 +27,7 @@ impl Running {
     fn start(protocol: &'static dyn Protocol, url: String) -> Self {
         let options = SocketOptions {
             url_override: Some(url),
-            back_off: BackOff {
-                base: Duration::from_millis(5),
-                cap: Duration::from_millis(20),
-            },
+            back_off: BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) },
             max_frame: 4096,
             pairs: vec![Pair::literal("BTC", "USDT")],
             clock: Clock::system(),
@@ -40,11 +37,7 @@ impl Running {
         let (out, deliveries) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(run(protocol, options, out, shutdown.clone()));
-        Self {
-            deliveries,
-            shutdown,
-            task,
-        }
+        Self { deliveries, shutdown, task }
     }
 
     /// Gets the next delivery that is more than the sign of a message.
@@ -117,16 +110,11 @@ async fn a_connection_that_is_cut_is_made_and_subscribed_again() {
         let mut socket = accept(&listener).await;
         for _ in 0..3 {
             let heard = socket.next().await.unwrap().unwrap();
-            assert!(
-                heard.to_text().unwrap().contains(r#""event":"subscribe""#),
-                "{heard}"
-            );
+            assert!(heard.to_text().unwrap().contains(r#""event":"subscribe""#), "{heard}");
         }
         socket.send(Message::text(TRADE)).await.unwrap();
         assert_eq!(running.delivered().await, DeliveryKind::Connected);
-        let DeliveryKind::Trade { market, trade, .. } = running.delivered().await else {
-            panic!("no trade")
-        };
+        let DeliveryKind::Trade { market, trade, .. } = running.delivered().await else { panic!("no trade") };
         assert_eq!(market, Pair::literal("BTC", "USDT"));
         assert_eq!(trade.id.as_deref(), Some("1"));
         drop(socket);
@@ -157,10 +145,7 @@ async fn an_address_is_asked_for_where_the_venue_wants_it() {
     );
     let request = answer(&rest, "200 OK", &body).await;
     assert!(request.starts_with("POST /api/v1/bullet-public "), "{request}");
-    assert!(
-        request.to_lowercase().contains("user-agent: cryptoprice/"),
-        "{request}"
-    );
+    assert!(request.to_lowercase().contains("user-agent: cryptoprice/"), "{request}");
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
@@ -196,10 +181,7 @@ async fn a_server_without_tls_is_an_error_where_tls_is_meant() {
     let (listener, address) = listen().await;
     let mut running = Running::start(&Gate, format!("wss://{address}"));
     let (mut stream, _) = listener.accept().await.unwrap();
-    stream
-        .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
     let error = running.disconnected().await;
     assert!(!error.is_empty());
     running.stop().await;
@@ -227,8 +209,5 @@ async fn a_shutdown_ends_the_loop_wherever_it_is() {
     let running = Running::start(&Gate, format!("ws://{address}"));
     drop(running.deliveries);
     let _socket = accept(&listener).await;
-    timeout(Duration::from_secs(2), running.task)
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(Duration::from_secs(2), running.task).await.unwrap().unwrap();
 }

@@ -22,14 +22,7 @@ use crate::{
 };
 
 /// Streams that are known and say nothing we use: by name, or by what they begin with.
-const IGNORED: &[&str] = &[
-    "depth",
-    "kline_",
-    "miniTicker",
-    "avgPrice",
-    "markPrice",
-    "forceOrder",
-];
+const IGNORED: &[&str] = &["depth", "kline_", "miniTicker", "avgPrice", "markPrice", "forceOrder"];
 
 /// Speaks with Binance.
 #[derive(Debug)]
@@ -55,10 +48,7 @@ impl Protocol for Binance {
 
     fn market(&self, symbol: &str) -> Result<Market, ParseError> {
         let pair = Pair::split_joined(symbol).map_err(|_| ParseError::unknown_symbol(symbol))?;
-        Ok(Market {
-            pair,
-            kind: MarketKind::Spot,
-        })
+        Ok(Market { pair, kind: MarketKind::Spot })
     }
 
     fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
@@ -170,13 +160,8 @@ fn message(text: &str) -> Result<Parsed<'_>, ParseError> {
     let Some(stream) = message.stream else {
         return answer(&message);
     };
-    let data = message
-        .data
-        .ok_or_else(|| ParseError::value("data", "absent"))?
-        .get();
-    let (_, channel) = stream
-        .split_once('@')
-        .ok_or_else(|| ParseError::unknown_channel(stream))?;
+    let data = message.data.ok_or_else(|| ParseError::value("data", "absent"))?.get();
+    let (_, channel) = stream.split_once('@').ok_or_else(|| ParseError::unknown_channel(stream))?;
     match channel {
         "aggTrade" | "trade" => Ok(Parsed::one(channel, Event::Trade(trade(data)?))),
         "bookTicker" => Ok(Parsed::one(channel, Event::Ticker(book_ticker(data)?))),
@@ -215,10 +200,7 @@ fn book_ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
     let ticker: BookTicker<'_> = serde_json::from_str(data)?;
     Ok(Ticker {
         symbol: ticker.s,
-        book: Some(TopOfBook {
-            bid: side(Some(ticker.b)),
-            ask: side(Some(ticker.a)),
-        }),
+        book: Some(TopOfBook { bid: side(Some(ticker.b)), ask: side(Some(ticker.a)) }),
         time: ticker.time.and_then(millis),
         ..Ticker::default()
     })
@@ -227,10 +209,8 @@ fn book_ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
 fn ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
     let ticker: DayTicker<'_> = serde_json::from_str(data)?;
     // Futures send no book here.
-    let book = (ticker.b.is_some() || ticker.a.is_some()).then(|| TopOfBook {
-        bid: side(ticker.b),
-        ask: side(ticker.a),
-    });
+    let book = (ticker.b.is_some() || ticker.a.is_some())
+        .then(|| TopOfBook { bid: side(ticker.b), ask: side(ticker.a) });
     Ok(Ticker {
         symbol: ticker.s,
         book,
@@ -246,9 +226,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<String, ParseError> {
-        Binance
-            .parse(&mut Session::default(), text)
-            .map(|parsed| format!("{parsed:?}"))
+        Binance.parse(&mut Session::default(), text).map(|parsed| format!("{parsed:?}"))
     }
 
     #[test]
@@ -256,13 +234,8 @@ mod tests {
         let text = r#"{"stream":"abcusdt@aggTrade","data":{"e":"aggTrade","E":1700000000100,"s":"ABCUSDT","a":7,"p":"1.5000","q":"2","f":1,"l":1,"T":1700000000099,"m":true,"M":true}}"#;
         let mut session = Session::default();
         let parsed = Binance.parse(&mut session, text).unwrap();
-        let [Event::Trade(trade)] = parsed.events.as_slice() else {
-            panic!("{parsed:?}")
-        };
-        assert_eq!(
-            (trade.symbol, trade.id, trade.side),
-            ("ABCUSDT", Some("7"), Side::Sell)
-        );
+        let [Event::Trade(trade)] = parsed.events.as_slice() else { panic!("{parsed:?}") };
+        assert_eq!((trade.symbol, trade.id, trade.side), ("ABCUSDT", Some("7"), Side::Sell));
         assert_eq!(trade.price.normalize().to_string(), "1.5");
         assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_099);
     }

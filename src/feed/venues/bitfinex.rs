@@ -64,10 +64,7 @@ impl Protocol for Bitfinex {
             _ => (base, quote, MarketKind::Spot),
         };
         let asset = |name| Asset::raw(name).map_err(|_| unknown());
-        Ok(Market {
-            pair: Pair::new(asset(base)?, asset(quote)?),
-            kind,
-        })
+        Ok(Market { pair: Pair::new(asset(base)?, asset(quote)?), kind })
     }
 
     /// Most names are cut to three letters. `DOG` is a million `DOGE`, and so it is not the same asset.
@@ -146,10 +143,7 @@ fn event<'a>(session: &mut Session, message: Message<'a>) -> Result<Parsed<'a>, 
             let number = message.chan_id.ok_or_else(absent("chanId"))?;
             let name = message.channel.ok_or_else(absent("channel"))?;
             let symbol = message.symbol.or(message.key).ok_or_else(absent("symbol"))?;
-            let channel = Channel {
-                name: name.to_owned(),
-                symbol: symbol.to_owned(),
-            };
+            let channel = Channel { name: name.to_owned(), symbol: symbol.to_owned() };
             session.channels.insert(number, channel);
             Ok(Parsed::one("subscribed", Event::Subscribed))
         }
@@ -219,11 +213,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Event
         id: Some(id),
         price: positive("price", price)?,
         amount: positive("amount", Number(amount.abs()))?,
-        side: if amount.is_sign_negative() {
-            Side::Sell
-        } else {
-            Side::Buy
-        },
+        side: if amount.is_sign_negative() { Side::Sell } else { Side::Buy },
         time: millis(time).ok_or_else(|| ParseError::value("time", time))?,
         snapshot,
     }))
@@ -234,10 +224,7 @@ fn ticker<'a>(symbol: &'a str, row: &str) -> Result<Event<'a>, ParseError> {
     let row: Vec<&RawValue> = serde_json::from_str(row)?;
     Ok(Event::Ticker(Ticker {
         symbol,
-        book: Some(TopOfBook {
-            bid: side(column(&row, 0)?),
-            ask: side(column(&row, 2)?),
-        }),
+        book: Some(TopOfBook { bid: side(column(&row, 0)?), ask: side(column(&row, 2)?) }),
         last: side(column(&row, 6)?),
         base_volume_24h: column(&row, 7)?.map(|Volume(volume)| volume),
         ..Ticker::default()

@@ -49,10 +49,7 @@ impl Protocol for Coinbase {
             [base, _, "CDE"] => (base, &"USD", MarketKind::Dated),
             _ => return Err(ParseError::unknown_symbol(symbol)),
         };
-        let pair = Pair::new(
-            Asset::raw(base).map_err(unknown)?,
-            Asset::raw(quote).map_err(unknown)?,
-        );
+        let pair = Pair::new(Asset::raw(base).map_err(unknown)?, Asset::raw(quote).map_err(unknown)?);
         Ok(Market { pair, kind })
     }
 
@@ -133,12 +130,7 @@ struct DayTicker<'a> {
 
 /// Reads a message of the Advanced Trade feed.
 fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let events = || {
-        message
-            .events
-            .map(RawValue::get)
-            .ok_or_else(|| ParseError::value("events", "absent"))
-    };
+    let events = || message.events.map(RawValue::get).ok_or_else(|| ParseError::value("events", "absent"));
     match channel {
         "market_trades" => {
             let events: Vec<TradesEvent<'a>> = serde_json::from_str(events()?)?;
@@ -197,10 +189,7 @@ fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
 fn ticker(ticker: DayTicker<'_>, time: Option<DateTime<Utc>>) -> Event<'_> {
     Event::Ticker(Ticker {
         symbol: ticker.product_id,
-        book: Some(TopOfBook {
-            bid: side(ticker.best_bid),
-            ask: side(ticker.best_ask),
-        }),
+        book: Some(TopOfBook { bid: side(ticker.best_bid), ask: side(ticker.best_ask) }),
         last: side(ticker.price),
         base_volume_24h: ticker.volume_24_h.map(|Volume(volume)| volume),
         quote_volume_24h: None,

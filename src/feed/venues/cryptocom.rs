@@ -71,10 +71,9 @@ impl Protocol for CryptoCom {
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let envelope: Envelope<'a> = serde_json::from_str(text)?;
         match envelope.method {
-            "public/heartbeat" => Ok(Parsed {
-                reply: Some(heartbeat_answer(&envelope)?),
-                ..Parsed::ignored(envelope.method)
-            }),
+            "public/heartbeat" => {
+                Ok(Parsed { reply: Some(heartbeat_answer(&envelope)?), ..Parsed::ignored(envelope.method) })
+            }
             "subscribe" => match envelope.result {
                 _ if envelope.code.is_some_and(|code| code != 0) => {
                     let words = envelope.message.map_or("without a reason", |Words(words)| words);
@@ -139,10 +138,7 @@ fn data<'a>(session: &mut Session, result: &Update<'a>) -> Result<Parsed<'a>, Pa
         "trade" => {
             let trades: Vec<Trade<'a>> = serde_json::from_str(data)?;
             let snapshot = session.begins(symbol);
-            trades
-                .iter()
-                .map(|t| trade(symbol, t, snapshot).map(Event::Trade))
-                .collect()
+            trades.iter().map(|t| trade(symbol, t, snapshot).map(Event::Trade)).collect()
         }
         "ticker" => {
             let days: Vec<Day> = serde_json::from_str(data)?;
@@ -173,10 +169,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Trade
 fn day<'a>(symbol: &'a str, day: &Day) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol,
-        book: Some(TopOfBook {
-            bid: side(day.b),
-            ask: side(day.k),
-        }),
+        book: Some(TopOfBook { bid: side(day.b), ask: side(day.k) }),
         last: side(day.a),
         base_volume_24h: day.v.map(|Volume(v)| v),
         // The venue's other volume, `vv`, is in dollars whatever the quote asset is.
@@ -223,13 +216,8 @@ mod tests {
 
     #[test]
     fn a_trade_names_the_takers_side_and_its_whole_id() {
-        let Event::Trade(trade) = event(TRADES) else {
-            panic!("no trade")
-        };
-        assert_eq!(
-            (trade.symbol, trade.id, trade.side),
-            ("ABC_USDT", Some("9007199254740993"), Side::Sell)
-        );
+        let Event::Trade(trade) = event(TRADES) else { panic!("no trade") };
+        assert_eq!((trade.symbol, trade.id, trade.side), ("ABC_USDT", Some("9007199254740993"), Side::Sell));
         assert_eq!(trade.price.normalize().to_string(), "1.5");
         assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_123);
     }
@@ -255,10 +243,7 @@ mod tests {
 
     #[test]
     fn the_venue_takes_or_refuses() {
-        assert_eq!(
-            event(r#"{"id":1,"code":0,"method":"subscribe"}"#),
-            Event::Subscribed
-        );
+        assert_eq!(event(r#"{"id":1,"code":0,"method":"subscribe"}"#), Event::Subscribed);
         let refused = r#"{"id":1,"code":40003,"method":"subscribe","message":"Unknown symbol"}"#;
         assert_eq!(event(refused), Event::Refused("Unknown symbol"));
     }
@@ -269,10 +254,7 @@ mod tests {
             ("{}", "json"),
             (r#"{"method":"nonsense"}"#, "unknown_channel"),
             (r#"{"method":"public/heartbeat"}"#, "value"),
-            (
-                &TRADES.replace(r#""channel":"trade""#, r#""channel":"nonsense""#),
-                "unknown_channel",
-            ),
+            (&TRADES.replace(r#""channel":"trade""#, r#""channel":"nonsense""#), "unknown_channel"),
             (&TRADES.replace("1.50", "-1.50"), "value"),
             (&TRADES.replace("\"1.50\"", "\"null\""), "json"),
             (&TRADES.replace("SELL", "sell"), "value"),

@@ -59,16 +59,10 @@ pub(super) fn survives(protocol: &dyn Protocol, frames: &[&str]) {
 pub(super) fn spells(protocol: &dyn Protocol, markets: &[(&str, &str)], wrong: &[&str]) {
     for (symbol, expected) in markets {
         let market = protocol.market(symbol).unwrap();
-        assert_eq!(
-            format!("{} {:?}", market.pair, market.kind),
-            *expected,
-            "{symbol}"
-        );
+        assert_eq!(format!("{} {:?}", market.pair, market.kind), *expected, "{symbol}");
         if expected.ends_with("Spot") {
-            let canonical = Pair::new(
-                protocol.canonical(market.pair.base),
-                protocol.canonical(market.pair.quote),
-            );
+            let canonical =
+                Pair::new(protocol.canonical(market.pair.base), protocol.canonical(market.pair.quote));
             assert_eq!(protocol.symbol(canonical), *symbol);
         }
     }
@@ -80,13 +74,9 @@ pub(super) fn spells(protocol: &dyn Protocol, markets: &[(&str, &str)], wrong: &
 
 /// Writes a ticker on one line: symbol, bid/ask, last price, base and quote volume, milliseconds.
 pub(super) fn line(event: &Event<'_>) -> String {
-    let Event::Ticker(ticker) = event else {
-        panic!("not a ticker: {event:?}")
-    };
+    let Event::Ticker(ticker) = event else { panic!("not a ticker: {event:?}") };
     let text = |value: Option<Decimal>| value.map_or("-".to_owned(), decimal::text);
-    let book = ticker
-        .book
-        .map_or("-".to_owned(), |b| format!("{}/{}", text(b.bid), text(b.ask)));
+    let book = ticker.book.map_or("-".to_owned(), |b| format!("{}/{}", text(b.bid), text(b.ask)));
     let time = ticker.time.map_or(0, |time| time.timestamp_millis());
     format!(
         "{} {book} last {} base {} quote {} at {time}",

@@ -91,10 +91,7 @@ impl Protocol for Gate {
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let message: Message<'a> = serde_json::from_str(text)?;
         let channel = message.channel;
-        if let Some(Refusal {
-            message: Words(words),
-        }) = message.error
-        {
+        if let Some(Refusal { message: Words(words) }) = message.error {
             return Ok(Parsed::one(channel, Event::Refused(words)));
         }
         if message.event == "subscribe" && channel.starts_with("spot.") {
@@ -166,10 +163,7 @@ struct Day<'a> {
 }
 
 fn result<'a>(message: &Message<'a>) -> Result<&'a str, ParseError> {
-    message
-        .result
-        .map(RawValue::get)
-        .ok_or_else(|| ParseError::value("result", "absent"))
+    message.result.map(RawValue::get).ok_or_else(|| ParseError::value("result", "absent"))
 }
 
 fn trade(result: &str) -> Result<TradeReport<'_>, ParseError> {
@@ -194,10 +188,7 @@ fn best(result: &str) -> Result<Ticker<'_>, ParseError> {
     let best: Best<'_> = serde_json::from_str(result)?;
     Ok(Ticker {
         symbol: best.s,
-        book: Some(TopOfBook {
-            bid: side(best.b),
-            ask: side(best.a),
-        }),
+        book: Some(TopOfBook { bid: side(best.b), ask: side(best.a) }),
         time: Some(millis(best.t).ok_or_else(|| ParseError::value("t", best.t))?),
         ..Ticker::default()
     })
@@ -209,10 +200,7 @@ fn day<'a>(message: &Message<'a>) -> Result<Ticker<'a>, ParseError> {
     let seconds = message.time.and_then(|time| DateTime::from_timestamp(time, 0));
     Ok(Ticker {
         symbol: day.currency_pair,
-        book: Some(TopOfBook {
-            bid: side(day.highest_bid),
-            ask: side(day.lowest_ask),
-        }),
+        book: Some(TopOfBook { bid: side(day.highest_bid), ask: side(day.lowest_ask) }),
         last: side(day.last),
         base_volume_24h: day.base_volume.map(|Volume(v)| v),
         quote_volume_24h: day.quote_volume.map(|Volume(v)| v),
@@ -248,9 +236,7 @@ mod tests {
 
     #[test]
     fn a_trade_keeps_the_fraction_of_its_millisecond() {
-        let Event::Trade(trade) = event(TRADE) else {
-            panic!("no trade")
-        };
+        let Event::Trade(trade) = event(TRADE) else { panic!("no trade") };
         assert_eq!(
             (trade.symbol, trade.id, trade.side, trade.snapshot),
             ("ABC_USDT", Some("77"), Side::Sell, false)
@@ -261,10 +247,7 @@ mod tests {
 
     #[test]
     fn tickers_come_with_and_without_volume() {
-        assert_eq!(
-            expect::line(&event(BEST)),
-            "ABC_USDT 1.49/- last - base - quote - at 1700000000131"
-        );
+        assert_eq!(expect::line(&event(BEST)), "ABC_USDT 1.49/- last - base - quote - at 1700000000131");
         assert_eq!(
             expect::line(&event(DAY)),
             "ABC_USDT 1.49/1.51 last 1.5 base 10.5 quote 123456789.1234567890123456789 at 1700000000000"
@@ -287,23 +270,14 @@ mod tests {
     fn what_it_is_not_is_an_error() {
         for (text, kind) in [
             ("{}", "json"),
-            (
-                r#"{"channel":"spot.nonsense","event":"update","result":{}}"#,
-                "unknown_channel",
-            ),
-            (
-                r#"{"channel":"futures.trades","event":"update","result":[]}"#,
-                "unknown_channel",
-            ),
+            (r#"{"channel":"spot.nonsense","event":"update","result":{}}"#, "unknown_channel"),
+            (r#"{"channel":"futures.trades","event":"update","result":[]}"#, "unknown_channel"),
             (r#"{"channel":"spot.trades","event":"update"}"#, "value"),
             (&TRADE.replace("1.50", "0"), "value"),
             (&TRADE.replace("\"1.50\"", "null"), "json"),
             (&TRADE.replace("1.50", "NaN"), "json"),
             (&TRADE.replace("sell", "SELL"), "value"),
-            (
-                &TRADE.replace("1700000000123.4567", "99999999999999999999"),
-                "value",
-            ),
+            (&TRADE.replace("1700000000123.4567", "99999999999999999999"), "value"),
         ] {
             assert_eq!(parse(text).unwrap_err().kind(), kind, "{text}");
         }
@@ -319,14 +293,7 @@ mod tests {
                 ("QTUM3S_USDT", "QTUM3S-USDT Spot"),
                 ("BTC_USDT_20210625", "BTC-USDT Dated"),
             ],
-            &[
-                "",
-                "BTC",
-                "BTC_",
-                "_USDT",
-                "BTC_USDT_2021",
-                "BTC_USDT-20210625-50000-C",
-            ],
+            &["", "BTC", "BTC_", "_USDT", "BTC_USDT_2021", "BTC_USDT-20210625-50000-C"],
         );
     }
 

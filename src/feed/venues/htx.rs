@@ -99,10 +99,7 @@ impl Protocol for Htx {
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let message: Message<'a> = serde_json::from_str(text)?;
         if let Some(number) = message.ping {
-            return Ok(Parsed {
-                reply: Some(format!(r#"{{"pong":{number}}}"#)),
-                ..Parsed::ignored("ping")
-            });
+            return Ok(Parsed { reply: Some(format!(r#"{{"pong":{number}}}"#)), ..Parsed::ignored("ping") });
         }
         match (message.ch, message.status) {
             (Some(ch), _) => update(session, ch, &message),
@@ -177,35 +174,21 @@ fn update<'a>(session: &mut Session, ch: &'a str, message: &Message<'a>) -> Resu
         .strip_prefix("market.")
         .and_then(|rest| rest.split_once('.'))
         .ok_or_else(|| ParseError::unknown_channel(ch))?;
-    let tick = message
-        .tick
-        .ok_or_else(|| ParseError::value("tick", "absent"))?
-        .get();
+    let tick = message.tick.ok_or_else(|| ParseError::value("tick", "absent"))?.get();
     match channel {
         "trade.detail" => {
             let Trades { data } = serde_json::from_str(tick)?;
             let snapshot = session.begins(symbol);
-            let events: Result<Vec<_>, _> = data
-                .iter()
-                .map(|t| trade(symbol, t, snapshot).map(Event::Trade))
-                .collect();
+            let events: Result<Vec<_>, _> =
+                data.iter().map(|t| trade(symbol, t, snapshot).map(Event::Trade)).collect();
             Ok(Parsed::many(channel, events?))
         }
         "bbo" => Ok(Parsed::one(channel, Event::Ticker(best(symbol, tick)?))),
-        "detail" => Ok(Parsed::one(
-            channel,
-            Event::Ticker(day(symbol, tick, message.ts)?),
-        )),
+        "detail" => Ok(Parsed::one(channel, Event::Ticker(day(symbol, tick, message.ts)?))),
         // The first levels of an increment are not the best of the book.
         "depth.step0" if message.update == Some(true) => Ok(Parsed::ignored(channel)),
-        "depth.step0" => Ok(Parsed::one(
-            channel,
-            Event::Ticker(depth(symbol, tick, message.ts)?),
-        )),
-        _ if ["depth.", "mbp.", "kline."]
-            .iter()
-            .any(|p| channel.starts_with(p)) =>
-        {
+        "depth.step0" => Ok(Parsed::one(channel, Event::Ticker(depth(symbol, tick, message.ts)?))),
+        _ if ["depth.", "mbp.", "kline."].iter().any(|p| channel.starts_with(p)) => {
             Ok(Parsed::ignored(channel))
         }
         _ => Err(ParseError::unknown_channel(channel)),
@@ -232,10 +215,7 @@ fn best<'a>(symbol: &'a str, tick: &str) -> Result<Ticker<'a>, ParseError> {
     let best: Best = serde_json::from_str(tick)?;
     Ok(Ticker {
         symbol,
-        book: Some(TopOfBook {
-            bid: side(best.bid),
-            ask: side(best.ask),
-        }),
+        book: Some(TopOfBook { bid: side(best.bid), ask: side(best.ask) }),
         time: Some(millis(best.quote_time).ok_or_else(|| ParseError::value("quoteTime", best.quote_time))?),
         ..Ticker::default()
     })
@@ -308,18 +288,12 @@ mod tests {
 
     #[test]
     fn tickers_come_in_three_kinds() {
-        assert_eq!(
-            expect::line(&event(BEST)),
-            "abcusdt 1.49/1.51 last - base - quote - at 1700000000199"
-        );
+        assert_eq!(expect::line(&event(BEST)), "abcusdt 1.49/1.51 last - base - quote - at 1700000000199");
         assert_eq!(
             expect::line(&event(DAY)),
             "abcusdt - last 1.5 base 26897.159881877742 quote 818158859.8785326 at 1700000000200"
         );
-        assert_eq!(
-            expect::line(&event(DEPTH)),
-            "abcusdt 1.49/- last - base - quote - at 1700000000200"
-        );
+        assert_eq!(expect::line(&event(DEPTH)), "abcusdt 1.49/- last - base - quote - at 1700000000200");
     }
 
     #[test]

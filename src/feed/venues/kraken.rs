@@ -44,21 +44,12 @@ impl Protocol for Kraken {
 
     fn market(&self, symbol: &str) -> Result<Market, ParseError> {
         let pair = Pair::split_at(symbol, '/').map_err(|_| ParseError::unknown_symbol(symbol))?;
-        Ok(Market {
-            pair,
-            kind: MarketKind::Spot,
-        })
+        Ok(Market { pair, kind: MarketKind::Spot })
     }
 
     /// Kraken kept the names of what was there before a split or a fork.
     fn aliases(&self) -> &'static [(&'static str, &'static str)] {
-        &[
-            ("LUNA", "LUNC"),
-            ("LUNA2", "LUNA"),
-            ("UST", "USTC"),
-            ("REP", "REPV1"),
-            ("REPV2", "REP"),
-        ]
+        &[("LUNA", "LUNC"), ("LUNA2", "LUNA"), ("UST", "USTC"), ("REP", "REPV1"), ("REPV2", "REP")]
     }
 
     fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
@@ -70,10 +61,7 @@ impl Protocol for Kraken {
     }
 
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
-        Some(Ping {
-            every: Duration::from_secs(30),
-            message: json!({ "method": "ping" }).to_string(),
-        })
+        Some(Ping { every: Duration::from_secs(30), message: json!({ "method": "ping" }).to_string() })
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
@@ -130,14 +118,7 @@ struct DayTicker<'a> {
 
 /// A trade of v1: price, amount, time, side, kind of order, anything else.
 #[derive(Deserialize)]
-struct FirstTrade<'a>(
-    Number,
-    Number,
-    #[serde(borrow)] Text<'a>,
-    &'a str,
-    IgnoredAny,
-    IgnoredAny,
-);
+struct FirstTrade<'a>(Number, Number, #[serde(borrow)] Text<'a>, &'a str, IgnoredAny, IgnoredAny);
 
 /// A ticker of v1: each list begins with the price; `v` is the volume of today and of 24 hours.
 #[derive(Deserialize)]
@@ -153,12 +134,7 @@ struct FirstTicker {
 struct FirstSpread<'a>(Number, Number, #[serde(borrow)] Text<'a>, IgnoredAny, IgnoredAny);
 
 fn data<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let data = || {
-        message
-            .data
-            .map(RawValue::get)
-            .ok_or_else(|| ParseError::value("data", "absent"))
-    };
+    let data = || message.data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
     match channel {
         "trade" => {
             let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
@@ -270,10 +246,7 @@ fn first_spread<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseEr
 }
 
 fn top(bid: Number, ask: Number) -> TopOfBook {
-    TopOfBook {
-        bid: side(Some(bid)),
-        ask: side(Some(ask)),
-    }
+    TopOfBook { bid: side(Some(bid)), ask: side(Some(ask)) }
 }
 
 fn taker(side: &str) -> Result<Side, ParseError> {

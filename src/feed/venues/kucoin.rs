@@ -47,10 +47,7 @@ impl Protocol for KuCoin {
 
     fn market(&self, symbol: &str) -> Result<Market, ParseError> {
         let market = match Pair::split_at(symbol, '-') {
-            Ok(pair) => Some(Market {
-                pair,
-                kind: MarketKind::Spot,
-            }),
+            Ok(pair) => Some(Market { pair, kind: MarketKind::Spot }),
             Err(_) => contract(symbol),
         };
         market.ok_or_else(|| ParseError::unknown_symbol(symbol))
@@ -156,36 +153,25 @@ struct Day {
 /// Reads a contract's symbol.
 fn contract(symbol: &str) -> Option<Market> {
     if let Some(joined) = symbol.strip_suffix('M') {
-        return Some(Market {
-            pair: Pair::split_joined(joined).ok()?,
-            kind: MarketKind::Perpetual,
-        });
+        return Some(Market { pair: Pair::split_joined(joined).ok()?, kind: MarketKind::Perpetual });
     }
     let (base, end) = symbol.split_at_checked(symbol.len().checked_sub(4)?)?;
     let [b'M', b'A'..=b'Z', b'0'..=b'9', b'0'..=b'9'] = end.as_bytes() else {
         return None;
     };
-    Some(Market {
-        pair: Pair::new(Asset::raw(base).ok()?, Asset::USD),
-        kind: MarketKind::Dated,
-    })
+    Some(Market { pair: Pair::new(Asset::raw(base).ok()?, Asset::USD), kind: MarketKind::Dated })
 }
 
 /// Reads a message of a subscription.
 fn topic<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     let topic = message.topic.unwrap_or_default();
-    let (channel, symbols) = topic
-        .split_once(':')
-        .ok_or_else(|| ParseError::unknown_channel(topic))?;
+    let (channel, symbols) = topic.split_once(':').ok_or_else(|| ParseError::unknown_channel(topic))?;
     // A subscription to all markets names the market elsewhere.
     let symbol = match (symbols, message.subject) {
         ("all", Some(subject)) => subject,
         _ => symbols,
     };
-    let data = message
-        .data
-        .ok_or_else(|| ParseError::value("data", "absent"))?
-        .get();
+    let data = message.data.ok_or_else(|| ParseError::value("data", "absent"))?.get();
     match channel {
         "/market/match" => Ok(Parsed::one(channel, Event::Trade(trade(data)?))),
         "/market/ticker" => Ok(Parsed::one(channel, Event::Ticker(best(symbol, data)?))),
@@ -203,11 +189,7 @@ fn topic<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
 
 fn trade(data: &str) -> Result<TradeReport<'_>, ParseError> {
     let trade: Match<'_> = serde_json::from_str(data)?;
-    let nanos: i64 = trade
-        .time
-        .0
-        .parse()
-        .map_err(|_| ParseError::value("time", trade.time.0))?;
+    let nanos: i64 = trade.time.0.parse().map_err(|_| ParseError::value("time", trade.time.0))?;
     Ok(TradeReport {
         symbol: trade.symbol,
         id: Some(trade.trade_id.0),
@@ -227,10 +209,7 @@ fn best<'a>(symbol: &'a str, data: &str) -> Result<Ticker<'a>, ParseError> {
     let top: Top = serde_json::from_str(data)?;
     Ok(Ticker {
         symbol,
-        book: Some(TopOfBook {
-            bid: side(top.best_bid),
-            ask: side(top.best_ask),
-        }),
+        book: Some(TopOfBook { bid: side(top.best_bid), ask: side(top.best_ask) }),
         last: side(top.price),
         time: Some(millis(top.time).ok_or_else(|| ParseError::value("time", top.time))?),
         ..Ticker::default()
@@ -241,10 +220,7 @@ fn day<'a>(symbol: &'a str, data: &str) -> Result<Ticker<'a>, ParseError> {
     let Snapshot { data: day } = serde_json::from_str(data)?;
     Ok(Ticker {
         symbol,
-        book: Some(TopOfBook {
-            bid: side(day.buy),
-            ask: side(day.sell),
-        }),
+        book: Some(TopOfBook { bid: side(day.buy), ask: side(day.sell) }),
         last: side(day.last_traded_price),
         base_volume_24h: day.vol.map(|Volume(v)| v),
         quote_volume_24h: day.vol_value.map(|Volume(v)| v),
@@ -273,9 +249,7 @@ mod tests {
 
     #[test]
     fn a_trade_keeps_every_digit_and_nanosecond() {
-        let Event::Trade(trade) = event(MATCH) else {
-            panic!("no trade")
-        };
+        let Event::Trade(trade) = event(MATCH) else { panic!("no trade") };
         assert_eq!(
             (trade.symbol, trade.id, trade.side, trade.snapshot),
             ("ABC-USDT", Some("5f"), Side::Sell, false)
@@ -299,9 +273,7 @@ mod tests {
 
     #[test]
     fn a_subscription_to_all_markets_names_the_market_in_the_subject() {
-        let text = TICKER
-            .replace("ticker:ABC-USDT", "ticker:all")
-            .replace("trade.ticker", "XYZ-USDT");
+        let text = TICKER.replace("ticker:ABC-USDT", "ticker:all").replace("trade.ticker", "XYZ-USDT");
         let parsed = parse(&text).unwrap();
         assert!(parsed.contains(r#"symbol: "XYZ-USDT""#), "{parsed}");
     }
@@ -312,10 +284,7 @@ mod tests {
             ("{}", "json"),
             (r#"{"type":"nonsense"}"#, "unknown_channel"),
             (r#"{"type":"message"}"#, "unknown_channel"),
-            (
-                r#"{"type":"message","topic":"/market/nonsense:A-B","data":{}}"#,
-                "unknown_channel",
-            ),
+            (r#"{"type":"message","topic":"/market/nonsense:A-B","data":{}}"#, "unknown_channel"),
             (r#"{"type":"message","topic":"/market/match:A-B"}"#, "value"),
             (&MATCH.replace("0.00000110", "0.0"), "value"),
             (&MATCH.replace("12.50", "-12.50"), "value"),
@@ -354,29 +323,15 @@ mod tests {
         let symbols: Vec<String> = (0..150).map(|n| format!("A{n}-USDT")).collect();
         let messages = KuCoin.subscribe(&symbols, DateTime::default());
         assert_eq!(messages.len(), 6);
-        assert!(
-            messages[0].contains("/market/match:A0-USDT,A1-USDT,"),
-            "{}",
-            messages[0]
-        );
-        assert!(
-            messages[3].contains("/market/match:A100-USDT,"),
-            "{}",
-            messages[3]
-        );
+        assert!(messages[0].contains("/market/match:A0-USDT,A1-USDT,"), "{}", messages[0]);
+        assert!(messages[3].contains("/market/match:A100-USDT,"), "{}", messages[3]);
     }
 
     #[test]
     fn hostile_frames_are_errors() {
         expect::survives(
             &KuCoin,
-            &[
-                MATCH,
-                TICKER,
-                SNAPSHOT,
-                r#"{"id":"x","type":"welcome"}"#,
-                r#"{"id":"1","type":"ack"}"#,
-            ],
+            &[MATCH, TICKER, SNAPSHOT, r#"{"id":"x","type":"welcome"}"#, r#"{"id":"1","type":"ack"}"#],
         );
     }
 }

@@ -72,10 +72,7 @@ impl Protocol for Okx {
             _ => return Err(ParseError::unknown_symbol(symbol)),
         };
         let asset = |text| Asset::raw(text).map_err(|_| ParseError::unknown_symbol(symbol));
-        Ok(Market {
-            pair: Pair::new(asset(base)?, asset(quote)?),
-            kind,
-        })
+        Ok(Market { pair: Pair::new(asset(base)?, asset(quote)?), kind })
     }
 
     fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
@@ -89,10 +86,7 @@ impl Protocol for Okx {
     }
 
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
-        Some(Ping {
-            every: Duration::from_secs(20),
-            message: "ping".to_owned(),
-        })
+        Some(Ping { every: Duration::from_secs(20), message: "ping".to_owned() })
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
@@ -180,10 +174,7 @@ fn answer<'a>(event: &'a str, words: Option<Words<'a>>) -> Result<Parsed<'a>, Pa
 
 fn data<'a>(arg: &Subscription<'a>, data: Option<&'a RawValue>) -> Result<Parsed<'a>, ParseError> {
     let channel = arg.channel;
-    let data = || {
-        data.map(RawValue::get)
-            .ok_or_else(|| ParseError::value("data", "absent"))
-    };
+    let data = || data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
     let events = match channel {
         "trades" | "trades-all" => {
             let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
@@ -227,10 +218,7 @@ fn ticker<'a>(ticker: &DayTicker<'a>) -> Result<Event<'a>, ParseError> {
     };
     Ok(Event::Ticker(Ticker {
         symbol: ticker.inst_id,
-        book: Some(TopOfBook {
-            bid: side(ticker.bid_px),
-            ask: side(ticker.ask_px),
-        }),
+        book: Some(TopOfBook { bid: side(ticker.bid_px), ask: side(ticker.ask_px) }),
         last: side(ticker.last),
         base_volume_24h: Some(base_volume.0),
         quote_volume_24h: quote_volume,

@@ -46,10 +46,7 @@ impl Protocol for Upbit {
 
     fn market(&self, symbol: &str) -> Result<Market, ParseError> {
         let pair = Pair::split_at(symbol, '-').map_err(|_| ParseError::unknown_symbol(symbol))?;
-        Ok(Market {
-            pair: pair.inverse(),
-            kind: MarketKind::Spot,
-        })
+        Ok(Market { pair: pair.inverse(), kind: MarketKind::Spot })
     }
 
     fn aliases(&self) -> &'static [(&'static str, &'static str)] {
@@ -70,19 +67,14 @@ impl Protocol for Upbit {
     }
 
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
-        Some(Ping {
-            every: Duration::from_secs(60),
-            message: "PING".to_owned(),
-        })
+        Some(Ping { every: Duration::from_secs(60), message: "PING".to_owned() })
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let head: Head<'a> = serde_json::from_str(text)?;
         let channel = match head {
             Head { kind: Some(kind), .. } => kind,
-            Head {
-                error: Some(error), ..
-            } => {
+            Head { error: Some(error), .. } => {
                 let Words(words) = error.message;
                 return Ok(Parsed::one("error", Event::Refused(words)));
             }
@@ -187,10 +179,7 @@ fn book(text: &str) -> Result<Ticker<'_>, ParseError> {
     let best = book.obu.first();
     Ok(Ticker {
         symbol: book.cd,
-        book: Some(TopOfBook {
-            bid: side(best.map(|unit| unit.bp)),
-            ask: side(best.map(|unit| unit.ap)),
-        }),
+        book: Some(TopOfBook { bid: side(best.map(|unit| unit.bp)), ask: side(best.map(|unit| unit.ap)) }),
         time: Some(time("tms", book.tms)?),
         ..Ticker::default()
     })
@@ -210,11 +199,8 @@ fn day(text: &str) -> Result<Ticker<'_>, ParseError> {
 
 /// Reads milliseconds since 1970; the book of some markets has been seen with microseconds.
 fn time(field: &'static str, value: i64) -> Result<DateTime<Utc>, ParseError> {
-    let time = if value < TOO_LARGE_FOR_MILLIS {
-        millis(value)
-    } else {
-        DateTime::from_timestamp_micros(value)
-    };
+    let time =
+        if value < TOO_LARGE_FOR_MILLIS { millis(value) } else { DateTime::from_timestamp_micros(value) };
     time.ok_or_else(|| ParseError::value(field, value))
 }
 
@@ -244,9 +230,7 @@ mod tests {
             (TRADE.replace("ASK", "BID"), Side::Buy, false),
             (TRADE.replace("REALTIME", "SNAPSHOT"), Side::Sell, true),
         ] {
-            let Event::Trade(trade) = event(text.leak()) else {
-                panic!("no trade")
-            };
+            let Event::Trade(trade) = event(text.leak()) else { panic!("no trade") };
             assert_eq!((trade.symbol, trade.id), ("KRW-ABC", Some("1700000000000003")));
             assert_eq!((trade.side, trade.snapshot), (side, snapshot));
             assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_123);
@@ -255,14 +239,8 @@ mod tests {
 
     #[test]
     fn tickers_come_from_the_book_and_the_day() {
-        assert_eq!(
-            expect::line(&event(BOOK)),
-            "KRW-ABC 126/- last - base - quote - at 1700000000123"
-        );
-        assert_eq!(
-            expect::line(&event(DAY)),
-            "KRW-ABC - last 127 base 20.25 quote 2571.75 at 1700000000123"
-        );
+        assert_eq!(expect::line(&event(BOOK)), "KRW-ABC 126/- last - base - quote - at 1700000000123");
+        assert_eq!(expect::line(&event(DAY)), "KRW-ABC - last 127 base 20.25 quote 2571.75 at 1700000000123");
     }
 
     #[test]

@@ -53,15 +53,9 @@ fn a_plain_consensus() {
         receive_time: ago(1),
     };
     assert_eq!(made.value, Some(expected));
-    assert_eq!(
-        (made.status, made.status_reason, made.source_count),
-        (Status::Live, None, 4)
-    );
+    assert_eq!((made.status, made.status_reason, made.source_count), (Status::Live, None, 4));
     let shares = [("a", "0.4"), ("b", "0.3"), ("c", "0.15"), ("d", "0.15")];
-    assert_eq!(
-        weights(&made),
-        shares.map(|(venue, share)| (venue, share.to_owned()))
-    );
+    assert_eq!(weights(&made), shares.map(|(venue, share)| (venue, share.to_owned())));
 }
 
 /// A tether is worth 0.999 dollars, observed and received 6 s ago. In dollars:
@@ -110,10 +104,7 @@ fn a_consensus_with_a_stablecoin_an_owner_of_two_and_an_outlier() {
         receive_time: ago(1),
     };
     assert_eq!(made.value, Some(expected));
-    assert_eq!(
-        (made.status, made.status_reason, made.source_count),
-        (Status::Live, None, 3)
-    );
+    assert_eq!((made.status, made.status_reason, made.source_count), (Status::Live, None, 3));
     assert_eq!(
         verdicts(&made),
         [
@@ -131,10 +122,7 @@ fn a_consensus_with_a_stablecoin_an_owner_of_two_and_an_outlier() {
         ("kraken", "0.3428571429"),
         ("okx", "0"),
     ];
-    assert_eq!(
-        weights(&made),
-        shares.map(|(venue, share)| (venue, share.to_owned()))
-    );
+    assert_eq!(weights(&made), shares.map(|(venue, share)| (venue, share.to_owned())));
     let binance = made.contributions[0].reading.clone().unwrap();
     let expected = Reading {
         price: decimal("1999.998"),

@@ -4,16 +4,8 @@ use proptest::{option, prelude::*};
 
 use super::*;
 
-const VENUES: [&str; 8] = [
-    "binance",
-    "binanceus",
-    "bitstamp",
-    "bybit",
-    "coinbase",
-    "gemini",
-    "kraken",
-    "okx",
-];
+const VENUES: [&str; 8] =
+    ["binance", "binanceus", "bitstamp", "bybit", "coinbase", "gemini", "kraken", "okx"];
 
 /// Any decimal at all, the largest and the smallest included.
 fn any_decimal() -> impl Strategy<Value = Decimal> {
@@ -107,20 +99,9 @@ fn known_pegs() -> Pegs {
 fn consistent(made: &Aggregate, policy: &Policy) -> Result<(), TestCaseError> {
     prop_assert_eq!(made.value.is_none(), made.status == Status::Unavailable);
     prop_assert_eq!(made.status_reason.is_none(), made.status == Status::Live);
-    let used: Vec<_> = made
-        .contributions
-        .iter()
-        .filter(|c| c.verdict == Verdict::Used)
-        .collect();
+    let used: Vec<_> = made.contributions.iter().filter(|c| c.verdict == Verdict::Used).collect();
     let total: Decimal = used.iter().map(|c| c.weight).sum();
-    prop_assert_eq!(
-        total,
-        if used.is_empty() {
-            Decimal::ZERO
-        } else {
-            Decimal::ONE
-        }
-    );
+    prop_assert_eq!(total, if used.is_empty() { Decimal::ZERO } else { Decimal::ONE });
     let holds = Decimal::from(used.len()) * policy.weight_cap >= Decimal::ONE;
     for contribution in &made.contributions {
         prop_assert!(contribution.verdict == Verdict::Used || contribution.weight.is_zero());
@@ -134,9 +115,7 @@ fn consistent(made: &Aggregate, policy: &Policy) -> Result<(), TestCaseError> {
     prop_assert!(value.ask.is_none_or(|ask| ask >= value.price));
     prop_assert!(value.price > Decimal::ZERO && value.dispersion_bps >= Decimal::ZERO);
     let reached = |time: fn(&Reading) -> DateTime<Utc>, at: DateTime<Utc>| {
-        let held = used
-            .iter()
-            .filter(|c| c.reading.as_ref().is_some_and(|reading| time(reading) >= at));
+        let held = used.iter().filter(|c| c.reading.as_ref().is_some_and(|reading| time(reading) >= at));
         held.map(|c| c.weight).sum::<Decimal>()
     };
     // Half of the weight, but for the rounding of what is shown.
@@ -170,11 +149,7 @@ fn attacked(honest: &[(i64, i64)], bad: (i64, i64)) -> (Decimal, Decimal, Decima
         .collect();
     let made = aggregated(&quotes, &pegs(&[]));
     let prices = || honest.iter().map(|(price, _)| Decimal::from(*price));
-    (
-        made.value.unwrap().price,
-        prices().min().unwrap(),
-        prices().max().unwrap(),
-    )
+    (made.value.unwrap().price, prices().min().unwrap(), prices().max().unwrap())
 }
 
 proptest! {

@@ -12,14 +12,7 @@ fn good() -> Quote {
 fn check(name: &str, edit: impl FnOnce(&mut Quote), expected: Verdict) {
     let mut quote = good();
     edit(&mut quote);
-    let made = aggregate(
-        BTC_USD,
-        &[quote],
-        &pegs(&[]),
-        Some(CONSENSUS),
-        &Policy::default(),
-        now(),
-    );
+    let made = aggregate(BTC_USD, &[quote], &pegs(&[]), Some(CONSENSUS), &Policy::default(), now());
     assert_eq!(verdicts(&made), [("kraken", expected)], "{name}");
     assert_eq!(made.value.is_some(), expected == Verdict::Used, "{name}");
 }
@@ -30,11 +23,7 @@ fn a_quote_has_to_be_timely() {
     check("30 s old", |quote| quote.confirm_time = ago(30), Verdict::Used);
     check("31 s old", |quote| quote.confirm_time = ago(31), Verdict::Stale);
     check("5 s ahead", |quote| quote.confirm_time = ago(-5), Verdict::Used);
-    check(
-        "6 s ahead",
-        |quote| quote.confirm_time = ago(-6),
-        Verdict::FromTheFuture,
-    );
+    check("6 s ahead", |quote| quote.confirm_time = ago(-6), Verdict::FromTheFuture);
     let long_unchanged = |quote: &mut Quote| {
         quote.observe_time = ago(9_000);
         quote.change_time = ago(9_000);
@@ -44,20 +33,13 @@ fn a_quote_has_to_be_timely() {
         quote.observe_time = ago(-6);
         quote.confirm_time = ago(99);
     };
-    check(
-        "observed ahead, confirmed long ago",
-        ahead_and_behind,
-        Verdict::FromTheFuture,
-    );
+    check("observed ahead, confirmed long ago", ahead_and_behind, Verdict::FromTheFuture);
 }
 
 #[test]
 fn a_book_has_to_have_two_sides_in_order() {
     let check = |bid: Option<&str>, ask: Option<&str>, expected| {
-        let book = TopOfBook {
-            bid: bid.map(decimal),
-            ask: ask.map(decimal),
-        };
+        let book = TopOfBook { bid: bid.map(decimal), ask: ask.map(decimal) };
         // A trade does not stand in for a book that is wrong.
         let edit = |quote: &mut Quote| {
             quote.book = Some(book);
@@ -81,20 +63,13 @@ fn a_trade_stands_in_for_a_wide_book_or_none() {
         let name = format!("{book:?} {trade:?}");
         let side = |price| Some(decimal(price));
         let quote = Quote {
-            book: book.map(|(bid, ask)| TopOfBook {
-                bid: side(bid),
-                ask: side(ask),
-            }),
+            book: book.map(|(bid, ask)| TopOfBook { bid: side(bid), ask: side(ask) }),
             last: trade.map(|(price, seconds_ago)| last(price, seconds_ago)),
             ..good()
         };
         let made = aggregated(&[quote], &pegs(&[]));
         let contribution = &made.contributions[0];
-        assert_eq!(
-            contribution.reading.as_ref().map(|reading| reading.basis),
-            expected,
-            "{name}"
-        );
+        assert_eq!(contribution.reading.as_ref().map(|reading| reading.basis), expected, "{name}");
         match expected {
             None => assert_eq!(contribution.verdict, Verdict::NoReading, "{name}"),
             Some(basis) => {
@@ -160,44 +135,23 @@ fn a_stablecoin_is_converted_at_its_live_rate_or_not_at_all() {
     let few = StatusReason::TooFewSources;
     check(&[(USDT, "0.9991", 0)], Verdict::Used, Some("199.82"), few);
     check(&[(USDT, "0.985", 0)], Verdict::Used, Some("197"), few);
-    check(
-        &[(USDT, "0.97", 0)],
-        Verdict::Depegged,
-        None,
-        StatusReason::Depegged,
-    );
+    check(&[(USDT, "0.97", 0)], Verdict::Depegged, None, StatusReason::Depegged);
     check(&[], Verdict::PegUnknown, None, StatusReason::NoFreshQuotes);
-    check(
-        &[(USDC, "1", 0)],
-        Verdict::PegUnknown,
-        None,
-        StatusReason::NoFreshQuotes,
-    );
+    check(&[(USDC, "1", 0)], Verdict::PegUnknown, None, StatusReason::NoFreshQuotes);
     // What was known half a minute ago is not known.
     check(&[(USDT, "0.9991", 30)], Verdict::Used, Some("199.82"), few);
-    check(
-        &[(USDT, "0.9991", 31)],
-        Verdict::PegUnknown,
-        None,
-        StatusReason::NoFreshQuotes,
-    );
+    check(&[(USDT, "0.9991", 31)], Verdict::PegUnknown, None, StatusReason::NoFreshQuotes);
 }
 
 #[test]
 fn a_lost_peg_is_the_reason_only_if_nothing_else_is_missing() {
     let in_tether = quote("okx", "BTC-USDT", "199", "201");
     let in_circle = quote("kraken", "BTC-USDC", "199", "201");
-    let stale = Quote {
-        confirm_time: ago(60),
-        ..quote("bitstamp", "BTC-USD", "199", "201")
-    };
+    let stale = Quote { confirm_time: ago(60), ..quote("bitstamp", "BTC-USD", "199", "201") };
     let check = |quotes: &[&Quote], expected| {
         let quotes: Vec<_> = quotes.iter().copied().cloned().collect();
         let made = aggregated(&quotes, &pegs(&[(USDT, "0.9", 0)]));
-        assert_eq!(
-            (made.status, made.status_reason),
-            (Status::Unavailable, Some(expected))
-        );
+        assert_eq!((made.status, made.status_reason), (Status::Unavailable, Some(expected)));
         assert_eq!(made.source_count, 0);
     };
     check(&[&in_tether, &stale], StatusReason::Depegged);

@@ -11,11 +11,7 @@ fn an_owner_has_one_vote() {
     let elected = |quotes: &[Quote]| {
         let made = aggregated(quotes, &pegs(&[(USDT, "1", 0), (USDC, "1", 0)]));
         assert_eq!(made.source_count, 1);
-        let used: Vec<_> = made
-            .contributions
-            .iter()
-            .filter(|c| c.verdict == Verdict::Used)
-            .collect();
+        let used: Vec<_> = made.contributions.iter().filter(|c| c.verdict == Verdict::Used).collect();
         assert!(made.contributions.iter().all(|c| {
             c.verdict == Verdict::Used || (c.verdict == Verdict::OwnerVotesElsewhere && c.weight.is_zero())
         }));
@@ -64,19 +60,11 @@ fn an_owner_with_three_markets_is_no_median() {
 fn outliers_need_three_readings_and_a_distance() {
     let check = |mids: &[i64], rejected: &[i64]| {
         const VENUES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-        let quotes: Vec<_> = VENUES
-            .iter()
-            .zip(mids)
-            .map(|(venue, mid)| around(venue, *mid))
-            .collect();
+        let quotes: Vec<_> = VENUES.iter().zip(mids).map(|(venue, mid)| around(venue, *mid)).collect();
         let made = aggregated(&quotes, &pegs(&[]));
-        let outliers = made
-            .contributions
-            .iter()
-            .filter(|c| c.verdict == Verdict::Outlier);
-        let found: Vec<_> = outliers
-            .map(|c| text(c.reading.as_ref().unwrap().price).parse::<i64>().unwrap())
-            .collect();
+        let outliers = made.contributions.iter().filter(|c| c.verdict == Verdict::Outlier);
+        let found: Vec<_> =
+            outliers.map(|c| text(c.reading.as_ref().unwrap().price).parse::<i64>().unwrap()).collect();
         assert_eq!(found, rejected, "{mids:?}");
     };
     // Of two, nobody can tell which is wrong.

@@ -6,24 +6,16 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GOOD: EdgeQuality = EdgeQuality {
-    status: Status::Live,
-    source_count: 3,
-    dispersion_bps: Decimal::TEN,
-};
+const GOOD: EdgeQuality = EdgeQuality { status: Status::Live, source_count: 3, dispersion_bps: Decimal::TEN };
 
 /// Finds a route among edges such as `ETH-USD`, and writes it with `!` before what is inverted.
 fn found(pair: &str, edges: &[(&str, EdgeQuality)], max_hops: usize) -> String {
     let pair: Pair = pair.parse().unwrap();
-    let edges = edges
-        .iter()
-        .map(|(edge, quality)| (edge.parse().unwrap(), *quality));
+    let edges = edges.iter().map(|(edge, quality)| (edge.parse().unwrap(), *quality));
     let Some(steps) = route(pair.base, pair.quote, edges, max_hops) else {
         return "none".to_owned();
     };
-    let written = steps
-        .iter()
-        .map(|step| format!("{}{}", if step.inverted { "!" } else { "" }, step.pair));
+    let written = steps.iter().map(|step| format!("{}{}", if step.inverted { "!" } else { "" }, step.pair));
     written.collect::<Vec<_>>().join(" ")
 }
 
@@ -52,22 +44,10 @@ fn the_shortest_route_is_found() {
 
 #[test]
 fn the_better_of_routes_of_one_length_is_taken() {
-    let degraded = EdgeQuality {
-        status: Status::Degraded,
-        ..GOOD
-    };
-    let gone = EdgeQuality {
-        status: Status::Unavailable,
-        ..GOOD
-    };
-    let few = EdgeQuality {
-        source_count: 2,
-        ..GOOD
-    };
-    let apart = EdgeQuality {
-        dispersion_bps: Decimal::ONE_HUNDRED,
-        ..GOOD
-    };
+    let degraded = EdgeQuality { status: Status::Degraded, ..GOOD };
+    let gone = EdgeQuality { status: Status::Unavailable, ..GOOD };
+    let few = EdgeQuality { source_count: 2, ..GOOD };
+    let apart = EdgeQuality { dispersion_bps: Decimal::ONE_HUNDRED, ..GOOD };
     let check = |m: EdgeQuality, n: EdgeQuality, expected: &str| {
         let edges = [("A-M", m), ("M-B", GOOD), ("A-N", GOOD), ("N-B", n)];
         assert_eq!(found("A-B", &edges, 3), expected);
@@ -83,20 +63,9 @@ fn the_better_of_routes_of_one_length_is_taken() {
     check(apart, few, by_m);
     check(GOOD, degraded, by_m);
     // The worst leg counts, not their number; but fewer hops count more than all.
-    let edges = [
-        ("A-M", degraded),
-        ("M-B", degraded),
-        ("A-N", GOOD),
-        ("N-B", degraded),
-    ];
+    let edges = [("A-M", degraded), ("M-B", degraded), ("A-N", GOOD), ("N-B", degraded)];
     assert_eq!(found("A-B", &edges, 3), by_m);
-    let edges = [
-        ("A-M", degraded),
-        ("M-B", few),
-        ("A-N", GOOD),
-        ("N-O", GOOD),
-        ("O-B", GOOD),
-    ];
+    let edges = [("A-M", degraded), ("M-B", few), ("A-N", GOOD), ("N-O", GOOD), ("O-B", GOOD)];
     assert_eq!(found("A-B", &edges, 3), by_m);
 }
 
@@ -135,10 +104,7 @@ fn all_paths(
     } else if path.len() < 3 {
         for (pair, quality) in edges {
             for inverted in [false, true] {
-                let step = Step {
-                    pair: *pair,
-                    inverted,
-                };
+                let step = Step { pair: *pair, inverted };
                 let passed = step.to() == start || path.iter().any(|(other, _)| other.to() == step.to());
                 if step.from() == reached && !passed {
                     all_paths(&[path, &[(step, *quality)]].concat(), edges, all);

@@ -40,11 +40,7 @@ impl Venue {
     ) -> Self {
         let (out, deliveries) = mpsc::channel(room);
         let shutdown = CancellationToken::new();
-        let outlet = Outlet {
-            venue: protocol.venue(),
-            clock: Clock::system(),
-            out,
-        };
+        let outlet = Outlet { venue: protocol.venue(), clock: Clock::system(), out };
         let token = shutdown.clone();
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let talk = tokio::spawn(async move {
@@ -52,10 +48,7 @@ impl Venue {
                 url_override: None,
                 pairs: vec![Pair::literal("BTC", "USDT")],
                 clock: outlet.clock.clone(),
-                back_off: BackOff {
-                    base: Duration::from_secs(1),
-                    cap: Duration::from_secs(60),
-                },
+                back_off: BackOff { base: Duration::from_secs(1), cap: Duration::from_secs(60) },
                 stable_after: Duration::from_secs(60),
                 silence_limit: Duration::from_secs(60),
                 max_frame: MAX_FRAME,
@@ -224,10 +217,7 @@ async fn a_shutdown_does_not_wait_for_a_venue_that_takes_nothing() {
 async fn the_venues_words_are_kept_when_it_closes() {
     let mut venue = Venue::start(&Gate, None, 8).await;
     venue.hear_subscriptions().await;
-    let frame = tungstenite::protocol::CloseFrame {
-        code: 1012.into(),
-        reason: "back soon".into(),
-    };
+    let frame = tungstenite::protocol::CloseFrame { code: 1012.into(), reason: "back soon".into() };
     venue.socket.close(Some(frame)).await.unwrap();
     assert_eq!(venue.talk.await.unwrap(), "closed by the venue: 1012 back soon");
 }

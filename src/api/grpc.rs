@@ -1,0 +1,9 @@
+//! The contract, implemented: one file per noun, each a thin turn from messages to the service and back.
+
+pub mod health;
+mod prices;
+mod requests;
+mod sources;
+
+pub use prices::PriceDoor;
+pub use sources::SourceDoor;

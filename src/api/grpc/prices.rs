@@ -1,0 +1,254 @@
+//! `PriceService`.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures::{Stream, stream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::requests::bar;
+use crate::{
+    api::{
+        pb::v1::{
+            BatchGetPricesRequest, BatchGetPricesResponse, Contribution, ConvertAmountRequest,
+            ConvertAmountResponse, ExplainPriceRequest, ExplainPriceResponse, GetPriceRequest,
+            GetPriceResponse, ListPricesRequest, ListPricesResponse, PriceLeg, PriceResult, PriceStatus,
+            QuoteBasis, QuoteVerdict, StreamPricesKind, StreamPricesRequest, StreamPricesResponse,
+            price_result, price_service_server::PriceService,
+        },
+        wire::{self, EncodedPrice},
+    },
+    domain::{
+        aggregate::{self, Basis, Verdict},
+        decimal,
+        price::{Price, Status as PriceState},
+    },
+    pipeline::board::Update,
+    service::{
+        error::ServiceError,
+        prices::{Leg, ListQuery, Prices},
+        streams::{Message, MessageKind},
+    },
+};
+
+/// Answers `PriceService` calls.
+#[derive(Debug, Clone)]
+pub struct PriceDoor {
+    prices: Prices,
+    stopping: CancellationToken,
+}
+
+impl PriceDoor {
+    /// Answers from these prices until told to stop.
+    pub fn new(prices: Prices, stopping: CancellationToken) -> Self {
+        Self { prices, stopping }
+    }
+}
+
+#[tonic::async_trait]
+impl PriceService for PriceDoor {
+    type StreamPricesStream = Pin<Box<dyn Stream<Item = Result<StreamPricesResponse, Status>> + Send>>;
+
+    async fn get_price(
+        &self,
+        request: Request<GetPriceRequest>,
+    ) -> Result<Response<GetPriceResponse>, Status> {
+        let request = request.into_inner();
+        let bar =
+            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let update = self.prices.get(&request.pair, &bar)?;
+        Ok(Response::new(GetPriceResponse { price: Some(price(&update)) }))
+    }
+
+    async fn batch_get_prices(
+        &self,
+        request: Request<BatchGetPricesRequest>,
+    ) -> Result<Response<BatchGetPricesResponse>, Status> {
+        let request = request.into_inner();
+        let bar =
+            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let outcomes = self.prices.batch(&request.pairs, &bar)?;
+        let result = |(pair, outcome): (String, Result<Arc<Update>, ServiceError>)| PriceResult {
+            pair,
+            result: Some(match outcome {
+                Ok(update) => price_result::Result::Price(price(&update)),
+                Err(error) => price_result::Result::Error(as_value(error)),
+            }),
+        };
+        let results = request.pairs.into_iter().zip(outcomes).map(result).collect();
+        Ok(Response::new(BatchGetPricesResponse { results }))
+    }
+
+    async fn list_prices(
+        &self,
+        request: Request<ListPricesRequest>,
+    ) -> Result<Response<ListPricesResponse>, Status> {
+        let request = request.into_inner();
+        let page = self.prices.list(&ListQuery {
+            bar: bar(
+                request.max_age,
+                request.min_sources,
+                &request.max_dispersion_bps,
+                request.allow_derived,
+            )?,
+            status: status(request.status)?,
+            base: request.base,
+            quote: request.quote,
+            order_by: request.order_by,
+            page_size: request.page_size,
+            page_token: request.page_token,
+        })?;
+        Ok(Response::new(ListPricesResponse {
+            prices: page.updates.iter().map(price).collect(),
+            next_page_token: page.next_page_token,
+            omitted_count: page.omitted,
+        }))
+    }
+
+    async fn stream_prices(
+        &self,
+        request: Request<StreamPricesRequest>,
+    ) -> Result<Response<Self::StreamPricesStream>, Status> {
+        let request = request.into_inner();
+        let bar =
+            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let opened = self.prices.stream(&request.pairs, bar, self.stopping.clone())?;
+        let messages = stream::unfold(Some(opened), async |opened| {
+            let mut opened = opened?;
+            Some(match opened.next().await {
+                Ok(next) => (Ok(message(&next)), Some(opened)),
+                Err(error) => (Err(error.into()), None),
+            })
+        });
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn explain_price(
+        &self,
+        request: Request<ExplainPriceRequest>,
+    ) -> Result<Response<ExplainPriceResponse>, Status> {
+        let request = request.into_inner();
+        let bar =
+            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let explained = self.prices.explain(&request.pair, &bar)?;
+        Ok(Response::new(ExplainPriceResponse {
+            price: Some(price(&explained.update)),
+            legs: explained.legs.iter().map(leg).collect(),
+            error: explained.verdict.err().map(as_value),
+        }))
+    }
+
+    async fn convert_amount(
+        &self,
+        request: Request<ConvertAmountRequest>,
+    ) -> Result<Response<ConvertAmountResponse>, Status> {
+        let request = request.into_inner();
+        let bar =
+            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let (amount, update) = self.prices.convert(&request.amount, &request.from, &request.to, &bar)?;
+        let amount = decimal::text(amount);
+        Ok(Response::new(ConvertAmountResponse { amount, price: Some(price(&update)) }))
+    }
+}
+
+fn price(update: &Arc<Update>) -> EncodedPrice {
+    EncodedPrice::new(update.encoded.clone())
+}
+
+/// Turns an error into the value that stands for it inside a message.
+fn as_value(error: ServiceError) -> tonic_types::Status {
+    use prost::Message as _;
+    let status = Status::from(error);
+    // What `StatusExt` packed is a `google.rpc.Status`, by its definition.
+    tonic_types::Status::decode(status.details()).unwrap_or_else(|_| tonic_types::Status {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        details: Vec::new(),
+    })
+}
+
+fn status(asked: i32) -> Result<Option<PriceState>, ServiceError> {
+    match PriceStatus::try_from(asked) {
+        Ok(PriceStatus::Unspecified) => Ok(None),
+        Ok(PriceStatus::Live) => Ok(Some(PriceState::Live)),
+        Ok(PriceStatus::Stale) => Ok(Some(PriceState::Stale)),
+        Ok(PriceStatus::Degraded) => Ok(Some(PriceState::Degraded)),
+        Ok(PriceStatus::Unavailable) => Ok(Some(PriceState::Unavailable)),
+        Err(_) => Err(ServiceError::field("status", format!("{asked} is not a status"))),
+    }
+}
+
+fn message(message: &Message) -> StreamPricesResponse {
+    StreamPricesResponse {
+        kind: match message.kind {
+            MessageKind::Snapshot => StreamPricesKind::Snapshot,
+            MessageKind::Update => StreamPricesKind::Update,
+            MessageKind::Heartbeat => StreamPricesKind::Heartbeat,
+        }
+        .into(),
+        prices: message.updates.iter().map(price).collect(),
+        cursor: Some(wire::cursor(message.cursor)),
+        skipped: message.skipped,
+    }
+}
+
+fn leg(leg: &Leg) -> PriceLeg {
+    let of = &leg.explanation.update.price;
+    let mut contributions: Vec<_> = leg.explanation.contributions.iter().collect();
+    contributions.sort_by(|a, b| b.weight.cmp(&a.weight));
+    PriceLeg {
+        price: Some(price(&leg.explanation.update)),
+        inverted: leg.inverted,
+        contributions: contributions.into_iter().map(|made| contribution(made, of)).collect(),
+    }
+}
+
+fn contribution(made: &aggregate::Contribution, of: &Price) -> Contribution {
+    let (quote, reading) = (&made.quote, made.reading.as_ref());
+    let text = |value: Option<rust_decimal::Decimal>| value.map(decimal::text);
+    let agreed = of.value.map(|value| value.price);
+    let deviation =
+        reading.zip(agreed).and_then(|(reading, agreed)| decimal::deviation_bps(reading.price, agreed));
+    Contribution {
+        source: quote.venue.to_string(),
+        owner: quote.venue.owner().as_str().to_owned(),
+        market: quote.market.to_string(),
+        bid: text(quote.book.and_then(|book| book.bid)),
+        ask: text(quote.book.and_then(|book| book.ask)),
+        last: text(quote.last.map(|last| last.price)),
+        last_time: quote.last.map(|last| wire::timestamp(last.time)),
+        reading: text(reading.map(|reading| reading.price)),
+        basis: match reading.map(|reading| reading.basis) {
+            None => QuoteBasis::Unspecified,
+            Some(Basis::Mid) => QuoteBasis::Mid,
+            Some(Basis::LastTrade) => QuoteBasis::LastTrade,
+        }
+        .into(),
+        peg: reading.and_then(|reading| reading.peg).map(|(pair, _)| pair.to_string()).unwrap_or_default(),
+        peg_rate: text(reading.and_then(|reading| reading.peg).map(|(_, rate)| rate)),
+        quote_volume_24h: text(reading.and_then(|reading| reading.quote_volume_24h)),
+        weight: decimal::text(made.weight),
+        deviation_bps: text(deviation),
+        verdict: verdict(made.verdict).into(),
+        observe_time: Some(wire::timestamp(quote.observe_time)),
+        confirm_time: Some(wire::timestamp(quote.confirm_time)),
+        receive_time: Some(wire::timestamp(quote.receive_time)),
+        age: Some(wire::duration(of.aggregate_time - quote.confirm_time)),
+    }
+}
+
+fn verdict(verdict: Verdict) -> QuoteVerdict {
+    match verdict {
+        Verdict::Used => QuoteVerdict::Used,
+        Verdict::Stale => QuoteVerdict::Stale,
+        Verdict::FromTheFuture => QuoteVerdict::FromTheFuture,
+        Verdict::OneSided => QuoteVerdict::OneSided,
+        Verdict::Crossed => QuoteVerdict::Crossed,
+        Verdict::NoReading => QuoteVerdict::NoReading,
+        Verdict::Frozen => QuoteVerdict::Frozen,
+        Verdict::PegUnknown => QuoteVerdict::PegUnknown,
+        Verdict::Depegged => QuoteVerdict::Depegged,
+        Verdict::OwnerVotesElsewhere => QuoteVerdict::OwnerVotesElsewhere,
+        Verdict::Outlier => QuoteVerdict::Outlier,
+    }
+}

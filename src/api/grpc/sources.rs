@@ -1,0 +1,79 @@
+//! `SourceService`.
+
+use tonic::{Request, Response, Status};
+
+use crate::{
+    api::{
+        pb::v1::{
+            GetSourceRequest, GetSourceResponse, ListSourcesRequest, ListSourcesResponse, Source,
+            SourceState, source_service_server::SourceService,
+        },
+        wire,
+    },
+    pipeline::health::{SourceReport, SourceState as State},
+    service::sources::Sources,
+};
+
+/// Answers `SourceService` calls.
+#[derive(Debug, Clone)]
+pub struct SourceDoor {
+    sources: Sources,
+}
+
+impl SourceDoor {
+    /// Answers from these sources.
+    pub fn new(sources: Sources) -> Self {
+        Self { sources }
+    }
+}
+
+#[tonic::async_trait]
+impl SourceService for SourceDoor {
+    async fn list_sources(
+        &self,
+        request: Request<ListSourcesRequest>,
+    ) -> Result<Response<ListSourcesResponse>, Status> {
+        let request = request.into_inner();
+        let (sources, next_page_token) = self.sources.list(request.page_size, &request.page_token)?;
+        let sources = sources.into_iter().map(source).collect();
+        Ok(Response::new(ListSourcesResponse { sources, next_page_token }))
+    }
+
+    async fn get_source(
+        &self,
+        request: Request<GetSourceRequest>,
+    ) -> Result<Response<GetSourceResponse>, Status> {
+        let report = self.sources.get(&request.into_inner().source)?;
+        Ok(Response::new(GetSourceResponse { source: Some(source(report)) }))
+    }
+}
+
+fn source(report: SourceReport) -> Source {
+    let (last_error, last_error_time) = report.last_error.unzip();
+    Source {
+        source: report.venue.to_string(),
+        owner: report.venue.owner().as_str().to_owned(),
+        state: match report.state {
+            State::Connecting => SourceState::Connecting,
+            State::Live => SourceState::Live,
+            State::Silent => SourceState::Silent,
+            State::Ended => SourceState::Ended,
+        }
+        .into(),
+        state_time: Some(wire::timestamp(report.state_time)),
+        markets: report.markets.iter().map(ToString::to_string).collect(),
+        frame_count: report.counts.frames,
+        ticker_count: report.counts.tickers,
+        trade_count: report.counts.trades,
+        snapshot_trade_count: report.counts.snapshot_trades,
+        duplicate_count: report.counts.duplicates,
+        out_of_order_count: report.counts.out_of_order,
+        malformed_count: report.counts.malformed,
+        reconnect_count: report.counts.reconnects,
+        last_receive_time: report.last_receive_time.map(wire::timestamp),
+        lag: report.lag.map(wire::duration),
+        last_error: last_error.unwrap_or_default(),
+        last_error_time: last_error_time.map(wire::timestamp),
+        origin: wire::origin(report.origin).into(),
+    }
+}

@@ -1,0 +1,86 @@
+//! Whether the service lives, and whether it is ready: for whoever runs it, and for what routes to it.
+
+use std::sync::Arc;
+
+use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::{pair::Pair, price::Status},
+    pipeline::board::Board,
+};
+
+/// What readiness is judged by.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    /// The prices.
+    pub board: Board,
+    /// Pairs whose price must be fresh; if none is named, any fresh price will do.
+    pub required: Arc<[Pair]>,
+    /// Set once the service is stopping.
+    pub stopping: CancellationToken,
+}
+
+#[derive(Serialize)]
+struct Report {
+    ready: bool,
+    reasons: Vec<Reason>,
+}
+
+#[derive(Serialize)]
+struct Reason {
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pair: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+}
+
+/// Makes `/livez` and `/readyz`.
+pub fn routes(readiness: Readiness) -> Router {
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(readiness)
+}
+
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
+    let reasons = readiness.reasons();
+    let ready = reasons.is_empty();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(Report { ready, reasons }))
+}
+
+impl Readiness {
+    /// Lists what stands against being ready.
+    fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        if self.stopping.is_cancelled() {
+            reasons.push(Reason { reason: "STOPPING", pair: None, status: None });
+        }
+        if self.required.is_empty() {
+            if !self.board.list(None).any(|update| fresh(update.price.status)) {
+                reasons.push(Reason { reason: "NO_FRESH_PRICE", pair: None, status: None });
+            }
+            return reasons;
+        }
+        for pair in self.required.iter() {
+            let status = self.board.get(*pair).map_or(Status::Unavailable, |update| update.price.status);
+            if !fresh(status) {
+                let (pair, status) = (Some(pair.to_string()), Some(name(status)));
+                reasons.push(Reason { reason: "REQUIRED_PAIR_NOT_FRESH", pair, status });
+            }
+        }
+        reasons
+    }
+}
+
+fn fresh(status: Status) -> bool {
+    matches!(status, Status::Live | Status::Degraded)
+}
+
+fn name(status: Status) -> &'static str {
+    super::wire::status(status).as_str_name()
+}

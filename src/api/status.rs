@@ -1,0 +1,122 @@
+//! The one table from errors to what callers see: code, reason, the values at fault, when to try again.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::pb::v1::ErrorReason;
+use crate::{
+    domain::decimal,
+    service::error::{ServiceError, join},
+};
+
+/// Who defines our reasons.
+pub const DOMAIN: &str = "cryptoprice";
+
+/// When a price that is missing now may be there.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Gets a reason as errors carry it: the enum's name without its prefix.
+pub fn reason_text(reason: ErrorReason) -> &'static str {
+    let name = reason.as_str_name();
+    name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+/// Makes a status with a reason and the values at fault.
+pub fn status<K: Into<String>, V: Into<String>>(
+    code: Code,
+    reason: ErrorReason,
+    message: impl Into<String>,
+    metadata: impl IntoIterator<Item = (K, V)>,
+) -> Status {
+    Status::with_error_details(code, message, details(reason, metadata))
+}
+
+impl From<ServiceError> for Status {
+    fn from(error: ServiceError) -> Self {
+        let (code, reason) = classify(&error);
+        let mut details = details(reason, metadata(&error));
+        if code == Code::Unavailable {
+            details.set_retry_info(Some(RETRY));
+        }
+        if let ServiceError::Field { field, description } = &error {
+            details.add_bad_request_violation(field, description);
+        }
+        if let ServiceError::PageToken = &error {
+            details.add_bad_request_violation("page_token", "not a token of this list with these arguments");
+        }
+        Self::with_error_details(code, error.to_string(), details)
+    }
+}
+
+fn classify(error: &ServiceError) -> (Code, ErrorReason) {
+    match error {
+        ServiceError::Stale { .. } => (Code::Unavailable, ErrorReason::Stale),
+        ServiceError::TooFewSources { .. } => (Code::Unavailable, ErrorReason::TooFewSources),
+        ServiceError::Divergent { .. } => (Code::Unavailable, ErrorReason::Divergent),
+        ServiceError::PriceUnavailable { .. } => (Code::Unavailable, ErrorReason::PriceUnavailable),
+        ServiceError::LegSkew { .. } => (Code::Unavailable, ErrorReason::LegSkew),
+        ServiceError::Stopping => (Code::Unavailable, ErrorReason::Stopping),
+        ServiceError::Depegged { .. } => (Code::FailedPrecondition, ErrorReason::Depegged),
+        ServiceError::DerivedNotAllowed { .. } => (Code::FailedPrecondition, ErrorReason::DerivedNotAllowed),
+        ServiceError::BelowPrecision { .. } => (Code::OutOfRange, ErrorReason::BelowPrecision),
+        ServiceError::TooLarge { .. } => (Code::OutOfRange, ErrorReason::TooLarge),
+        ServiceError::PairUnknown { .. } => (Code::NotFound, ErrorReason::PairUnknown),
+        ServiceError::SourceUnknown { .. } => (Code::NotFound, ErrorReason::SourceUnknown),
+        ServiceError::Field { .. } => (Code::InvalidArgument, ErrorReason::FieldInvalid),
+        ServiceError::PageToken => (Code::InvalidArgument, ErrorReason::PageTokenInvalid),
+    }
+}
+
+fn metadata(error: &ServiceError) -> Vec<(&'static str, String)> {
+    match error {
+        ServiceError::Stale { pair, age, max_age, observe_time } => vec![
+            ("pair", pair.to_string()),
+            ("age", span(*age)),
+            ("max_age", span(*max_age)),
+            ("observe_time", observe_time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
+        ],
+        ServiceError::TooFewSources { pair, source_count, min_sources } => vec![
+            ("pair", pair.to_string()),
+            ("source_count", source_count.to_string()),
+            ("min_sources", min_sources.to_string()),
+        ],
+        ServiceError::Divergent { pair, dispersion_bps, max_dispersion_bps } => vec![
+            ("pair", pair.to_string()),
+            ("dispersion_bps", decimal::text(*dispersion_bps)),
+            ("max_dispersion_bps", decimal::text(*max_dispersion_bps)),
+        ],
+        ServiceError::Depegged { pair } | ServiceError::PriceUnavailable { pair } => {
+            vec![("pair", pair.to_string())]
+        }
+        ServiceError::DerivedNotAllowed { pair, route } | ServiceError::LegSkew { pair, route } => {
+            vec![("pair", pair.to_string()), ("route", join(route))]
+        }
+        ServiceError::BelowPrecision { what } | ServiceError::TooLarge { what } => {
+            vec![("what", what.clone())]
+        }
+        ServiceError::PairUnknown { pair, nearest } => {
+            vec![("pair", pair.to_string()), ("nearest", nearest.join(", "))]
+        }
+        ServiceError::SourceUnknown { source_name, nearest } => {
+            vec![("source", source_name.clone()), ("nearest", nearest.join(", "))]
+        }
+        ServiceError::Field { field, .. } => vec![("field", field.clone())],
+        ServiceError::PageToken | ServiceError::Stopping => Vec::new(),
+    }
+}
+
+fn details<K: Into<String>, V: Into<String>>(
+    reason: ErrorReason,
+    metadata: impl IntoIterator<Item = (K, V)>,
+) -> ErrorDetails {
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
+    ErrorDetails::with_error_info(reason_text(reason), DOMAIN, metadata)
+}
+
+fn span(span: chrono::TimeDelta) -> String {
+    let millis = span.num_milliseconds();
+    format!("{}{}.{:03}s", if millis < 0 { "-" } else { "" }, millis.abs() / 1000, millis.abs() % 1000)
+}

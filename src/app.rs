@@ -1,0 +1,264 @@
+//! Puts the house together: from settings to a running service, and back to nothing.
+//!
+//! Everything is built here and handed down; every task that is started here is waited for here.
+
+mod doors;
+mod markets;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use axum::Router;
+use chrono::TimeDelta;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
+use tracing::{error, info, warn};
+
+use self::markets::Listened;
+use crate::{
+    api::{grpc, ops::Readiness, server, wire},
+    clock::Clock,
+    config::Config,
+    domain::{aggregate, cross::CrossPolicy, jump::JumpPolicy, peg::PegPolicy, price::Origin},
+    pipeline::{
+        aggregator::{Aggregator, Options},
+        board::Board,
+        crosses::Crosses,
+        health::Sources as SourceHealth,
+        ingest,
+        replay::{Replay, ReplayOptions},
+    },
+    service::{prices::Prices, sources::Sources},
+    sim::{SimOptions, Simulation},
+};
+
+/// Where prices come from.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// The venues of the configuration, now.
+    Live,
+    /// Recordings.
+    Replay(ReplayOptions),
+    /// The simulated market, with its occasional trouble or without.
+    Demo {
+        /// What the market's course hangs on.
+        seed: u64,
+        /// Whether venues have trouble now and then.
+        trouble: bool,
+    },
+}
+
+/// A service that is built and has its ports, and does not run yet.
+#[derive(Debug)]
+pub struct Application {
+    public: (TcpListener, SocketAddr),
+    ops: (TcpListener, SocketAddr),
+    router: Router,
+    ops_router: Router,
+    board: Board,
+    health: HealthReporter,
+    pipeline: Pipeline,
+    stopping: CancellationToken,
+    grace: Duration,
+}
+
+/// What fills the board.
+#[derive(Debug)]
+struct Pipeline {
+    aggregator: Aggregator,
+    sources: SourceHealth,
+    clock: Clock,
+    input: Input,
+}
+
+#[derive(Debug)]
+enum Input {
+    Sockets { venues: Vec<ingest::Listen>, queue: usize, simulation: Option<Simulation> },
+    Replay(Replay),
+}
+
+impl Application {
+    /// Builds the service. What cannot work fails here: an address that is taken, a recording that is missing.
+    pub async fn build(config: Config, mode: Mode) -> anyhow::Result<Self> {
+        let stopping = CancellationToken::new();
+        let public = server::bind(config.server.listen).await?;
+        let ops = bind_ops(&config).await?;
+
+        let replay = match &mode {
+            Mode::Replay(options) => Some(Replay::open(options.clone())?),
+            _ => None,
+        };
+        let clock = replay.as_ref().map_or_else(Clock::system, |replay| Clock::standing_at(replay.start()));
+        let now = clock.now();
+        let simulation = match mode {
+            Mode::Demo { seed, trouble } => {
+                let (clock, shutdown) = (clock.clone(), CancellationToken::new());
+                let options =
+                    SimOptions { seed, trouble, now: Arc::new(move || clock.now()), ..SimOptions::default() };
+                Some(Simulation::start(options, shutdown).await.context("cannot start the simulated market")?)
+            }
+            _ => None,
+        };
+        let (listened, origin) = match (&replay, &simulation) {
+            (Some(replay), _) => (Listened::met(replay), Origin::Replay),
+            (_, Some(simulation)) => (Listened::simulated(simulation, &config)?, Origin::Simulated),
+            _ => (Listened::configured(&config)?, Origin::Live),
+        };
+
+        let silent_after = delta(config.aggregation.max_age);
+        let health = SourceHealth::new(listened.venues(), origin, silent_after, now);
+        // Rises at every start. In a replay it hangs on the recordings alone, so that two runs are the same.
+        let epoch = u64::try_from(now.timestamp_millis()).unwrap_or_default();
+        let (board, publisher) = Board::new(epoch, wire::encode);
+        let cross = CrossPolicy { max_hops: config.cross.max_hops, max_skew: delta(config.cross.max_skew) };
+        let configured = config.cross.pairs.iter().map(|pair| pair.0);
+        // A recording holds what it holds: derived pairs come when they are asked for.
+        let configured: Vec<_> = if origin == Origin::Replay { Vec::new() } else { configured.collect() };
+        let crosses = Crosses::new(configured, config.cross.max_streamed, cross);
+        let options = options(&config, origin, &listened);
+        let aggregator = Aggregator::new(options, crosses.clone(), health.clone(), publisher, now);
+
+        let (reporter, health_service) = tonic_health::server::health_reporter();
+        let readiness = Readiness {
+            board: board.clone(),
+            required: config.health.required_pairs.iter().map(|pair| pair.0).collect(),
+            stopping: stopping.clone(),
+        };
+        let prices = Prices::new(board.clone(), crosses, clock.clone());
+        let sources = Sources::new(health.clone(), clock.clone());
+        let doors = doors::Doors { prices, sources, readiness: readiness.clone(), stopping: stopping.clone() };
+        let router = doors.router(health_service, &config.server)?;
+
+        let input = match replay {
+            Some(replay) => Input::Replay(replay),
+            None => Input::Sockets { venues: listened.sockets(&config, &clock), queue: config.feed.queue, simulation },
+        };
+        Ok(Self {
+            public,
+            ops,
+            router,
+            ops_router: crate::api::ops::routes(readiness),
+            board,
+            health: reporter,
+            pipeline: Pipeline { aggregator, sources: health, clock, input },
+            stopping,
+            grace: config.server.shutdown_grace,
+        })
+    }
+
+    /// Gets the address of the public doors.
+    pub fn address(&self) -> SocketAddr {
+        self.public.1
+    }
+
+    /// Gets the address of the ops listener.
+    pub fn ops_address(&self) -> SocketAddr {
+        self.ops.1
+    }
+
+    /// Runs until `shutdown`, then stops in order: not ready any more, no new calls, streams told, calls ended, feeds
+    /// ended.
+    pub async fn run_until_stopped(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let feeds = CancellationToken::new();
+        let (stopping, grace) = (self.stopping, self.grace);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server::serve(self.public.0, self.router, stopping.clone(), grace));
+        tasks.spawn(server::serve(self.ops.0, self.ops_router, stopping.clone(), grace));
+        tasks.spawn(grpc::health::report(self.health, self.board, stopping.clone()));
+        let mut pipeline = tokio::spawn(self.pipeline.run(feeds.clone()));
+        info!(public = %self.public.1, ops = %self.ops.1, "serving on http://{}", self.public.1);
+
+        let mut ended = None;
+        tokio::select! {
+            () = shutdown.cancelled() => info!("stopping"),
+            outcome = &mut pipeline => ended = Some(outcome),
+        }
+        if let Some(outcome) = &ended {
+            match outcome {
+                // A recording that has been played stays on the board.
+                Ok(Ok(())) => shutdown.cancelled().await,
+                Ok(Err(error)) => error!(%error, "the input has failed"),
+                Err(error) => error!(%error, "the pipeline has failed"),
+            }
+        }
+        stopping.cancel();
+        tasks.join_all().await;
+        feeds.cancel();
+        let outcome = match ended {
+            Some(outcome) => outcome,
+            None => pipeline.await,
+        };
+        info!("stopped");
+        outcome.context("the pipeline has failed")?
+    }
+}
+
+impl Pipeline {
+    async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self { aggregator, sources, clock, input } = self;
+        match input {
+            Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
+            Input::Sockets { venues, queue, simulation } => {
+                ingest::run(venues, aggregator, sources, queue, clock, shutdown).await;
+                if let Some(simulation) = simulation {
+                    simulation.stop().await;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Takes the ops address. The default one gives way where it is taken, so that two instances run side by side.
+async fn bind_ops(config: &Config) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let wanted = config.ops.listen;
+    match server::bind(wanted).await {
+        Err(error)
+            if error.kind() == std::io::ErrorKind::AddrInUse && wanted == Config::default_ops_address() =>
+        {
+            let free = server::bind(SocketAddr::new(wanted.ip(), 0)).await?;
+            warn!(taken = %wanted, ops = %free.1, "the default ops address is taken, a free port is used");
+            Ok(free)
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+fn options(config: &Config, origin: Origin, listened: &Listened) -> Options {
+    let aggregation = &config.aggregation;
+    let replayed = origin == Origin::Replay;
+    Options {
+        policy: aggregate::Policy {
+            max_spread_bps: aggregation.max_spread_bps.0,
+            max_age: delta(aggregation.max_age),
+            outlier_mads: aggregation.outlier_mads.0,
+            outlier_floor_bps: aggregation.outlier_floor_bps.0,
+            weight_cap: aggregation.weight_cap.0,
+            min_sources: if replayed { aggregation.replay_min_sources } else { aggregation.min_sources },
+            max_dispersion_bps: aggregation.max_dispersion_bps.0,
+            frozen_after: delta(aggregation.frozen_after),
+            frozen_move_bps: aggregation.frozen_move_bps.0,
+            max_future: delta(aggregation.max_future),
+        },
+        peg: PegPolicy {
+            anchors: config.peg.anchors,
+            pegged_bps: config.peg.pegged_bps.0,
+            depegged_bps: config.peg.depegged_bps.0,
+        },
+        coins: config.peg.coins.iter().map(|(coin, reference)| (coin.0, reference.0)).collect(),
+        jump: JumpPolicy {
+            jump: config.jump.threshold.0,
+            sources: config.jump.sources,
+            samples: config.jump.samples,
+            span: delta(config.jump.span),
+        },
+        refresh: delta(aggregation.refresh),
+        origin,
+        markets: listened.markets(),
+    }
+}
+
+fn delta(span: Duration) -> TimeDelta {
+    TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX)
+}

@@ -1,0 +1,125 @@
+//! All doors behind one router.
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, header},
+    response::Response,
+};
+use prost_reflect::DescriptorPool;
+use tokio_util::sync::CancellationToken;
+use tonic::{codec::CompressionEncoding, service::Routes};
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_web::GrpcWebLayer;
+use tower::{ServiceExt as _, util::BoxCloneSyncService};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, Any, CorsLayer},
+    trace::TraceLayer,
+};
+
+use crate::{
+    api::{
+        gateway::{Gateway, docs, openapi},
+        grpc::{PriceDoor, SourceDoor},
+        layer::{explain::ExplainLayer, panic},
+        ops::{self, Readiness},
+        pb::{
+            self,
+            v1::{price_service_server::PriceServiceServer, source_service_server::SourceServiceServer},
+        },
+    },
+    config::Server,
+    service::{prices::Prices, sources::Sources},
+};
+
+/// What the doors lead to.
+#[derive(Debug)]
+pub(super) struct Doors {
+    pub(super) prices: Prices,
+    pub(super) sources: Sources,
+    pub(super) readiness: Readiness,
+    pub(super) stopping: CancellationToken,
+}
+
+impl Doors {
+    /// Makes the router of the public port: gRPC and gRPC-Web by their content type, everything else as REST.
+    pub(super) fn router<H: Health>(self, health: HealthServer<H>, server: &Server) -> anyhow::Result<Router> {
+        let pool = DescriptorPool::decode(pb::DESCRIPTORS)?;
+        let grpc = self.grpc(health, server.reflection)?;
+        let gateway = Gateway::new(&pool, grpc.clone())?;
+        let web = BoxCloneSyncService::new(grpc.layer(GrpcWebLayer::new()));
+        let document = openapi::document(&pool, env!("CARGO_PKG_VERSION"));
+        let fallback = move |request: Request| {
+            let (web, gateway) = (web.clone(), gateway.clone());
+            async move {
+                if is_grpc(&request) { answer(web, request).await } else { gateway.handle(request).await }
+            }
+        };
+        Ok(ops::routes(self.readiness)
+            .merge(docs::routes(&document))
+            .fallback(fallback)
+            .layer(cors(&server.cors_origins))
+            .layer(TraceLayer::new_for_http())
+            .layer(CatchPanicLayer::custom(panic::rest)))
+    }
+
+    fn grpc<H: Health>(&self, health: HealthServer<H>, reflection: bool) -> anyhow::Result<Router> {
+        macro_rules! compressed {
+            ($service:expr) => {
+                $service
+                    .accept_compressed(CompressionEncoding::Gzip)
+                    .accept_compressed(CompressionEncoding::Zstd)
+                    .send_compressed(CompressionEncoding::Gzip)
+                    .send_compressed(CompressionEncoding::Zstd)
+            };
+        }
+        let prices = PriceServiceServer::new(PriceDoor::new(self.prices.clone(), self.stopping.clone()));
+        let sources = SourceServiceServer::new(SourceDoor::new(self.sources.clone()));
+        let mut routes =
+            Routes::new(compressed!(prices)).add_service(compressed!(sources)).add_service(health);
+        if reflection {
+            let builder = || {
+                tonic_reflection::server::Builder::configure()
+                    .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+                    .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            };
+            routes = routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
+        }
+        Ok(routes
+            .prepare()
+            .into_axum_router()
+            .layer(ExplainLayer)
+            .layer(CatchPanicLayer::custom(panic::grpc)))
+    }
+}
+
+fn is_grpc(request: &Request) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+async fn answer(
+    web: BoxCloneSyncService<Request, Response, std::convert::Infallible>,
+    request: Request,
+) -> Response {
+    match web.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Lets browsers call, and read the status that gRPC-Web sends in headers.
+fn cors(origins: &[String]) -> CorsLayer {
+    let exposed = ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "retry-after"];
+    let cors = CorsLayer::new()
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::OPTIONS])
+        .allow_headers(Any)
+        .expose_headers(exposed.map(HeaderName::from_static))
+        .max_age(std::time::Duration::from_secs(86_400));
+    if origins.iter().any(|origin| origin == "*") {
+        return cors.allow_origin(Any);
+    }
+    let listed: Vec<_> = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect();
+    cors.allow_origin(AllowOrigin::list(listed))
+}

@@ -1,0 +1,402 @@
+//! The settings: the embedded defaults, then a file, then the environment; checked as one before anything starts.
+//!
+//! The reference is `config.default.toml`, which is also what the defaults are read from: there is no second place.
+
+mod environment;
+mod redact;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, time::Duration};
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use toml::{Table, Value};
+
+pub use self::redact::Address;
+use crate::domain::{
+    decimal,
+    pair::{Asset, Pair},
+};
+
+/// The defaults, with a comment for each.
+pub const DEFAULTS: &str = include_str!("config.default.toml");
+
+/// Reads the process's environment; variables that are not text cannot be ours.
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The public doors.
+    pub server: Server,
+    /// The listener for whoever runs the service.
+    pub ops: Ops,
+    /// What is logged, and how.
+    pub log: Log,
+    /// When the service is ready.
+    pub health: Health,
+    /// How quotes become a price.
+    pub aggregation: Aggregation,
+    /// When a sudden move is believed.
+    pub jump: Jump,
+    /// What stablecoins are worth.
+    pub peg: Peg,
+    /// Prices derived through other pairs.
+    pub cross: Cross,
+    /// Connections to venues.
+    pub feed: Feed,
+    /// The venues, by name.
+    pub venues: BTreeMap<String, VenueConfig>,
+}
+
+/// The public doors.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Where they listen.
+    pub listen: SocketAddr,
+    /// Whether gRPC reflection tells the contract.
+    pub reflection: bool,
+    /// Origins that browsers may call from.
+    pub cors_origins: Vec<String>,
+    /// How long calls may take to end when the service stops.
+    #[serde(with = "humantime_serde")]
+    pub shutdown_grace: Duration,
+}
+
+/// The listener for whoever runs the service.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ops {
+    /// Where it listens.
+    pub listen: SocketAddr,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The filter, in the syntax of tracing's `EnvFilter`.
+    pub filter: String,
+    /// The format of a line.
+    pub format: LogFormat,
+}
+
+/// The format of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// When the service is ready.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Health {
+    /// Pairs whose price must be fresh.
+    pub required_pairs: Vec<PairText>,
+}
+
+/// How quotes become a price.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Aggregation {
+    pub max_spread_bps: Number,
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
+    pub outlier_mads: Number,
+    pub outlier_floor_bps: Number,
+    pub weight_cap: Number,
+    pub min_sources: u32,
+    pub replay_min_sources: u32,
+    pub max_dispersion_bps: Number,
+    #[serde(with = "humantime_serde")]
+    pub frozen_after: Duration,
+    pub frozen_move_bps: Number,
+    #[serde(with = "humantime_serde")]
+    pub max_future: Duration,
+    #[serde(with = "humantime_serde")]
+    pub refresh: Duration,
+}
+
+/// When a sudden move is believed.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Jump {
+    pub threshold: Number,
+    pub sources: u32,
+    pub samples: u32,
+    #[serde(with = "humantime_serde")]
+    pub span: Duration,
+}
+
+/// What stablecoins are worth.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Peg {
+    pub coins: BTreeMap<AssetText, AssetText>,
+    pub anchors: u32,
+    pub pegged_bps: Number,
+    pub depegged_bps: Number,
+}
+
+/// Prices derived through other pairs.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Cross {
+    pub pairs: Vec<PairText>,
+    pub max_hops: usize,
+    #[serde(with = "humantime_serde")]
+    pub max_skew: Duration,
+    pub max_streamed: usize,
+}
+
+/// Connections to venues.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Feed {
+    #[serde(with = "humantime_serde")]
+    pub backoff: Duration,
+    #[serde(with = "humantime_serde")]
+    pub max_backoff: Duration,
+    #[serde(with = "humantime_serde")]
+    pub stable_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub silent_after: Duration,
+    pub max_frame: usize,
+    pub queue: usize,
+}
+
+/// One venue.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct VenueConfig {
+    /// Whether to listen to it.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// What to ask of it.
+    #[serde(default)]
+    pub pairs: Vec<PairText>,
+    /// Another address than its own; credentials in it are never shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Address>,
+}
+
+/// A pair, as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PairText(pub Pair);
+
+/// An asset, as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AssetText(pub Asset);
+
+/// A decimal, as text; a plain number is understood too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number(pub Decimal);
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration file {path} is not valid TOML: {message}")]
+    Syntax {
+        /// The file.
+        path: String,
+        /// What and where.
+        message: String,
+    },
+    /// A key is unknown, or has a value that cannot be.
+    #[error("{key}{}: {message}", origin.as_ref().map(|o| format!(" ({o})")).unwrap_or_default())]
+    Key {
+        /// The key, with its section.
+        key: String,
+        /// Where it was set, if not in the defaults.
+        origin: Option<String>,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Loads the defaults, then the file, then the environment.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut table = parse("config.default.toml", DEFAULTS)?;
+        let mut origins = BTreeMap::new();
+        if let Some(path) = file {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
+            merge(&mut table, parse(&shown, &text)?, "", &shown, &mut origins);
+        }
+        for setting in environment::settings(environment, &table)? {
+            merge(&mut table, setting.table, "", &setting.variable, &mut origins);
+        }
+        let config = read(table, &origins)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Gets the ops address of the defaults.
+    pub fn default_ops_address() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 9090))
+    }
+
+    /// Checks what no single key can tell.
+    fn check(&self) -> Result<(), ConfigError> {
+        for name in self.venues.keys() {
+            if crate::feed::venues::by_name(name).is_none() {
+                return Err(wrong(&format!("venues.{name}"), "no venue has this name"));
+            }
+        }
+        let positive = [
+            ("aggregation.max_age", self.aggregation.max_age),
+            ("aggregation.refresh", self.aggregation.refresh),
+            ("feed.backoff", self.feed.backoff),
+            ("feed.silent_after", self.feed.silent_after),
+        ];
+        for (key, span) in positive {
+            if span.is_zero() {
+                return Err(wrong(key, "must be longer than zero"));
+            }
+        }
+        let cap = self.aggregation.weight_cap.0;
+        if cap <= Decimal::ZERO || cap > Decimal::ONE {
+            return Err(wrong("aggregation.weight_cap", "must be above 0 and at most 1"));
+        }
+        if self.peg.depegged_bps.0 < self.peg.pegged_bps.0 {
+            return Err(wrong("peg.depegged_bps", "must not be below peg.pegged_bps"));
+        }
+        if self.feed.queue == 0 {
+            return Err(wrong("feed.queue", "must be above 0"));
+        }
+        if !(1..=3).contains(&self.cross.max_hops) {
+            return Err(wrong("cross.max_hops", "must be 1, 2 or 3"));
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            return Err(wrong("log.filter", &error.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Writes the effective settings as TOML. Credentials are hidden.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+}
+
+fn parse(path: &str, text: &str) -> Result<Table, ConfigError> {
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Syntax {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })
+}
+
+/// Lays one table over another, and notes where each key was set.
+fn merge(
+    below: &mut Table,
+    above: Table,
+    prefix: &str,
+    origin: &str,
+    origins: &mut BTreeMap<String, String>,
+) {
+    for (key, value) in above {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        origins.insert(path.clone(), origin.to_owned());
+        match (below.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above, &path, origin, origins),
+            (_, value) => {
+                below.insert(key, value);
+            }
+        }
+    }
+}
+
+fn read(table: Table, origins: &BTreeMap<String, String>) -> Result<Config, ConfigError> {
+    serde_path_to_error::deserialize(table).map_err(|error| {
+        let mut key = error.path().to_string();
+        let message = error.inner().message().to_owned();
+        // An unknown key is reported at its section: name the key itself.
+        if let Some(unknown) = message.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
+            && key.rsplit('.').next() != Some(unknown)
+        {
+            key = if key == "." { unknown.to_owned() } else { format!("{key}.{unknown}") };
+        }
+        let origin = origins.get(&key).cloned();
+        ConfigError::Key { key, origin, message }
+    })
+}
+
+fn wrong(key: &str, message: &str) -> ConfigError {
+    ConfigError::Key { key: key.to_owned(), origin: None, message: message.to_owned() }
+}
+
+fn yes() -> bool {
+    true
+}
+
+macro_rules! as_text {
+    ($type:ident, $parse:expr) => {
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = Scalar::deserialize(deserializer)?.0;
+                $parse(&text).map(Self).map_err(de::Error::custom)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(&self.0)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+as_text!(PairText, |text: &str| text.parse::<Pair>());
+as_text!(AssetText, |text: &str| text.parse::<Asset>());
+as_text!(Number, decimal::parse);
+
+/// Text, or a number by its text.
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self(text)),
+            Value::Integer(number) => Ok(Self(number.to_string())),
+            Value::Float(number) => Ok(Self(number.to_string())),
+            other => Err(de::Error::custom(format!("expected text, not {}", other.type_str()))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

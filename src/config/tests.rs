@@ -1,0 +1,96 @@
+use std::io::Write;
+
+use super::*;
+
+fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let mut on_disk = tempfile::NamedTempFile::new().unwrap();
+    on_disk.write_all(file.unwrap_or_default().as_bytes()).unwrap();
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(file.map(|_| on_disk.path()), environment)
+        .map_err(|error| error.to_string().replace(&on_disk.path().display().to_string(), "FILE"))
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_the_file_over_the_defaults() {
+    let file = "[aggregation]\nmin_sources = 3\nmax_age = \"10s\"\n[venues.kraken]\nenabled = false";
+    let config = load(
+        Some(file),
+        &[
+            ("CRYPTOPRICE__AGGREGATION__MIN_SOURCES", "4"),
+            ("CRYPTOPRICE__CROSS__PAIRS", "eth/chf, SOL-CHF"),
+            ("CRYPTOPRICE_TEST_DATA", "/somewhere"),
+            ("PATH", "/bin"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.aggregation.min_sources, 4);
+    assert_eq!(config.aggregation.max_age, Duration::from_secs(10));
+    assert_eq!(config.aggregation.weight_cap.0.to_string(), "0.4");
+    assert!(!config.venues["kraken"].enabled && !config.venues["kraken"].pairs.is_empty());
+    let crosses: Vec<_> = config.cross.pairs.iter().map(ToString::to_string).collect();
+    assert_eq!(crosses, ["ETH-CHF", "SOL-CHF"]);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    for (file, environment, expected) in [
+        (Some("[server]\nlistne = 1"), None, "server.listne (FILE): unknown field `listne`"),
+        (Some("[serverr]"), None, "serverr (FILE): unknown field `serverr`"),
+        (Some("[server]\nlisten = \"nowhere\""), None, "server.listen (FILE): invalid socket address"),
+        (Some("[aggregation]\nmax_age = \"soon\""), None, "aggregation.max_age (FILE): "),
+        (
+            Some("[aggregation]\nmax_spread_bps = \"1e2\""),
+            None,
+            "aggregation.max_spread_bps (FILE): `1e2` is not a decimal",
+        ),
+        (Some("[venues.nowhere]\npairs = []"), None, "venues.nowhere: no venue has this name"),
+        (Some("[venues.kraken]\npairs = [\"BTC\"]"), None, "venues.kraken.pairs[0]: `BTC` is not a pair"),
+        (Some("= nonsense"), None, "the configuration file FILE is not valid TOML"),
+        (
+            None,
+            Some(("CRYPTOPRICE__SERVER__LISTNE", "x")),
+            "server.listne (CRYPTOPRICE__SERVER__LISTNE): unknown field",
+        ),
+        (
+            None,
+            Some(("CRYPTOPRICE__AGGREGATION__MIN_SOURCES", "two")),
+            "aggregation.min_sources (CRYPTOPRICE__AGGREGATION__MIN_SOURCES): `two` is not a whole number",
+        ),
+        (
+            None,
+            Some(("CRYPTOPRICE__AGGREGATION", "x")),
+            "aggregation (CRYPTOPRICE__AGGREGATION): is a section",
+        ),
+        (
+            None,
+            Some(("CRYPTOPRICE__AGGREGATION__WEIGHT_CAP", "1.5")),
+            "aggregation.weight_cap: must be above 0",
+        ),
+        (
+            None,
+            Some(("CRYPTOPRICE__LOG__FORMAT", "xml")),
+            "log.format (CRYPTOPRICE__LOG__FORMAT): unknown variant `xml`",
+        ),
+        (None, Some(("CRYPTOPRICE__LOG__FILTER", "a=b=c")), "log.filter: "),
+    ] {
+        let error = load(file, environment.as_slice()).unwrap_err();
+        assert!(error.starts_with(expected), "{error}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let error = Config::load(Some(Path::new("/nowhere/at/all.toml")), []).unwrap_err();
+    assert_eq!(error.to_string(), "cannot read the configuration file /nowhere/at/all.toml");
+}
+
+#[test]
+fn what_is_shown_hides_credentials_and_reads_back() {
+    let url = "wss://user:secret@proxy.example/kraken?token=secret";
+    let config = load(None, &[("CRYPTOPRICE__VENUES__KRAKEN__URL", url)]).unwrap();
+    let shown = format!("{}{config:?}", config.to_toml());
+    assert!(shown.contains("wss://***@proxy.example/kraken?***"), "{shown}");
+    assert!(!shown.contains("secret"), "{shown}");
+    assert_eq!(config.venues["kraken"].url.as_ref().unwrap().expose(), url);
+    load(Some(&config.to_toml()), &[]).unwrap();
+}

@@ -1,0 +1,383 @@
+//! From quotes to prices: keeps what every venue says, and publishes what it amounts to.
+//!
+//! A plain state machine: it is told what came in ([`Aggregator::apply`]) and when to look at it
+//! ([`Aggregator::settle`], [`Aggregator::tick`]), always with the time. The same input at the same times gives the
+//! same prices, byte for byte, live or replayed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
+
+use super::{
+    board::Publisher,
+    crosses::Crosses,
+    health::{Counted, Sources},
+    quotes::{Effect, Quotes, TickerUpdate},
+};
+use crate::{
+    domain::{
+        aggregate::{self, Aggregate, Policy},
+        jump::{JumpGuard, JumpPolicy, JumpVerdict},
+        pair::{Asset, Pair},
+        peg::{PegPolicy, Pegs},
+        price::{Origin, Price, Status, StatusReason, Value},
+        venue::{MarketKind, Venue},
+    },
+    feed::delivery::{Delivery, DeliveryKind},
+};
+
+/// What the aggregator is told at the start.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How quotes become a price.
+    pub policy: Policy,
+    /// When a stablecoin's markets count.
+    pub peg: PegPolicy,
+    /// Stablecoins, and what each is pegged to.
+    pub coins: Vec<(Asset, Asset)>,
+    /// When a sudden move is believed.
+    pub jump: JumpPolicy,
+    /// A price whose number stays is published again this often.
+    pub refresh: TimeDelta,
+    /// Where the prices come from.
+    pub origin: Origin,
+    /// Which markets are taken in.
+    pub markets: Markets,
+}
+
+/// Which markets are taken in.
+#[derive(Debug, Clone)]
+pub enum Markets {
+    /// These; what comes from others is counted only.
+    Configured(BTreeSet<Pair>),
+    /// All spot markets that are met, as in a recording.
+    Met,
+}
+
+/// Keeps quotes and publishes prices.
+#[derive(Debug)]
+pub struct Aggregator {
+    options: Options,
+    quotes: Quotes,
+    pegs: Pegs,
+    pairs: BTreeMap<Pair, PairState>,
+    dirty: BTreeSet<Pair>,
+    crosses: Crosses,
+    crosses_version: u64,
+    derived: BTreeMap<Pair, Option<Price>>,
+    sources: Sources,
+    publisher: Publisher,
+}
+
+/// What is known of one direct pair.
+#[derive(Debug)]
+struct PairState {
+    published: Price,
+    good: Option<(Value, u32)>,
+    guard: JumpGuard,
+    judged: Option<(Value, JumpVerdict)>,
+    looked_at: DateTime<Utc>,
+}
+
+impl Aggregator {
+    /// Starts with the configured pairs on the board, none of them priced yet.
+    pub fn new(
+        options: Options,
+        crosses: Crosses,
+        sources: Sources,
+        publisher: Publisher,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let pegs = Pegs::new(options.coins.iter().copied());
+        let mut aggregator = Self {
+            quotes: Quotes::default(),
+            pegs,
+            pairs: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            crosses,
+            crosses_version: 0,
+            derived: BTreeMap::new(),
+            sources,
+            publisher,
+            options,
+        };
+        if let Markets::Configured(markets) = &aggregator.options.markets {
+            let mut pairs = markets.clone();
+            pairs.extend(markets.iter().map(|market| aggregator.reference(*market)));
+            let prices = pairs.iter().map(|pair| aggregator.unpriced(*pair, now)).collect();
+            aggregator.publisher.register(prices, now);
+            for pair in pairs {
+                let state = PairState::new(aggregator.unpriced(pair, now), now);
+                aggregator.pairs.insert(pair, state);
+            }
+        }
+        aggregator
+    }
+
+    /// Takes in what a venue said. Nothing is published before it is settled.
+    pub fn apply(&mut self, delivery: Delivery) {
+        let Delivery { venue, receive_time, kind: said } = delivery;
+        let source = self.sources.get(venue).cloned();
+        match said {
+            DeliveryKind::Ticker { market, kind, book, last, base_volume_24h, quote_volume_24h, time } => {
+                if let Some(source) = &source {
+                    source.count(Counted::Ticker);
+                    time.into_iter().for_each(|time| source.lag(receive_time - time));
+                }
+                if self.takes(venue, market, kind) {
+                    let ticker = TickerUpdate { book, last, base_volume_24h, quote_volume_24h, time };
+                    let consensus = self.consensus(market);
+                    let effect = self.quotes.ticker(venue, market, &ticker, consensus, receive_time);
+                    self.note(venue, market, effect, receive_time);
+                }
+            }
+            DeliveryKind::Trade { market, kind, trade, snapshot } => {
+                let counted = if snapshot { Counted::SnapshotTrade } else { Counted::Trade };
+                let effect = self.takes(venue, market, kind).then(|| {
+                    let consensus = self.consensus(market);
+                    self.quotes.trade(venue, market, trade, consensus, receive_time)
+                });
+                if let Some(source) = &source {
+                    source.count(if effect == Some(Effect::Duplicate) {
+                        Counted::Duplicate
+                    } else {
+                        counted
+                    });
+                }
+                effect.into_iter().for_each(|effect| self.note(venue, market, effect, receive_time));
+            }
+            DeliveryKind::Confirm(market) => {
+                self.quotes.confirm(venue, market, receive_time);
+            }
+            // What concerns the connection is counted where it is known.
+            _ => {}
+        }
+    }
+
+    /// Looks at every pair whose quotes changed, and publishes what changed of it.
+    pub fn settle(&mut self, now: DateTime<Utc>) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        let mut changed = BTreeSet::new();
+        for (coin, reference) in self.options.coins.clone() {
+            let pair = Pair::new(coin, reference);
+            if dirty.remove(&pair) {
+                let aggregate = self.price(pair, now, &mut changed);
+                if aggregate.is_some_and(|aggregate| self.repeg(coin, &aggregate, now)) {
+                    dirty.extend(self.priced_through(coin, reference));
+                }
+            }
+        }
+        for pair in dirty {
+            self.price(pair, now, &mut changed);
+        }
+        self.settle_crosses(&changed, now);
+    }
+
+    /// Looks at every pair that has not been looked at for a while: ages go on when nothing comes in.
+    pub fn tick(&mut self, now: DateTime<Utc>) {
+        let due = now - self.options.refresh;
+        self.dirty
+            .extend(self.pairs.iter().filter(|(_, state)| state.looked_at <= due).map(|(pair, _)| *pair));
+        self.settle(now);
+    }
+
+    /// Tells whether a market is taken in; a recording's are, as they are met.
+    fn takes(&mut self, venue: Venue, market: Pair, kind: MarketKind) -> bool {
+        if kind != MarketKind::Spot {
+            return false;
+        }
+        match &self.options.markets {
+            Markets::Configured(markets) => markets.contains(&market),
+            Markets::Met => {
+                self.sources.get(venue).into_iter().for_each(|source| source.found(market));
+                true
+            }
+        }
+    }
+
+    fn note(&mut self, venue: Venue, market: Pair, effect: Effect, now: DateTime<Utc>) {
+        match effect {
+            Effect::Changed => {
+                if !self.pairs.contains_key(&market) {
+                    let state = PairState::new(self.unpriced(market, now), now);
+                    self.pairs.insert(market, state);
+                }
+                let reference = self.reference(market);
+                self.dirty
+                    .extend([market, reference].into_iter().filter(|pair| self.pairs.contains_key(pair)));
+            }
+            Effect::OutOfOrder => {
+                self.sources.get(venue).into_iter().for_each(|source| source.out_of_order())
+            }
+            Effect::Confirmed | Effect::Duplicate => {}
+        }
+    }
+
+    /// Computes a pair's price and publishes it if it says something new.
+    fn price(&mut self, pair: Pair, now: DateTime<Utc>, changed: &mut BTreeSet<Pair>) -> Option<Aggregate> {
+        let quotes = self.quotes.of(&aggregate::markets(pair, &self.pegs));
+        let consensus = self.consensus(pair);
+        let mut aggregate =
+            aggregate::aggregate(pair, &quotes, &self.pegs, consensus, &self.options.policy, now);
+        let state = self.pairs.get_mut(&pair)?;
+        state.looked_at = now;
+        let price = state.judge(pair, &aggregate, &self.options, now);
+        if differs(&state.published, &price, self.options.refresh) {
+            let contributions = std::mem::take(&mut aggregate.contributions);
+            state.published = price.clone();
+            self.publisher.publish(price, contributions, now);
+            changed.insert(pair);
+        }
+        Some(aggregate)
+    }
+
+    /// Takes in what a stablecoin is worth; tells whether that changed.
+    fn repeg(&mut self, coin: Asset, aggregate: &Aggregate, now: DateTime<Utc>) -> bool {
+        let worth = |pegs: &Pegs| pegs.get(coin).map(|peg| (peg.rate, peg.state));
+        let before = worth(&self.pegs);
+        self.pegs.update(coin, aggregate, &self.options.peg, now);
+        let depegged = self.pegs.declared().map(|(coin, _)| coin).filter(|coin| self.pegs.depegged(*coin));
+        self.crosses.set_depegged(depegged.collect());
+        before != worth(&self.pegs)
+    }
+
+    /// Lists the pairs that a stablecoin's markets count for.
+    fn priced_through(&self, coin: Asset, reference: Asset) -> Vec<Pair> {
+        let through =
+            |pair: &&Pair| pair.quote == reference && aggregate::markets(**pair, &self.pegs).len() > 1;
+        let base_has = |pair: &&Pair| self.quotes.has(Pair::new(pair.base, coin));
+        self.pairs.keys().filter(through).filter(base_has).copied().collect()
+    }
+
+    /// Brings the derived pairs on the board up to date with the legs that changed, and with what is wanted.
+    fn settle_crosses(&mut self, changed: &BTreeSet<Pair>, now: DateTime<Utc>) {
+        let version = self.crosses.version();
+        if version != self.crosses_version {
+            self.crosses_version = version;
+            self.keep_wanted();
+        } else if changed.is_empty() {
+            return;
+        }
+        for (pair, published) in &mut self.derived {
+            let on_the_way = |price: &Price| price.route.iter().any(|leg| changed.contains(leg));
+            if published.as_ref().is_some_and(|price| price.value.is_some() && !on_the_way(price)) {
+                continue;
+            }
+            let Some((price, _)) = self.crosses.derive(self.publisher.board(), *pair, now) else {
+                if published.is_none() {
+                    let absent = Price::unavailable(*pair, StatusReason::NoRoute, self.options.origin, now);
+                    *published = Some(absent.clone());
+                    self.publisher.publish(absent, Vec::new(), now);
+                }
+                continue;
+            };
+            if published.as_ref().is_none_or(|published| differs(published, &price, TimeDelta::zero())) {
+                *published = Some(price.clone());
+                self.publisher.publish(price, Vec::new(), now);
+            }
+        }
+    }
+
+    fn keep_wanted(&mut self) {
+        // A pair with markets of its own needs no deriving, whatever is configured.
+        let direct = |pair: &Pair| self.pairs.contains_key(pair);
+        let wanted: BTreeSet<_> = self.crosses.wanted().into_iter().filter(|pair| !direct(pair)).collect();
+        let gone: Vec<_> = self.derived.keys().filter(|pair| !wanted.contains(pair)).copied().collect();
+        for pair in gone {
+            self.derived.remove(&pair);
+            if !self.pairs.contains_key(&pair) {
+                self.publisher.remove(pair);
+            }
+        }
+        for pair in wanted {
+            self.derived.entry(pair).or_insert(None);
+        }
+    }
+
+    /// Gets the pair that tells whether a market's quote is frozen: the one that all its kin count for.
+    fn reference(&self, market: Pair) -> Pair {
+        match self.pegs.reference(market.quote) {
+            Some(reference)
+                if reference != market.base && self.pegs.reference(market.base) != Some(reference) =>
+            {
+                Pair::new(market.base, reference)
+            }
+            _ => market,
+        }
+    }
+
+    /// Gets the number that quotes of a market are held against to find the frozen ones.
+    fn consensus(&self, market: Pair) -> Option<Decimal> {
+        let state = self.pairs.get(&self.reference(market)).or_else(|| self.pairs.get(&market))?;
+        state.published.value.map(|value| value.price)
+    }
+
+    fn unpriced(&self, pair: Pair, now: DateTime<Utc>) -> Price {
+        Price::unavailable(pair, StatusReason::NoFreshQuotes, self.options.origin, now)
+    }
+}
+
+impl PairState {
+    fn new(published: Price, now: DateTime<Utc>) -> Self {
+        Self { published, good: None, guard: JumpGuard::default(), judged: None, looked_at: now }
+    }
+
+    /// Turns an aggregate into the price to show: itself, or the last good one with the reason why.
+    fn judge(&mut self, pair: Pair, aggregate: &Aggregate, options: &Options, now: DateTime<Utc>) -> Price {
+        let price = |status, status_reason, (value, source_count)| Price {
+            pair,
+            status,
+            status_reason,
+            value: Some(value),
+            source_count,
+            aggregate_time: now,
+            route: Vec::new(),
+            origin: options.origin,
+        };
+        let Some(value) = aggregate.value else {
+            return match (aggregate.status_reason, self.good) {
+                // What can only be said in a coin that has lost its peg is not said.
+                (Some(reason @ (StatusReason::Depegged | StatusReason::BelowPrecision)), _) => {
+                    Price::unavailable(pair, reason, options.origin, now)
+                }
+                (reason, Some(good)) => price(Status::Stale, reason, good),
+                (reason, None) => {
+                    let reason = reason.unwrap_or(StatusReason::NoFreshQuotes);
+                    Price::unavailable(pair, reason, options.origin, now)
+                }
+            };
+        };
+        let new = (value, aggregate.source_count);
+        // Looking at the same quotes again is no further sample.
+        let same = |judged: &Value| judged.receive_time == value.receive_time && judged.price == value.price;
+        let verdict = match self.judged {
+            Some((judged, verdict)) if same(&judged) => verdict,
+            _ => self.guard.judge(value.price, aggregate.source_count, now, &options.jump),
+        };
+        self.judged = Some((value, verdict));
+        match (verdict, self.good) {
+            (JumpVerdict::Hold, Some(good)) => {
+                price(Status::Degraded, Some(StatusReason::JumpUnconfirmed), good)
+            }
+            _ => {
+                self.good = Some(new);
+                price(aggregate.status, aggregate.status_reason, new)
+            }
+        }
+    }
+}
+
+/// Tells whether a price says something new: other numbers, or the same ones seen again after a while.
+fn differs(published: &Price, price: &Price, refresh: TimeDelta) -> bool {
+    let numbers = |price: &Price| {
+        price.value.map(|value| (value.price, value.bid, value.ask, value.dispersion_bps, price.source_count))
+    };
+    let observed = |price: &Price| price.value.map(|value| value.observe_time);
+    numbers(published) != numbers(price)
+        || (published.status, published.status_reason, &published.route)
+            != (price.status, price.status_reason, &price.route)
+        || observed(published)
+            .zip(observed(price))
+            .is_some_and(|(before, after)| after - before >= refresh && after != before)
+}

@@ -1,0 +1,266 @@
+//! The venues' quotes as they stand: what each message changes, confirms, repeats or says too late.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use crate::domain::{
+    pair::Pair,
+    quote::{LastTrade, Quote, TopOfBook},
+    trade::Trade,
+    venue::Venue,
+};
+
+/// Trade ids that are remembered for each market, to know a trade that comes twice.
+const REMEMBERED: usize = 512;
+
+/// What a message did to a quote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Bid, ask or last trade have new values.
+    Changed,
+    /// They still hold.
+    Confirmed,
+    /// The message was older than what is known.
+    OutOfOrder,
+    /// The trade was known already.
+    Duplicate,
+}
+
+/// What a ticker says of one market.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TickerUpdate {
+    pub(super) book: Option<TopOfBook>,
+    pub(super) last: Option<Decimal>,
+    pub(super) base_volume_24h: Option<Decimal>,
+    pub(super) quote_volume_24h: Option<Decimal>,
+    pub(super) time: Option<DateTime<Utc>>,
+}
+
+/// All quotes, by market.
+#[derive(Debug, Default)]
+pub(super) struct Quotes {
+    markets: HashMap<Pair, Vec<Standing>>,
+}
+
+/// One venue's quote of one market, and what is needed to judge the next message.
+#[derive(Debug)]
+struct Standing {
+    quote: Quote,
+    book_time: Option<DateTime<Utc>>,
+    trade_ids: HashSet<String>,
+    trade_order: VecDeque<String>,
+}
+
+impl Quotes {
+    /// Lists what all venues say of some markets.
+    pub(super) fn of(&self, markets: &[Pair]) -> Vec<Quote> {
+        let standing = markets.iter().filter_map(|market| self.markets.get(market)).flatten();
+        standing.map(|standing| standing.quote.clone()).collect()
+    }
+
+    /// Tells whether any venue quotes a market.
+    pub(super) fn has(&self, market: Pair) -> bool {
+        self.markets.contains_key(&market)
+    }
+
+    /// Takes in a ticker.
+    pub(super) fn ticker(
+        &mut self,
+        venue: Venue,
+        market: Pair,
+        ticker: &TickerUpdate,
+        consensus: Option<Decimal>,
+        received: DateTime<Utc>,
+    ) -> Effect {
+        let time = ticker.time.unwrap_or(received);
+        let standing = self.standing(venue, market, time, received);
+        if ticker.time.zip(standing.book_time).is_some_and(|(new, known)| new < known) {
+            return Effect::OutOfOrder;
+        }
+        standing.book_time = ticker.time.or(standing.book_time);
+        let before = (standing.quote.book, standing.quote.last.map(|last| last.price));
+        let quote = &mut standing.quote;
+        quote.book = ticker.book.or(quote.book);
+        if let Some(price) = ticker.last
+            && quote.last.is_none_or(|last| last.price != price && last.time <= time)
+        {
+            quote.last = Some(LastTrade { price, time });
+        }
+        let base_volume = ticker.base_volume_24h.zip(ticker.last).and_then(|(v, price)| v.checked_mul(price));
+        quote.quote_volume_24h = ticker.quote_volume_24h.or(base_volume).or(quote.quote_volume_24h);
+        let changed = before != (quote.book, quote.last.map(|last| last.price));
+        standing.touch(changed, time, consensus, received)
+    }
+
+    /// Takes in a trade.
+    pub(super) fn trade(
+        &mut self,
+        venue: Venue,
+        market: Pair,
+        trade: Trade,
+        consensus: Option<Decimal>,
+        received: DateTime<Utc>,
+    ) -> Effect {
+        let standing = self.standing(venue, market, trade.time, received);
+        if let Some(id) = trade.id
+            && !standing.remember(id)
+        {
+            return Effect::Duplicate;
+        }
+        let last = standing.quote.last;
+        if last.is_some_and(|last| trade.time < last.time) {
+            return Effect::OutOfOrder;
+        }
+        standing.quote.last = Some(LastTrade { price: trade.price, time: trade.time });
+        let changed = last.is_none_or(|last| last.price != trade.price);
+        standing.touch(changed, trade.time, consensus, received)
+    }
+
+    /// Confirms one market of a venue, or all, as still holding; gives the markets.
+    pub(super) fn confirm(
+        &mut self,
+        venue: Venue,
+        market: Option<Pair>,
+        received: DateTime<Utc>,
+    ) -> Vec<Pair> {
+        let mut confirmed = Vec::new();
+        for (pair, venues) in &mut self.markets {
+            if market.is_none_or(|market| market == *pair)
+                && let Some(standing) = venues.iter_mut().find(|standing| standing.quote.venue == venue)
+            {
+                standing.quote.confirm_time = standing.quote.confirm_time.max(received);
+                standing.quote.receive_time = standing.quote.receive_time.max(received);
+                confirmed.push(*pair);
+            }
+        }
+        confirmed
+    }
+
+    fn standing(
+        &mut self,
+        venue: Venue,
+        market: Pair,
+        time: DateTime<Utc>,
+        received: DateTime<Utc>,
+    ) -> &mut Standing {
+        let venues = self.markets.entry(market).or_default();
+        let at = venues.iter().position(|standing| standing.quote.venue == venue).unwrap_or_else(|| {
+            venues.push(Standing::new(venue, market, time, received));
+            venues.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
+        &mut venues[at]
+    }
+}
+
+impl Standing {
+    fn new(venue: Venue, market: Pair, time: DateTime<Utc>, received: DateTime<Utc>) -> Self {
+        Self {
+            quote: Quote {
+                venue,
+                market,
+                book: None,
+                last: None,
+                quote_volume_24h: None,
+                observe_time: time,
+                confirm_time: time,
+                receive_time: received,
+                change_time: received,
+                consensus_at_change: None,
+            },
+            book_time: None,
+            trade_ids: HashSet::new(),
+            trade_order: VecDeque::new(),
+        }
+    }
+
+    /// Notes when a message was, and whether it said something new.
+    fn touch(
+        &mut self,
+        changed: bool,
+        time: DateTime<Utc>,
+        consensus: Option<Decimal>,
+        received: DateTime<Utc>,
+    ) -> Effect {
+        let quote = &mut self.quote;
+        quote.confirm_time = quote.confirm_time.max(time);
+        quote.receive_time = quote.receive_time.max(received);
+        if !changed {
+            return Effect::Confirmed;
+        }
+        quote.observe_time = quote.observe_time.max(time);
+        quote.change_time = received;
+        quote.consensus_at_change = consensus;
+        Effect::Changed
+    }
+
+    /// Remembers a trade's id; tells whether it is new.
+    fn remember(&mut self, id: String) -> bool {
+        if !self.trade_ids.insert(id.clone()) {
+            return false;
+        }
+        self.trade_order.push_back(id);
+        if self.trade_order.len() > REMEMBERED
+            && let Some(oldest) = self.trade_order.pop_front()
+        {
+            self.trade_ids.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::trade::Side;
+    use chrono::TimeDelta;
+
+    const VENUE: Venue = Venue::new("kraken");
+    const MARKET: Pair = Pair::literal("BTC", "USD");
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::seconds(seconds)
+    }
+
+    fn book(bid: i64, ask: i64, time: Option<i64>) -> TickerUpdate {
+        let book = TopOfBook { bid: Some(bid.into()), ask: Some(ask.into()) };
+        TickerUpdate { book: Some(book), time: time.map(at), ..TickerUpdate::default() }
+    }
+
+    fn trade(id: &str, price: i64, time: i64) -> Trade {
+        Trade { id: Some(id.into()), price: price.into(), amount: 1.into(), side: Side::Buy, time: at(time) }
+    }
+
+    #[test]
+    fn a_change_is_not_a_confirmation() {
+        let mut quotes = Quotes::default();
+        assert_eq!(quotes.ticker(VENUE, MARKET, &book(1, 3, Some(0)), None, at(0)), Effect::Changed);
+        assert_eq!(quotes.ticker(VENUE, MARKET, &book(1, 3, Some(5)), None, at(6)), Effect::Confirmed);
+        assert_eq!(quotes.confirm(VENUE, None, at(9)), [MARKET]);
+        let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
+        assert_eq!((quote.observe_time, quote.change_time, quote.confirm_time), (at(0), at(0), at(9)));
+    }
+
+    #[test]
+    fn what_comes_late_or_twice_changes_nothing() {
+        let mut quotes = Quotes::default();
+        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(4)), None, at(5));
+        assert_eq!(quotes.ticker(VENUE, MARKET, &book(7, 9, Some(3)), None, at(6)), Effect::OutOfOrder);
+        assert_eq!(quotes.trade(VENUE, MARKET, trade("1", 2, 5), None, at(6)), Effect::Changed);
+        assert_eq!(quotes.trade(VENUE, MARKET, trade("1", 2, 5), None, at(7)), Effect::Duplicate);
+        assert_eq!(quotes.trade(VENUE, MARKET, trade("0", 8, 4), None, at(7)), Effect::OutOfOrder);
+        let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
+        assert_eq!(quote.book.unwrap().bid, Some(1.into()));
+        assert_eq!(quote.last.unwrap().price, 2.into());
+    }
+
+    #[test]
+    fn two_equal_trades_without_ids_are_two() {
+        let mut quotes = Quotes::default();
+        let nameless = Trade { id: None, ..trade("", 2, 5) };
+        assert_eq!(quotes.trade(VENUE, MARKET, nameless.clone(), None, at(6)), Effect::Changed);
+        assert_eq!(quotes.trade(VENUE, MARKET, nameless, None, at(6)), Effect::Confirmed);
+    }
+}
