@@ -7,16 +7,21 @@
 //!
 //! The wire formats are written here a second time, apart from `feed`, which reads them: a mistake in one is not
 //! repeated in the other. Modules in reading order: `market` moves; `catalogue` says who lists what; `stand`,
-//! `ticker` and `floor` are a venue's view of it; `trouble` is what goes wrong; `wire` and `venues` are the
-//! formats; `session` and `server` are the sockets. `chance` is the randomness that a seed repeats.
+//! `ticker` and `floor` are a venue's view of it; `trouble` is what goes wrong; `driver` moves all that; `wire` and
+//! `venues` are the formats; `session` and `server` are the sockets. `chance` is the randomness that a seed repeats.
 
 mod catalogue;
 mod chance;
+mod driver;
 mod floor;
 mod market;
+#[cfg(test)]
+mod sample;
 mod server;
 mod session;
 mod stand;
+#[cfg(test)]
+mod tests;
 mod ticker;
 mod trouble;
 mod venues;

@@ -9,11 +9,12 @@ use tokio::{
     time::timeout,
 };
 use tokio_tungstenite::{
-    WebSocketStream, accept_hdr_async,
+    WebSocketStream, accept_hdr_async_with_config,
     tungstenite::{
         self, Message, Utf8Bytes,
         handshake::server::{ErrorResponse, Request, Response},
         http::StatusCode,
+        protocol::WebSocketConfig,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,9 @@ use super::{
 
 /// How long a handshake, a write or a farewell may take: a client that does not read is dropped.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of a request at most.
+const MAX_REQUEST: usize = 64 << 10;
 
 /// A connection after its handshake.
 struct Session<S> {
@@ -166,7 +170,8 @@ where
         *refusal.status_mut() = StatusCode::NOT_FOUND;
         Err(refusal)
     };
-    accept_hdr_async(stream, check).await
+    let config = WebSocketConfig::default().max_message_size(Some(MAX_REQUEST));
+    accept_hdr_async_with_config(stream, check, Some(config)).await
 }
 
 /// Takes the text of a message, if it has one. Pings are answered by the socket itself.

@@ -291,3 +291,65 @@ fn day_ticker(ticker: &Ticker) -> DayTicker {
         n: count,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::sample::Talk;
+
+    #[test]
+    fn streams_are_combined_frames_with_eight_decimals() {
+        let (mut talk, greeting) = Talk::begin(Binance::default());
+        assert!(greeting.is_empty());
+        let request = r#"{"method":"SUBSCRIBE","params":["btcusdt@aggTrade","btcusdt@bookTicker","btcusdt@ticker","nonsense@ticker"],"id":1}"#;
+        assert_eq!(talk.ask(request), [r#"{"result":null,"id":1}"#]);
+        assert_eq!(
+            talk.trade(),
+            [
+                r#"{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1760000000083,"s":"BTCUSDT","a":700000002,"p":"97250.10000000","q":"0.01500000","f":700000002,"l":700000002,"T":1760000000083,"m":false,"M":true}}"#
+            ]
+        );
+        assert_eq!(
+            talk.quote(),
+            [
+                r#"{"stream":"btcusdt@bookTicker","data":{"u":5000000001,"s":"BTCUSDT","b":"97250.00000000","B":"1.50000000","a":"97250.10000000","A":"0.25000000"}}"#
+            ]
+        );
+        assert_eq!(
+            talk.wait(1),
+            [
+                "<ping 1760000001123>",
+                r#"{"stream":"btcusdt@ticker","data":{"e":"24hrTicker","E":1760000000103,"s":"BTCUSDT","p":"1250.10000000","P":"1.302","w":"96975.76000000","c":"97250.10000000","Q":"0.01500000","b":"97250.00000000","B":"1.50000000","a":"97250.10000000","A":"0.25000000","o":"96000.00000000","h":"98000.50000000","l":"95500.00000000","v":"2000.50000000","q":"194000000.25000000","O":1759913600103,"C":1760000000103,"F":700000001,"L":700000002,"n":2}}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn other_requests_are_errors() {
+        let (mut talk, _) = Talk::begin(Binance::default());
+        for (request, answer) in [
+            (
+                "hello",
+                r#"{"error":{"code":3,"msg":"Invalid JSON: expected value at line 1 column 1"}}"#,
+            ),
+            (
+                "{}",
+                r#"{"error":{"code":2,"msg":"Invalid request: request ID and method are required"}}"#,
+            ),
+            (
+                r#"{"method":"SING","id":"7"}"#,
+                r#"{"error":{"code":2,"msg":"Invalid request: unknown variant `SING`"},"id":"7"}"#,
+            ),
+        ] {
+            assert_eq!(talk.ask(request), [answer], "{request}");
+        }
+    }
+
+    #[test]
+    fn pings_are_frames() {
+        let (mut talk, _) = Talk::begin(Binance::default());
+        assert_eq!(talk.wait(0), ["<ping 1760000000123>"]);
+        assert!(talk.wait(19).is_empty());
+        assert_eq!(talk.wait(1), ["<ping 1760000020123>"]);
+    }
+}

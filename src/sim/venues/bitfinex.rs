@@ -299,3 +299,111 @@ fn number(value: Decimal) -> String {
     let point = if rest.is_empty() { "" } else { "." };
     format!("{sign}{first}{point}{rest}e-{exponent}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::sample::Talk;
+
+    #[test]
+    fn arrays_are_numbered_by_their_subscription() {
+        let (mut talk, greeting) = Talk::begin(Bitfinex::default());
+        assert_eq!(
+            greeting,
+            [
+                r#"{"event":"info","version":2,"serverId":"083bd8d4-aca7-4690-a573-eabfc8103de8","platform":{"status":1}}"#
+            ]
+        );
+        assert_eq!(
+            talk.ask(r#"{"event":"subscribe","channel":"trades","symbol":"tBTCUST"}"#),
+            [
+                r#"{"event":"subscribed","channel":"trades","chanId":226543,"symbol":"tBTCUST","pair":"BTCUST"}"#,
+                "[226543,[[700000002,1760000000083,0.015,97250.1],[700000001,1759999998123,-0.015,97250]]]"
+            ]
+        );
+        assert_eq!(
+            talk.ask(r#"{"symbol":"tPEPE:USD","event":"subscribe","channel":"ticker"}"#),
+            [
+                r#"{"event":"subscribed","channel":"ticker","chanId":226549,"symbol":"tPEPE:USD","pair":"PEPE:USD"}"#,
+                "[226549,[0.00001831,100000,0.00001833,200000.5,-1e-7,-0.00542888,0.00001832,1000000,0.000019,0.000018]]"
+            ]
+        );
+        assert_eq!(
+            talk.trade(),
+            [
+                r#"[226543,"te",[700000002,1760000000083,0.015,97250.1]]"#,
+                r#"[226543,"tu",[700000002,1760000000083,0.015,97250.1]]"#
+            ]
+        );
+        assert_eq!(
+            talk.quote(),
+            [
+                "[226549,[0.00001831,100000,0.00001833,200000.5,-1e-7,-0.00542888,0.00001832,1000000,0.000019,0.000018]]"
+            ]
+        );
+        assert!(talk.wait(14).is_empty());
+        assert_eq!(talk.wait(1), [r#"[226543,"hb"]"#, r#"[226549,"hb"]"#]);
+        assert!(talk.wait(14).is_empty());
+    }
+
+    #[test]
+    fn arrays_end_with_what_was_asked_for() {
+        let (mut talk, _) = Talk::begin(Bitfinex::default());
+        assert_eq!(
+            talk.ask(r#"{"event":"conf","flags":98304}"#),
+            [r#"{"event":"conf","status":"OK","flags":98304}"#]
+        );
+        talk.ask(r#"{"event":"subscribe","channel":"trades","symbol":"tBTCUST"}"#);
+        assert_eq!(talk.wait(15), [r#"[226543,"hb",2,1760000015123]"#]);
+    }
+
+    #[test]
+    fn other_requests_are_errors() {
+        let (mut talk, _) = Talk::begin(Bitfinex::default());
+        talk.ask(r#"{"event":"subscribe","channel":"ticker","symbol":"tBTCUST"}"#);
+        for (request, answer) in [
+            (
+                r#"{"event":"ping","cid":1234}"#,
+                r#"{"event":"pong","ts":1760000000123,"cid":1234}"#,
+            ),
+            (
+                "hello",
+                r#"{"event":"error","msg":"event: invalid","code":10000}"#,
+            ),
+            (
+                r#"{"event":"sing"}"#,
+                r#"{"event":"error","msg":"event: invalid","code":10000}"#,
+            ),
+            (
+                r#"{"event":"subscribe","channel":"songs","symbol":"tBTCUST"}"#,
+                r#"{"event":"error","msg":"channel: unknown","code":10302,"channel":"songs","symbol":"tBTCUST"}"#,
+            ),
+            (
+                r#"{"event":"subscribe","channel":"ticker","symbol":"tBTCUSDT"}"#,
+                r#"{"event":"error","msg":"symbol: invalid","code":10300,"channel":"ticker","symbol":"tBTCUSDT"}"#,
+            ),
+            (
+                r#"{"event":"subscribe","channel":"ticker","symbol":"tBTCUST"}"#,
+                r#"{"event":"error","msg":"subscribe: dup","code":10301,"channel":"ticker","symbol":"tBTCUST"}"#,
+            ),
+        ] {
+            assert_eq!(talk.ask(request), [answer], "{request}");
+        }
+    }
+
+    #[test]
+    fn small_numbers_have_exponents() {
+        for (given, expected) in [
+            ("0", "0"),
+            ("97250.00", "97250"),
+            ("-0.5", "-0.5"),
+            ("0.0000097", "0.0000097"),
+            ("0.000001", "0.000001"),
+            ("0.00000097", "9.7e-7"),
+            ("-0.00000002", "-2e-8"),
+            ("0.00000010010", "1.001e-7"),
+        ] {
+            assert_eq!(number(given.parse().unwrap()), expected, "{given}");
+        }
+    }
+}

@@ -264,3 +264,88 @@ fn tickers(kind: &'static str, ticker: &Ticker) -> Tickers {
         tickers: [ticker],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::sample::Talk;
+
+    #[test]
+    fn a_subscription_starts_with_a_snapshot_and_counts_on() {
+        let (mut talk, greeting) = Talk::begin(Coinbase::default());
+        assert!(greeting.is_empty());
+        let trades = r#"{"type":"subscribe","product_ids":["BTC-USDT"],"channel":"market_trades"}"#;
+        assert_eq!(
+            talk.ask(trades),
+            [
+                r#"{"channel":"market_trades","timestamp":"2025-10-09T08:53:20.123456000Z","sequence_num":0,"events":[{"type":"snapshot","trades":[{"product_id":"BTC-USDT","trade_id":"700000002","price":"97250.1","size":"0.015","time":"2025-10-09T08:53:20.083456Z","side":"SELL"},{"product_id":"BTC-USDT","trade_id":"700000001","price":"97250","size":"0.015","time":"2025-10-09T08:53:18.123456Z","side":"BUY"}]}]}"#,
+                r#"{"channel":"subscriptions","timestamp":"2025-10-09T08:53:20.123456000Z","sequence_num":1,"events":[{"subscriptions":{"market_trades":["BTC-USDT"]}}]}"#
+            ]
+        );
+        let ticker = r#"{"type":"subscribe","channel":"ticker","product_ids":["BTC-USDT"]}"#;
+        assert_eq!(
+            talk.ask(ticker),
+            [
+                r#"{"channel":"ticker","timestamp":"2025-10-09T08:53:20.123456000Z","sequence_num":2,"events":[{"type":"snapshot","tickers":[{"type":"ticker","product_id":"BTC-USDT","price":"97250.1","volume_24_h":"2000.5","low_24_h":"95500","high_24_h":"98000.5","low_52_w":"57300","high_52_w":"137200.7","price_percent_chg_24_h":"1.3021875","best_bid":"97250","best_ask":"97250.1","best_bid_quantity":"1.5","best_ask_quantity":"0.25"}]}]}"#,
+                r#"{"channel":"subscriptions","timestamp":"2025-10-09T08:53:20.123456000Z","sequence_num":3,"events":[{"subscriptions":{"market_trades":["BTC-USDT"],"ticker":["BTC-USDT"]}}]}"#
+            ]
+        );
+        assert_eq!(
+            talk.trade(),
+            [
+                r#"{"channel":"market_trades","timestamp":"2025-10-09T08:53:20.123456000Z","sequence_num":4,"events":[{"type":"update","trades":[{"product_id":"BTC-USDT","trade_id":"700000002","price":"97250.1","size":"0.015","time":"2025-10-09T08:53:20.083456Z","side":"SELL"}]}]}"#
+            ]
+        );
+        assert_eq!(
+            talk.quote(),
+            [
+                r#"{"channel":"ticker","timestamp":"2025-10-09T08:53:20.123456000Z","sequence_num":5,"events":[{"type":"update","tickers":[{"type":"ticker","product_id":"BTC-USDT","price":"97250.1","volume_24_h":"2000.5","low_24_h":"95500","high_24_h":"98000.5","low_52_w":"57300","high_52_w":"137200.7","price_percent_chg_24_h":"1.3021875","best_bid":"97250","best_ask":"97250.1","best_bid_quantity":"1.5","best_ask_quantity":"0.25"}]}]}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn heartbeats_come_every_second_once_asked_for() {
+        let (mut talk, _) = Talk::begin(Coinbase::default());
+        assert!(talk.wait(5).is_empty());
+        assert_eq!(
+            talk.ask(r#"{"type":"subscribe","channel":"heartbeats"}"#),
+            [
+                r#"{"channel":"subscriptions","timestamp":"2025-10-09T08:53:25.123456000Z","sequence_num":0,"events":[{"subscriptions":{"heartbeats":["heartbeats"]}}]}"#
+            ]
+        );
+        assert_eq!(
+            talk.wait(0),
+            [
+                r#"{"channel":"heartbeats","timestamp":"2025-10-09T08:53:25.123456000Z","sequence_num":1,"events":[{"current_time":"2025-10-09 08:53:25.123456000 +0000 UTC m=+1.000000001","heartbeat_counter":1}]}"#
+            ]
+        );
+        assert!(talk.wait(0).is_empty());
+    }
+
+    #[test]
+    fn other_requests_are_errors() {
+        let (mut talk, _) = Talk::begin(Coinbase::default());
+        for (request, answer) in [
+            (
+                "hello",
+                r#"{"type":"error","message":"failed to unmarshal message"}"#,
+            ),
+            (
+                r#"{"type":"sing","channel":"ticker"}"#,
+                r#"{"type":"error","message":"unsupported type: sing"}"#,
+            ),
+            (
+                r#"{"type":"subscribe","channel":"songs"}"#,
+                r#"{"type":"error","message":"unknown channel: songs"}"#,
+            ),
+        ] {
+            assert_eq!(talk.ask(request), [answer], "{request}");
+        }
+        let unknown = talk.ask(r#"{"type":"subscribe","product_ids":["ABC-USD"],"channel":"ticker"}"#);
+        assert_eq!(
+            unknown[0],
+            r#"{"type":"error","message":"ABC-USD is not a valid product"}"#
+        );
+    }
+}

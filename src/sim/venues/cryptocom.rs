@@ -65,6 +65,7 @@ struct Heartbeat {
 #[derive(Serialize)]
 struct Answer<'a> {
     id: &'a Value,
+    #[serde(skip_serializing_if = "str::is_empty")]
     method: &'a str,
     code: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -280,4 +281,78 @@ fn tickers(ticker: &Ticker) -> Frame<DayTicker> {
         t: ticker.time.timestamp_millis(),
     };
     frame(Channel::Ticker, ticker.pair, vec![day])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::sample::Talk;
+
+    #[test]
+    fn a_subscription_is_acknowledged_and_starts_with_the_past() {
+        let (mut talk, greeting) = Talk::begin(CryptoCom::default());
+        assert!(greeting.is_empty());
+        let request = r#"{"id":1,"method":"subscribe","params":{"channels":["trade.BTC_USDT","ticker.PEPE_USD"]},"nonce":1760000000000}"#;
+        assert_eq!(
+            talk.ask(request),
+            [
+                r#"{"id":1,"method":"subscribe","code":0}"#,
+                r#"{"id":-1,"method":"subscribe","code":0,"result":{"channel":"trade","subscription":"trade.BTC_USDT","instrument_name":"BTC_USDT","data":[{"d":"700000002","t":1760000000083,"p":"97250.1","q":"0.015","s":"BUY","i":"BTC_USDT"},{"d":"700000001","t":1759999998123,"p":"97250","q":"0.015","s":"SELL","i":"BTC_USDT"}]}}"#,
+                r#"{"id":-1,"method":"subscribe","code":0,"result":{"channel":"ticker","subscription":"ticker.PEPE_USD","instrument_name":"PEPE_USD","data":[{"h":"0.000019","l":"0.000018","a":"0.00001832","c":"-0.0054","b":"0.00001831","bs":"100000","k":"0.00001833","ks":"200000.5","i":"PEPE_USD","v":"1000000","vv":"18.3","t":1760000000123}]}}"#
+            ]
+        );
+        assert_eq!(
+            talk.trade(),
+            [
+                r#"{"id":-1,"method":"subscribe","code":0,"result":{"channel":"trade","subscription":"trade.BTC_USDT","instrument_name":"BTC_USDT","data":[{"d":"700000002","t":1760000000083,"p":"97250.1","q":"0.015","s":"BUY","i":"BTC_USDT"}]}}"#
+            ]
+        );
+        assert_eq!(talk.quote().len(), 1);
+    }
+
+    #[test]
+    fn a_client_that_answers_heartbeats_stays() {
+        let (mut talk, _) = Talk::begin(CryptoCom::default());
+        assert_eq!(
+            talk.wait(5),
+            [r#"{"id":1760000005123,"method":"public/heartbeat","code":0}"#]
+        );
+        assert!(
+            talk.ask(r#"{"id":1760000005123,"method":"public/respond-heartbeat"}"#)
+                .is_empty()
+        );
+        assert!(talk.wait(29).is_empty());
+        assert_eq!(talk.wait(1).len(), 1);
+    }
+
+    #[test]
+    fn a_client_that_does_not_is_cut() {
+        let (mut talk, _) = Talk::begin(CryptoCom::default());
+        talk.wait(5);
+        talk.ask(r#"{"id":7,"method":"public/respond-heartbeat"}"#);
+        assert!(talk.wait(5).is_empty());
+        assert_eq!(talk.wait(1), ["<hang up>"]);
+    }
+
+    #[test]
+    fn other_requests_are_errors() {
+        let (mut talk, _) = Talk::begin(CryptoCom::default());
+        for (request, answer) in [
+            ("hello", r#"{"id":-1,"code":40003,"message":"Invalid request"}"#),
+            (
+                r#"{"id":3,"method":"sing"}"#,
+                r#"{"id":3,"method":"sing","code":40003,"message":"Invalid request"}"#,
+            ),
+            (
+                r#"{"id":4,"method":"subscribe","params":{"channels":["trade.ABC_USD"]}}"#,
+                r#"{"id":4,"method":"subscribe","code":40004,"message":"Missing or invalid argument","channel":"trade.ABC_USD"}"#,
+            ),
+            (
+                r#"{"id":5,"method":"subscribe","params":{"channels":["songs.BTC_USDT"]}}"#,
+                r#"{"id":5,"method":"subscribe","code":40004,"message":"Missing or invalid argument","channel":"songs.BTC_USDT"}"#,
+            ),
+        ] {
+            assert_eq!(talk.ask(request), [answer], "{request}");
+        }
+    }
 }

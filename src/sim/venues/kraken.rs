@@ -60,6 +60,7 @@ struct Params {
 
 #[derive(Serialize)]
 struct Answer<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     method: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     req_id: Option<u64>,
@@ -133,7 +134,7 @@ struct MarketTrade {
     timestamp: String,
 }
 
-/// A decimal as a JSON number, with all its digits.
+/// A decimal as a JSON number, with all its digits and one after the point at least.
 struct Number(Decimal);
 
 impl Dialect for Kraken {
@@ -234,7 +235,13 @@ impl Kraken {
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        number(text(self.0), serializer)
+        let digits = text(self.0);
+        let digits = if digits.contains('.') {
+            digits
+        } else {
+            digits + ".0"
+        };
+        number(digits, serializer)
     }
 }
 
@@ -309,5 +316,98 @@ fn tickers(kind: &'static str, ticker: &Ticker) -> Frame<Channel, [DayTicker; 1]
         channel: Channel::Ticker,
         kind,
         data: [ticker],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::sample::Talk;
+
+    #[test]
+    fn the_server_says_first_that_it_is_online() {
+        let (_, greeting) = Talk::begin(Kraken::default());
+        assert_eq!(
+            greeting,
+            [
+                r#"{"channel":"status","type":"update","data":[{"version":"2.0.9","system":"online","api_version":"v2","connection_id":13834774380200032777}]}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn each_symbol_is_acknowledged_and_numbers_are_bare() {
+        let (mut talk, _) = Talk::begin(Kraken::default());
+        let trades =
+            r#"{"method":"subscribe","params":{"channel":"trade","symbol":["PEPE/USD"],"snapshot":true}}"#;
+        assert_eq!(
+            talk.ask(trades),
+            [
+                r#"{"method":"subscribe","result":{"channel":"trade","snapshot":true,"symbol":"PEPE/USD"},"success":true,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+                r#"{"channel":"trade","type":"snapshot","data":[{"symbol":"PEPE/USD","side":"sell","price":0.00001832,"qty":54585.0,"ord_type":"market","trade_id":1,"timestamp":"2025-10-09T08:53:20.123456Z"}]}"#
+            ]
+        );
+        let ticker = r#"{"method":"subscribe","params":{"symbol":["BTC/USDT"],"channel":"ticker","event_trigger":"bbo"},"req_id":9}"#;
+        assert_eq!(
+            talk.ask(ticker),
+            [
+                r#"{"method":"subscribe","req_id":9,"result":{"channel":"ticker","event_trigger":"bbo","snapshot":true,"symbol":"BTC/USDT"},"success":true,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+                r#"{"channel":"ticker","type":"snapshot","data":[{"symbol":"BTC/USDT","bid":97250.0,"bid_qty":1.5,"ask":97250.1,"ask_qty":0.25,"last":97250.1,"volume":2000.5,"vwap":96975.76,"low":95500.0,"high":98000.5,"change":1250.1,"change_pct":1.3,"timestamp":"2025-10-09T08:53:20.103456Z"}]}"#
+            ]
+        );
+        assert_eq!(
+            talk.trade(),
+            [
+                r#"{"channel":"trade","type":"update","data":[{"symbol":"PEPE/USD","side":"sell","price":0.00001832,"qty":54585.0,"ord_type":"market","trade_id":1,"timestamp":"2025-10-09T08:53:20.123456Z"}]}"#
+            ]
+        );
+        assert_eq!(
+            talk.quote(),
+            [
+                r#"{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USDT","bid":97250.0,"bid_qty":1.5,"ask":97250.1,"ask_qty":0.25,"last":97250.1,"volume":2000.5,"vwap":96975.76,"low":95500.0,"high":98000.5,"change":1250.1,"change_pct":1.3,"timestamp":"2025-10-09T08:53:20.103456Z"}]}"#
+            ]
+        );
+        assert_eq!(talk.wait(1), [r#"{"channel":"heartbeat"}"#]);
+    }
+
+    #[test]
+    fn a_ticker_follows_trades_unless_told_otherwise() {
+        let (mut talk, _) = Talk::begin(Kraken::default());
+        talk.ask(r#"{"method":"subscribe","params":{"channel":"ticker","symbol":["BTC/USDT"]}}"#);
+        assert!(talk.quote().is_empty());
+        assert_eq!(talk.trade().len(), 1);
+    }
+
+    #[test]
+    fn other_requests_are_errors() {
+        let (mut talk, _) = Talk::begin(Kraken::default());
+        for (request, answer) in [
+            (
+                r#"{"method":"ping","req_id":42}"#,
+                r#"{"method":"pong","req_id":42,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+            ),
+            (
+                "hello",
+                r#"{"error":"Malformed request","success":false,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+            ),
+            (
+                r#"{"method":"sing"}"#,
+                r#"{"method":"sing","error":"Unsupported method","success":false,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+            ),
+            (
+                r#"{"method":"subscribe"}"#,
+                r#"{"method":"subscribe","error":"Missing field: params","success":false,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+            ),
+            (
+                r#"{"method":"subscribe","params":{"channel":"songs"}}"#,
+                r#"{"method":"subscribe","error":"Unsupported channel","success":false,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+            ),
+            (
+                r#"{"method":"subscribe","params":{"channel":"trade","symbol":["XBT/USD"]}}"#,
+                r#"{"method":"subscribe","error":"Currency pair not supported XBT/USD","symbol":"XBT/USD","success":false,"time_in":"2025-10-09T08:53:20.123456Z","time_out":"2025-10-09T08:53:20.123505Z"}"#,
+            ),
+        ] {
+            assert_eq!(talk.ask(request), [answer], "{request}");
+        }
     }
 }

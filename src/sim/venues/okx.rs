@@ -222,3 +222,59 @@ fn tickers(ticker: &Ticker) -> Frame<DayTicker> {
     };
     frame(Channel::Tickers, ticker.pair, day)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::sample::Talk;
+
+    #[test]
+    fn each_argument_is_acknowledged_and_data_follows() {
+        let (mut talk, greeting) = Talk::begin(Okx::default());
+        assert!(greeting.is_empty());
+        let request = r#"{"op":"subscribe","args":[{"channel":"trades","instId":"BTC-USDT"},{"instId":"BTC-USDT","channel":"tickers"}]}"#;
+        assert_eq!(
+            talk.ask(request),
+            [
+                r#"{"event":"subscribe","arg":{"channel":"trades","instId":"BTC-USDT"},"connId":"a4d3ae55"}"#,
+                r#"{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{"instId":"BTC-USDT","tradeId":"700000002","px":"97250.1","sz":"0.015","side":"buy","ts":"1760000000083","count":"1"}]}"#,
+                r#"{"event":"subscribe","arg":{"channel":"tickers","instId":"BTC-USDT"},"connId":"a4d3ae55"}"#,
+                r#"{"arg":{"channel":"tickers","instId":"BTC-USDT"},"data":[{"instType":"SPOT","instId":"BTC-USDT","last":"97250.1","lastSz":"0.015","askPx":"97250.1","askSz":"0.25","bidPx":"97250","bidSz":"1.5","open24h":"96000","high24h":"98000.5","low24h":"95500","sodUtc0":"95904","sodUtc8":"96096","volCcy24h":"194000000.25","vol24h":"2000.5","ts":"1760000000103"}]}"#
+            ]
+        );
+        assert_eq!(talk.trade().len(), 1);
+        assert_eq!(talk.quote().len(), 1);
+        assert!(talk.wait(60).is_empty());
+    }
+
+    #[test]
+    fn a_textual_ping_is_answered() {
+        let (mut talk, _) = Talk::begin(Okx::default());
+        assert_eq!(talk.ask("ping"), ["pong"]);
+    }
+
+    #[test]
+    fn other_requests_are_errors() {
+        let (mut talk, _) = Talk::begin(Okx::default());
+        for (request, answer) in [
+            (
+                "hello",
+                r#"{"event":"error","code":"60012","msg":"Invalid request: hello","connId":"a4d3ae55"}"#,
+            ),
+            (
+                r#"{"op":"sing","args":[]}"#,
+                r#"{"event":"error","code":"60012","msg":"Invalid request: {\"op\":\"sing\",\"args\":[]}","connId":"a4d3ae55"}"#,
+            ),
+            (
+                r#"{"op":"subscribe","args":[{"channel":"trades","instId":"ABC-USDT"}]}"#,
+                r#"{"event":"error","code":"60018","msg":"Wrong URL or channel:trades,instId:ABC-USDT doesn't exist","connId":"a4d3ae55"}"#,
+            ),
+            (
+                r#"{"op":"subscribe","args":[{"channel":"songs","instId":"BTC-USDT"}]}"#,
+                r#"{"event":"error","code":"60018","msg":"Wrong URL or channel:songs,instId:BTC-USDT doesn't exist","connId":"a4d3ae55"}"#,
+            ),
+        ] {
+            assert_eq!(talk.ask(request), [answer], "{request}");
+        }
+    }
+}
