@@ -18,7 +18,7 @@ mod explain;
 mod failure;
 mod json;
 mod price;
-//mod serve;
+mod serve;
 mod sources;
 mod table;
 mod watch;
@@ -56,10 +56,7 @@ pub struct Cli {
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each run of the program"
-)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each run of the program")]
 pub enum Command {
     /// What asks a running server.
     #[command(flatten)]

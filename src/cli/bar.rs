@@ -86,11 +86,7 @@ mod tests {
             ("five s", None),
             ("99999999999999999999999999h", None),
         ] {
-            assert_eq!(
-                parse_span(given).ok(),
-                expected.map(Duration::from_millis),
-                "{given}"
-            );
+            assert_eq!(parse_span(given).ok(), expected.map(Duration::from_millis), "{given}");
         }
     }
 

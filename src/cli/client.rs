@@ -23,12 +23,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub struct ClientArgs {
     /// The server to ask
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "CRYPTOPRICE_SERVER",
-        default_value = "http://127.0.0.1:8080"
-    )]
+    #[arg(long, value_name = "URL", env = "CRYPTOPRICE_SERVER", default_value = "http://127.0.0.1:8080")]
     pub server: Address,
     /// Print the answer as JSON, as REST gives it
     #[arg(long)]
@@ -80,10 +75,7 @@ impl Client {
         };
         let endpoint = endpoint(&address.0).map_err(unreachable)?;
         let channel = endpoint.connect().await.map_err(unreachable)?;
-        Ok(Self {
-            address: address.clone(),
-            channel,
-        })
+        Ok(Self { address: address.clone(), channel })
     }
 
     /// The calls about prices.
@@ -106,10 +98,7 @@ impl Client {
 
     /// Takes a part out of an answer that the contract promises.
     pub(super) fn part<T>(&self, part: Option<T>, name: &'static str) -> Result<T, Failure> {
-        part.ok_or_else(|| Failure::Incomplete {
-            address: self.address.clone(),
-            part: name,
-        })
+        part.ok_or_else(|| Failure::Incomplete { address: self.address.clone(), part: name })
     }
 }
 
@@ -157,9 +146,7 @@ mod tests {
     #[tokio::test]
     async fn a_closed_port_is_told_with_its_address() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let address: Address = format!("http://{}", listener.local_addr().unwrap())
-            .parse()
-            .unwrap();
+        let address: Address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         drop(listener);
         let failure = Client::connect(&address).await.err().unwrap();
         assert_eq!(failure.exit_code(), 3);

@@ -21,12 +21,7 @@ impl<'a> Console<'a> {
         reason = "ages are shown by the clock of the machine that shows them; commands get it from here"
     )]
     pub(super) fn standard(out: &'a mut io::Stdout, err: &'a mut io::Stderr) -> Self {
-        Self {
-            terminal: out.is_terminal(),
-            out,
-            err,
-            now: SystemTime::now,
-        }
+        Self { terminal: out.is_terminal(), out, err, now: SystemTime::now }
     }
 
     /// Whether a person looks at the output, rather than a program.
@@ -61,11 +56,6 @@ impl<'a> Console<'a> {
 impl<'a> Console<'a> {
     /// A console of buffers at a given time.
     pub(super) fn of(out: &'a mut Vec<u8>, err: &'a mut Vec<u8>, now: fn() -> SystemTime) -> Self {
-        Self {
-            out,
-            err,
-            terminal: false,
-            now,
-        }
+        Self { out, err, terminal: false, now }
     }
 }

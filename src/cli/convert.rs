@@ -86,10 +86,7 @@ mod tests {
             price: Some("51200".to_owned()),
             status: api::PriceStatus::Live.into(),
             source_count: 3,
-            observe_time: Some(prost_types::Timestamp {
-                seconds: 100,
-                nanos: 0,
-            }),
+            observe_time: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }),
             route: vec!["BTC-USD".to_owned(), "EUR-USD".to_owned()],
             origin: api::Origin::Replay.into(),
             ..api::Price::default()

@@ -93,16 +93,9 @@ fn summary(price: &api::Price, now: SystemTime) -> String {
 
 /// Names a step of a route.
 fn step(leg: &api::PriceLeg) -> String {
-    let pair = leg
-        .price
-        .as_ref()
-        .map_or(words::NOTHING, |price| price.pair.as_str());
+    let pair = leg.price.as_ref().map_or(words::NOTHING, |price| price.pair.as_str());
     let pair = words::one_line(pair);
-    if leg.inverted {
-        format!("the inverse of {pair}")
-    } else {
-        pair
-    }
+    if leg.inverted { format!("the inverse of {pair}") } else { pair }
 }
 
 fn contributions(contributions: &[api::Contribution]) -> Table<10> {
@@ -157,10 +150,7 @@ mod tests {
             dispersion_bps: Some("1.23456".to_owned()),
             status: api::PriceStatus::Live.into(),
             source_count: 2,
-            observe_time: Some(prost_types::Timestamp {
-                seconds: 100,
-                nanos: 0,
-            }),
+            observe_time: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }),
             route: route.iter().map(|&pair| pair.to_owned()).collect(),
             origin: api::Origin::Live.into(),
             ..api::Price::default()
@@ -179,10 +169,7 @@ mod tests {
             weight: "0.6".to_owned(),
             deviation_bps: Some("0".to_owned()),
             verdict: api::QuoteVerdict::Used.into(),
-            age: Some(prost_types::Duration {
-                seconds: 0,
-                nanos: 250_000_000,
-            }),
+            age: Some(prost_types::Duration { seconds: 0, nanos: 250_000_000 }),
             ..api::Contribution::default()
         }
     }

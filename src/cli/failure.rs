@@ -53,10 +53,7 @@ impl Failure {
                 Some(source) => root_cause(source),
                 None => words::one_line(status.message()),
             };
-            return Self::Unreachable {
-                address: address.clone(),
-                cause,
-            };
+            return Self::Unreachable { address: address.clone(), cause };
         }
         Self::Refused(Box::new(status))
     }
@@ -95,11 +92,7 @@ impl Failure {
 
 /// Says in one line what a status inside an answer says.
 pub(super) fn describe_item(status: &tonic_types::Status) -> String {
-    describe(
-        Code::from_i32(status.code),
-        &status.message,
-        &status.get_error_details(),
-    )
+    describe(Code::from_i32(status.code), &status.message, &status.get_error_details())
 }
 
 /// Says why nothing came: the innermost error, as those around it only say that there is one.
@@ -116,28 +109,17 @@ fn describe(code: Code, message: &str, details: &ErrorDetails) -> String {
     let mut metadata = BTreeMap::new();
     let mut clauses = Vec::new();
     if let Some(info) = details.error_info() {
-        metadata.extend(
-            info.metadata
-                .iter()
-                .map(|(key, value)| (key.as_str(), value.as_str())),
-        );
+        metadata.extend(info.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         clauses.push(format!("{}: {message}", info.reason));
     } else {
         clauses.push(format!("{code:?}: {message}"));
     }
     let nearest = metadata.remove("nearest").and_then(suggestion);
     if !metadata.is_empty() {
-        let known: Vec<_> = metadata
-            .iter()
-            .map(|(key, value)| format!("{key}: {value}"))
-            .collect();
+        let known: Vec<_> = metadata.iter().map(|(key, value)| format!("{key}: {value}")).collect();
         clauses.push(known.join(", "));
     }
-    for violation in details
-        .bad_request()
-        .iter()
-        .flat_map(|request| &request.field_violations)
-    {
+    for violation in details.bad_request().iter().flat_map(|request| &request.field_violations) {
         clauses.push(format!("{}: {}", violation.field, violation.description));
     }
     clauses.extend(nearest);
@@ -149,11 +131,7 @@ fn describe(code: Code, message: &str, details: &ErrorDetails) -> String {
 
 /// Suggests the known names that are most like the one that was given.
 fn suggestion(nearest: &str) -> Option<String> {
-    let names: Vec<_> = nearest
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty())
-        .collect();
+    let names: Vec<_> = nearest.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     let (last, others) = names.split_last()?;
     let others = others.join(", ");
     let or = if others.is_empty() { "" } else { " or " };
@@ -182,11 +160,7 @@ mod tests {
             line(Code::NotFound, "no venue lists BTC-UDS", unknown.clone()),
             @"PAIR_UNKNOWN: no venue lists BTC-UDS; pair: BTC-UDS; did you mean BTC-USD, BTC-EUR or BCH-USD?"
         );
-        unknown.set_error_info(
-            "PAIR_UNKNOWN",
-            "cryptoprice",
-            [("nearest".to_owned(), "BTC-USD".to_owned())],
-        );
+        unknown.set_error_info("PAIR_UNKNOWN", "cryptoprice", [("nearest".to_owned(), "BTC-USD".to_owned())]);
         insta::assert_snapshot!(
             line(Code::NotFound, "no venue\nlists\u{1b}[31m it", unknown),
             @"PAIR_UNKNOWN: no venue lists [31m it; did you mean BTC-USD?"

@@ -25,30 +25,18 @@ pub(super) struct Json {
 impl Json {
     /// Makes a serializer of the messages with this full name.
     pub(super) fn new(message: &'static str, layout: Layout) -> Result<Self, Failure> {
-        let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| Failure::Json {
-            message,
-            cause: error.to_string(),
-        })?;
-        Ok(Self {
-            pool,
-            message,
-            layout,
-        })
+        let pool = DescriptorPool::decode(DESCRIPTORS)
+            .map_err(|error| Failure::Json { message, cause: error.to_string() })?;
+        Ok(Self { pool, message, layout })
     }
 
     /// Writes a message, and ends the line.
     pub(super) fn text(&self, message: &impl Message) -> Result<String, Failure> {
-        self.serialize(message).map_err(|cause| Failure::Json {
-            message: self.message,
-            cause,
-        })
+        self.serialize(message).map_err(|cause| Failure::Json { message: self.message, cause })
     }
 
     fn serialize(&self, message: &impl Message) -> Result<String, String> {
-        let descriptor = self
-            .pool
-            .get_message_by_name(self.message)
-            .ok_or("no such message")?;
+        let descriptor = self.pool.get_message_by_name(self.message).ok_or("no such message")?;
         let message = DynamicMessage::decode(descriptor, &*message.encode_to_vec())
             .map_err(|error| error.to_string())?;
         let options = SerializeOptions::new().skip_default_fields(false);
@@ -90,10 +78,7 @@ mod tests {
                 price: Some("64000.5".to_owned()),
                 status: api::PriceStatus::Live.into(),
                 sequence: 18_446_744_073_709_551_615,
-                observe_time: Some(prost_types::Timestamp {
-                    seconds: 1_700_000_000,
-                    nanos: 120_000_000,
-                }),
+                observe_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 120_000_000 }),
                 ..api::Price::default()
             }],
             ..api::StreamPricesResponse::default()

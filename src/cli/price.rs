@@ -89,11 +89,7 @@ fn show<'a>(prices: impl Iterator<Item = &'a api::Price>, now: SystemTime) -> St
             Cell::from(price.route.join(" ")),
         ]);
     }
-    if table.is_empty() {
-        String::new()
-    } else {
-        table.to_string()
-    }
+    if table.is_empty() { String::new() } else { table.to_string() }
 }
 
 fn complain_of_refused(items: &[api::PriceResult], console: &mut Console<'_>) -> Outcome {
@@ -118,10 +114,7 @@ mod tests {
     use std::time::Duration;
 
     fn item(pair: &str, result: Option<api::price_result::Result>) -> api::PriceResult {
-        api::PriceResult {
-            pair: pair.to_owned(),
-            result,
-        }
+        api::PriceResult { pair: pair.to_owned(), result }
     }
 
     fn bitcoin() -> api::Price {
@@ -133,10 +126,7 @@ mod tests {
             dispersion_bps: Some("0.71".to_owned()),
             status: api::PriceStatus::Live.into(),
             source_count: 7,
-            observe_time: Some(prost_types::Timestamp {
-                seconds: 100,
-                nanos: 0,
-            }),
+            observe_time: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }),
             origin: api::Origin::Live.into(),
             ..api::Price::default()
         }
@@ -179,21 +169,9 @@ mod tests {
         };
         for (result, outcome, line) in [
             (Some(Price(bitcoin())), Outcome::Complete, ""),
-            (
-                Some(Price(unavailable)),
-                Outcome::Partial,
-                "cryptoprice: BTC-USD: UNAVAILABLE (no route)\n",
-            ),
-            (
-                Some(Error(refused)),
-                Outcome::Partial,
-                "cryptoprice: BTC-USD: NotFound: no venue lists it\n",
-            ),
-            (
-                None,
-                Outcome::Partial,
-                "cryptoprice: BTC-USD: the server says nothing about it\n",
-            ),
+            (Some(Price(unavailable)), Outcome::Partial, "cryptoprice: BTC-USD: UNAVAILABLE (no route)\n"),
+            (Some(Error(refused)), Outcome::Partial, "cryptoprice: BTC-USD: NotFound: no venue lists it\n"),
+            (None, Outcome::Partial, "cryptoprice: BTC-USD: the server says nothing about it\n"),
         ] {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             let mut console = Console::of(&mut out, &mut err, || SystemTime::UNIX_EPOCH);

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
-    api,
     app::{Application, Mode},
     config::{self, Config},
     pipeline::replay::ReplayOptions,
@@ -21,7 +20,7 @@ use crate::{
 
 /// What both ways have in common.
 #[derive(Debug, Args)]
-pub struct StartArgs {
+pub(super) struct StartArgs {
     /// A file of settings, laid over the defaults (`cryptoprice config` prints them all)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -106,9 +105,14 @@ async fn try_serve(start: StartArgs, mode: Mode) -> anyhow::Result<()> {
     let config = start.load()?;
     telemetry::start(&config.log)?;
     if start.dev {
-        tell(&config, &mode);
+        info!(?mode, "starting in development mode");
+        config.to_toml().lines().filter(|line| !line.is_empty()).for_each(|line| info!("setting: {line}"));
     }
     let application = Application::build(config, mode).await?;
+    if start.dev {
+        application.components().into_iter().for_each(|component| info!("component: {component}"));
+        application.calls().iter().for_each(|call| info!("call: {call}"));
+    }
     let shutdown = CancellationToken::new();
     tokio::spawn(signalled(shutdown.clone())?);
     application.run_until_stopped(shutdown).await
@@ -125,20 +129,6 @@ fn signalled(shutdown: CancellationToken) -> std::io::Result<impl Future<Output 
         }
         shutdown.cancel();
     })
-}
-
-/// Logs what a developer wants to know: what is set, what is there, what can be called.
-fn tell(config: &Config, mode: &Mode) {
-    info!(?mode, "starting in development mode");
-    for line in config.to_toml().lines().filter(|line| !line.is_empty()) {
-        info!("setting: {line}");
-    }
-    for component in ["board: in memory", "sources: over WebSocket", "doors: gRPC, gRPC-Web, REST on one port"] {
-        info!("component: {component}");
-    }
-    for call in api::gateway::calls(api::pb::DESCRIPTORS) {
-        info!("call: {call}");
-    }
 }
 
 fn speed(text: &str) -> Result<Speed, String> {

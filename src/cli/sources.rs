@@ -99,11 +99,7 @@ fn show_all(sources: &[api::Source], now: SystemTime) -> String {
             source.last_error.clone().into(),
         ]);
     }
-    if table.is_empty() {
-        "the server has no sources\n".to_owned()
-    } else {
-        table.to_string()
-    }
+    if table.is_empty() { "the server has no sources\n".to_owned() } else { table.to_string() }
 }
 
 fn show_one(source: &api::Source, now: SystemTime) -> String {
@@ -114,14 +110,7 @@ fn show_one(source: &api::Source, now: SystemTime) -> String {
     let lines = [
         ("source", source.source.clone()),
         ("owner", source.owner.clone()),
-        (
-            "state",
-            format!(
-                "{} for {}",
-                state(source),
-                words::age(source.state_time.as_ref(), now)
-            ),
-        ),
+        ("state", format!("{} for {}", state(source), words::age(source.state_time.as_ref(), now))),
         ("markets", source.markets.join(" ")),
         ("frames", source.frame_count.to_string()),
         ("tickers", source.ticker_count.to_string()),
@@ -177,10 +166,7 @@ mod tests {
             markets: vec!["BTC-USD".to_owned(), "ETH-USD".to_owned()],
             ticker_count: 1_204,
             trade_count: 88,
-            lag: Some(prost_types::Duration {
-                seconds: 0,
-                nanos: -12_000_000,
-            }),
+            lag: Some(prost_types::Duration { seconds: 0, nanos: -12_000_000 }),
             last_receive_time: Some(Timestamp { seconds: 0, nanos: 0 }),
             origin: api::Origin::Live.into(),
             ..api::Source::default()

@@ -33,10 +33,7 @@ pub(super) struct Cell {
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self {
-            text: words::one_line(&text.into()),
-            tone: Tone::Plain,
-        }
+        Self { text: words::one_line(&text.into()), tone: Tone::Plain }
     }
 }
 
@@ -58,10 +55,7 @@ pub(super) struct Table<const N: usize> {
 impl<const N: usize> Table<N> {
     /// Makes a table of these columns.
     pub(super) const fn new(columns: [(&'static str, Align); N]) -> Self {
-        Self {
-            columns,
-            rows: Vec::new(),
-        }
+        Self { columns, rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -132,9 +126,7 @@ impl<const N: usize> Table<N> {
 
 impl<const N: usize> fmt::Display for Table<N> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.lines(None)
-            .iter()
-            .try_for_each(|line| writeln!(formatter, "{line}"))
+        self.lines(None).iter().try_for_each(|line| writeln!(formatter, "{line}"))
     }
 }
 
@@ -149,18 +141,8 @@ mod tests {
             ("route", Align::Left),
             ("status", Align::Left),
         ]);
-        table.row([
-            "BTC-USD".into(),
-            Cell::from("64000.5").toned(Tone::Up),
-            "".into(),
-            "LIVE".into(),
-        ]);
-        table.row([
-            "SHIB-USD".into(),
-            "0.00001234".into(),
-            "".into(),
-            "STALE\n".into(),
-        ]);
+        table.row(["BTC-USD".into(), Cell::from("64000.5").toned(Tone::Up), "".into(), "LIVE".into()]);
+        table.row(["SHIB-USD".into(), "0.00001234".into(), "".into(), "STALE\n".into()]);
         table
     }
 
@@ -179,11 +161,7 @@ mod tests {
         let lines = table().coloured_lines(21);
         assert_eq!(
             lines,
-            [
-                "pair           price",
-                "BTC-USD \u{1b}[38;5;10m     64000.5\u{1b}[39m",
-                "SHIB-USD  0.00001234",
-            ]
+            ["pair           price", "BTC-USD \u{1b}[38;5;10m     64000.5\u{1b}[39m", "SHIB-USD  0.00001234",]
         );
     }
 }

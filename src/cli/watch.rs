@@ -82,15 +82,10 @@ async fn print(
 /// One line per price: pair, price, status, sources, observe time.
 fn lines(message: &api::StreamPricesResponse) -> String {
     let line = |price: &api::Price| {
-        let observed = price
-            .observe_time
-            .map_or_else(|| words::NOTHING.to_owned(), |time| time.to_string());
+        let observed = price.observe_time.map_or_else(|| words::NOTHING.to_owned(), |time| time.to_string());
         let status = words::short(price.status().as_str_name(), "PRICE_STATUS_");
         let number = words::known(price.price.as_deref());
-        format!(
-            "{} {number} {status} {} {observed}\n",
-            price.pair, price.source_count
-        )
+        format!("{} {number} {status} {} {observed}\n", price.pair, price.source_count)
     };
     message.prices.iter().map(line).collect()
 }
@@ -106,10 +101,7 @@ mod tests {
             price: Some("64000.5".to_owned()),
             status: api::PriceStatus::Live.into(),
             source_count: 7,
-            observe_time: Some(prost_types::Timestamp {
-                seconds: 1_700_000_000,
-                nanos: 120_000_000,
-            }),
+            observe_time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 120_000_000 }),
             ..api::Price::default()
         };
         let unavailable = api::Price {

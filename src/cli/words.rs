@@ -23,11 +23,7 @@ pub(super) fn status(price: &api::Price) -> String {
     }
     notes.extend(origin(price.origin()));
     let status = short(price.status().as_str_name(), "PRICE_STATUS_");
-    if notes.is_empty() {
-        status.to_owned()
-    } else {
-        format!("{status} ({})", notes.join(", "))
-    }
+    if notes.is_empty() { status.to_owned() } else { format!("{status} ({})", notes.join(", ")) }
 }
 
 /// Names an origin that must not pass for a live market.
@@ -83,10 +79,7 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// Scales and rounds a decimal for the eye; what is no decimal is shown as it is.
 fn rounded(text: &str, factor: Decimal, places: u32) -> String {
-    let scaled = text
-        .parse::<Decimal>()
-        .ok()
-        .and_then(|value| value.checked_mul(factor));
+    let scaled = text.parse::<Decimal>().ok().and_then(|value| value.checked_mul(factor));
     scaled.map_or_else(
         || text.to_owned(),
         |value| {

@@ -1,6 +1,6 @@
 //! A running service for a test: the real program in process, on free ports, from settings to sockets.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use cryptoprice::{
     app::{Application, Mode},
@@ -9,11 +9,16 @@ use cryptoprice::{
         source_service_client::SourceServiceClient,
     },
     config::Config,
+    domain::pair::Pair,
     pipeline::replay::ReplayOptions,
 };
+use rust_decimal::Decimal;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+
+/// Tells the true price of a pair of the simulated market.
+pub(crate) type Truth = Arc<dyn Fn(Pair) -> Option<Decimal> + Send + Sync>;
 
 /// A running service. Stop it at the end of the test: that shows that it ends.
 pub(crate) struct Running {
@@ -26,10 +31,10 @@ pub(crate) struct Running {
 impl Running {
     /// Starts with these settings over the defaults.
     pub(crate) async fn start(mode: Mode, settings: &[(&str, &str)]) -> Self {
-        let free = [("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"), ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0")];
-        let settings = free.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let config = Config::load(None, settings).unwrap();
-        let application = Application::build(config, mode).await.unwrap();
+        Self::run(build(mode, settings).await)
+    }
+
+    fn run(application: Application) -> Self {
         let shutdown = CancellationToken::new();
         Self {
             address: application.address(),
@@ -55,6 +60,13 @@ impl Running {
     /// Starts the simulated market.
     pub(crate) async fn demo(trouble: bool) -> Self {
         Self::start(Mode::Demo { seed: 7, trouble }, &[]).await
+    }
+
+    /// Starts the simulated market, and gives what tells its true prices.
+    pub(crate) async fn demo_with_truth(trouble: bool) -> (Self, Truth) {
+        let application = build(Mode::Demo { seed: 7, trouble }, &[]).await;
+        let truth = application.truths().expect("a demo has a simulated market");
+        (Self::run(application), truth)
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -96,6 +108,13 @@ impl Running {
         })
         .await;
     }
+}
+
+async fn build(mode: Mode, settings: &[(&str, &str)]) -> Application {
+    let free = [("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"), ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0")];
+    let settings = free.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let config = Config::load(None, settings).unwrap();
+    Application::build(config, mode).await.unwrap()
 }
 
 /// Lists the small recordings of our own.

@@ -47,13 +47,7 @@ pub(super) fn follow(
     address: Address,
     request: api::StreamPricesRequest,
 ) -> impl Stream<Item = Result<Event, Failure>> {
-    let follower = Follower {
-        address,
-        request,
-        stream: None,
-        cuts: None,
-        pause: Duration::ZERO,
-    };
+    let follower = Follower { address, request, stream: None, cuts: None, pause: Duration::ZERO };
     futures::stream::try_unfold(follower, async |mut follower| {
         let event = follower.next().await?;
         Ok(Some((event, follower)))
@@ -84,10 +78,7 @@ impl Follower {
         };
         self.cuts = Some(cuts.saturating_add(1));
         self.pause = pause(cuts);
-        Ok(Event::Cut(Cut {
-            cause: failure.to_string(),
-            pause: self.pause,
-        }))
+        Ok(Event::Cut(Cut { cause: failure.to_string(), pause: self.pause }))
     }
 
     /// Gets the next message. A stream that failed is dropped, and opened again by the call after.
@@ -119,9 +110,7 @@ impl Follower {
 /// Chooses how long to wait after a number of cuts in a row: twice as long each time, up to a limit, and not at the
 /// same moment as everybody else who was cut.
 fn pause(cuts: u32) -> Duration {
-    let longest = FIRST_PAUSE
-        .saturating_mul(2_u32.saturating_pow(cuts))
-        .min(LONGEST_PAUSE);
+    let longest = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(cuts)).min(LONGEST_PAUSE);
     rand::random_range(longest / 2..=longest)
 }
 
@@ -134,10 +123,7 @@ mod tests {
         for (cuts, longest) in [(0, 1), (1, 2), (4, 16), (5, 30), (u32::MAX, 30)] {
             let longest = Duration::from_secs(longest);
             let pause = pause(cuts);
-            assert!(
-                pause >= longest / 2 && pause <= longest,
-                "{pause:?} after {cuts} cuts"
-            );
+            assert!(pause >= longest / 2 && pause <= longest, "{pause:?} after {cuts} cuts");
         }
     }
 }

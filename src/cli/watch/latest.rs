@@ -35,20 +35,13 @@ impl Latest {
     /// Takes the prices of a message.
     pub(super) fn take(&mut self, prices: Vec<api::Price>, now: SystemTime) {
         for price in prices {
-            let change = self
-                .rows
-                .get(&price.pair)
-                .map_or(Tone::Plain, |row| tone(&row.price, &price));
+            let change = self.rows.get(&price.pair).map_or(Tone::Plain, |row| tone(&row.price, &price));
             match self.rows.get_mut(&price.pair) {
                 // An update that leaves the number alone leaves its colour alone.
                 Some(row) if change == Tone::Plain => row.price = price,
                 _ => {
                     let pair = price.pair.clone();
-                    let row = Row {
-                        price,
-                        change,
-                        change_time: now,
-                    };
+                    let row = Row { price, change, change_time: now };
                     self.rows.insert(pair, row);
                 }
             }
@@ -67,9 +60,7 @@ impl Latest {
         ]);
         for row in self.rows.values() {
             let price = &row.price;
-            let flashes = now
-                .duration_since(row.change_time)
-                .is_ok_and(|since| since < FLASH);
+            let flashes = now.duration_since(row.change_time).is_ok_and(|since| since < FLASH);
             let tone = if flashes { row.change } else { Tone::Plain };
             table.row([
                 price.pair.clone().into(),
@@ -86,12 +77,7 @@ impl Latest {
 
 /// Tells which way the number went.
 fn tone(before: &api::Price, after: &api::Price) -> Tone {
-    let number = |price: &api::Price| {
-        price
-            .price
-            .as_deref()
-            .and_then(|text| text.parse::<Decimal>().ok())
-    };
+    let number = |price: &api::Price| price.price.as_deref().and_then(|text| text.parse::<Decimal>().ok());
     match (number(before), number(after)) {
         (Some(before), Some(after)) if after > before => Tone::Up,
         (Some(before), Some(after)) if after < before => Tone::Down,
@@ -104,11 +90,7 @@ mod tests {
     use super::*;
 
     fn price(number: Option<&str>) -> api::Price {
-        api::Price {
-            pair: "BTC-USD".to_owned(),
-            price: number.map(str::to_owned),
-            ..api::Price::default()
-        }
+        api::Price { pair: "BTC-USD".to_owned(), price: number.map(str::to_owned), ..api::Price::default() }
     }
 
     #[test]
@@ -120,11 +102,7 @@ mod tests {
             (None, Some("10"), Tone::Plain),
             (Some("10"), None, Tone::Plain),
         ] {
-            assert_eq!(
-                tone(&price(before), &price(after)),
-                expected,
-                "{before:?} {after:?}"
-            );
+            assert_eq!(tone(&price(before), &price(after)), expected, "{before:?} {after:?}");
         }
     }
 

@@ -150,10 +150,7 @@ mod tests {
 
     #[test]
     fn a_table_that_is_too_long_is_cut() {
-        assert_eq!(
-            fit(rows(9), "q leaves", 80, 5),
-            ["row 0", "row 1", "and 7 more; q leaves"]
-        );
+        assert_eq!(fit(rows(9), "q leaves", 80, 5), ["row 0", "row 1", "and 7 more; q leaves"]);
         for height in 0..6 {
             assert!(fit(rows(9), "q leaves", 80, height).len() < height.max(2));
         }

@@ -1,0 +1,44 @@
+//! What of a response message is answered, and how it is written.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::FieldDescriptor;
+use serde_json::value::RawValue;
+
+use super::{
+    cursor::CursorField,
+    error::Fault,
+    json::{MessageId, Tables},
+};
+
+/// How the responses of a binding become JSON.
+#[derive(Debug, Clone)]
+pub(super) struct Output {
+    /// The response message.
+    pub(super) message: MessageId,
+    /// The field that is answered instead of the whole message.
+    pub(super) field: Option<FieldDescriptor>,
+    /// Where the message says how far a stream has come.
+    pub(super) cursor: Option<CursorField>,
+}
+
+impl Output {
+    /// Writes a message, given as its wire bytes; none at all are a message with its defaults.
+    pub(super) fn write(&self, tables: &Tables, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let write = |out: &mut Vec<u8>| {
+            tables
+                .write_json(self.message, wire, out)
+                .map_err(|error| Fault::internal(format!("a reply is no JSON: {error}")))
+        };
+        let Some(field) = &self.field else {
+            return write(out);
+        };
+        let mut whole = Vec::new();
+        write(&mut whole)?;
+        let fields: BTreeMap<&str, &RawValue> = serde_json::from_slice(&whole)
+            .map_err(|error| Fault::internal(format!("a reply is no JSON object: {error}")))?;
+        let value = fields.get(field.json_name()).map_or("null", |value| value.get());
+        out.extend_from_slice(value.as_bytes());
+        Ok(())
+    }
+}

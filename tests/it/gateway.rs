@@ -1,0 +1,573 @@
+//! The REST gateway in front of services that answer as told.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use bytes::Bytes;
+use cryptoprice::{
+    api::{gateway::Gateway, pb::DESCRIPTORS},
+    client::v1::{Cursor, GetPriceRequest, GetPriceResponse, Price, StreamPricesResponse},
+};
+use futures::{FutureExt as _, stream};
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::{
+    protos,
+    replies::{framed, reply, reply_in},
+};
+
+/// Makes a gateway to a contract whose every call is answered by `service`.
+fn gateway<F>(pool: &DescriptorPool, service: F) -> Gateway
+where
+    F: Fn(Request<Bytes>) -> Response<Body> + Clone + Send + Sync + 'static,
+{
+    let router = Router::new().fallback(move |request: Request<Body>| async move {
+        let (parts, body) = request.into_parts();
+        service(Request::from_parts(parts, body.collect().await.unwrap().to_bytes()))
+    });
+    Gateway::new(pool, router).unwrap()
+}
+
+/// The contract of the service.
+fn contract() -> DescriptorPool {
+    DescriptorPool::decode(DESCRIPTORS).unwrap()
+}
+
+fn get(uri: &str) -> Request<Body> {
+    Request::get(uri).body(Body::empty()).unwrap()
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+async fn json_of(response: Response<Body>) -> Value {
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+    serde_json::from_str(&text(response).await).unwrap()
+}
+
+fn ok() -> Status {
+    Status::ok("")
+}
+
+#[tokio::test]
+async fn a_call_is_made_and_its_reply_is_json() {
+    let gateway = gateway(&contract(), |request| {
+        assert_eq!(request.uri().path(), "/cryptoprice.v1.PriceService/GetPrice");
+        assert_eq!(request.version(), http::Version::HTTP_2);
+        let asked = GetPriceRequest::decode(&request.body()[5..]).unwrap();
+        assert_eq!(asked.pair, "btc/usd");
+        assert_eq!(asked.max_age.unwrap().nanos, 500_000_000);
+        assert_eq!(asked.allow_derived, Some(false));
+        let price = Price {
+            pair: "BTC-USD".into(),
+            price: Some("50000.5".into()),
+            sequence: u64::MAX,
+            ..Price::default()
+        };
+        reply([GetPriceResponse { price: Some(price) }.encode_to_vec()], &ok())
+    });
+    let response = gateway.handle(get("/v1/prices/btc%2Fusd?maxAge=0.5s&allow_derived=false")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    let body = json_of(response).await;
+    assert_eq!(body["price"]["pair"], "BTC-USD");
+    assert_eq!(body["price"]["price"], "50000.5");
+    assert_eq!(body["price"]["sequence"], "18446744073709551615");
+    assert_eq!(body["price"]["status"], "PRICE_STATUS_UNSPECIFIED");
+}
+
+#[tokio::test]
+async fn a_message_of_no_bytes_is_the_default_message() {
+    let gateway = gateway(&contract(), |_| reply([Vec::new()], &ok()));
+    let body = json_of(gateway.handle(get("/v1/prices")).await).await;
+    assert_eq!(body, json!({"prices": [], "nextPageToken": "", "omittedCount": 0}));
+}
+
+#[tokio::test]
+async fn a_call_that_breaks_its_word_is_an_internal_error() {
+    let message = || framed(b"");
+    for chunks in [vec![], vec![message(), message()], vec![Bytes::from_static(&[1, 0, 0, 0, 0])]] {
+        let gateway = gateway(&contract(), move |_| reply_in(stream::iter(chunks.clone()), &ok()));
+        let response = gateway.handle(get("/v1/prices")).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(json_of(response).await["error"]["message"], "internal error");
+    }
+}
+
+#[tokio::test]
+async fn every_code_has_its_http_status() {
+    for (code, status, name) in [
+        (Code::Cancelled, 499, "CANCELLED"),
+        (Code::Unknown, 500, "UNKNOWN"),
+        (Code::InvalidArgument, 400, "INVALID_ARGUMENT"),
+        (Code::DeadlineExceeded, 504, "DEADLINE_EXCEEDED"),
+        (Code::NotFound, 404, "NOT_FOUND"),
+        (Code::AlreadyExists, 409, "ALREADY_EXISTS"),
+        (Code::PermissionDenied, 403, "PERMISSION_DENIED"),
+        (Code::ResourceExhausted, 429, "RESOURCE_EXHAUSTED"),
+        (Code::FailedPrecondition, 400, "FAILED_PRECONDITION"),
+        (Code::Aborted, 409, "ABORTED"),
+        (Code::OutOfRange, 400, "OUT_OF_RANGE"),
+        (Code::Unimplemented, 501, "UNIMPLEMENTED"),
+        (Code::Internal, 500, "INTERNAL"),
+        (Code::Unavailable, 503, "UNAVAILABLE"),
+        (Code::DataLoss, 500, "DATA_LOSS"),
+        (Code::Unauthenticated, 401, "UNAUTHENTICATED"),
+    ] {
+        // At once, and after the headers.
+        let statuses: [fn(Code) -> Response<Body>; 2] = [
+            |code| Status::new(code, "why — so").into_http(),
+            |code| reply([], &Status::new(code, "why — so")),
+        ];
+        for service in statuses {
+            let gateway = gateway(&contract(), move |_| service(code));
+            let response = gateway.handle(get("/v1/prices")).await;
+            assert_eq!(response.status(), status, "{code:?}");
+            assert_eq!(
+                json_of(response).await,
+                json!({"error": {"code": status, "message": "why — so", "status": name, "details": []}})
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn details_of_an_error_come_through() {
+    let gateway = gateway(&contract(), |_| {
+        let mut details = ErrorDetails::new();
+        details
+            .set_error_info("STALE", "cryptoprice", [("pair".to_owned(), "BTC-USD".to_owned())])
+            .set_retry_info(Some(Duration::from_millis(1_200)));
+        reply([], &Status::with_error_details(Code::Unavailable, "too old", details))
+    });
+    let response = gateway.handle(get("/v1/prices/BTC-USD")).await;
+    assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    let mut details = json_of(response).await["error"]["details"].take();
+    details.as_array_mut().unwrap().sort_by_key(|detail| detail["@type"].to_string());
+    assert_eq!(
+        details,
+        json!([
+            {
+                "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                "reason": "STALE",
+                "domain": "cryptoprice",
+                "metadata": {"pair": "BTC-USD"},
+            },
+            {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.200s"},
+        ])
+    );
+}
+
+const LIBRARY: &str = r#"
+    service Library {
+      rpc GetBook(GetBookRequest) returns (Book) {
+        option (google.api.http) = {
+          get: "/v1/{name=shelves/*/books/*}"
+          additional_bindings {get: "/v1/books/{number}"}
+          additional_bindings {get: "/v1/books/{number}/title", response_body: "title"}
+        };
+      }
+      rpc AddBook(AddBookRequest) returns (Book) {
+        option (google.api.http) = {
+          post: "/v1/shelves/{shelf}/books"
+          body: "book"
+          additional_bindings {post: "/v1/books", body: "*"}
+        };
+      }
+      rpc Unbound(Book) returns (Book);
+    }
+    message GetBookRequest { string name = 1; int32 number = 2; }
+    message AddBookRequest { int32 shelf = 1; Book book = 2; bool dry_run = 3; }
+    message Book {
+      string title = 1;
+      oneof owner { string person = 2; string library = 3; }
+      repeated Author authors = 4;
+      Author editor = 5;
+    }
+    message Author { string name = 1; }
+"#;
+
+/// Answers with the message as it came, if it is sent to a call that takes what it gives.
+fn library() -> Gateway {
+    gateway(&protos::compile(LIBRARY), |request| {
+        let message = request.body()[5..].to_vec();
+        match request.uri().path() {
+            "/test.Library/AddBook" => reply([message], &ok()),
+            _ => reply([b"\x0a\x07Ulysses".to_vec()], &ok()),
+        }
+    })
+}
+
+#[tokio::test]
+async fn what_is_no_call_is_refused() {
+    struct Case {
+        request: http::request::Builder,
+        body: Body,
+        status: u16,
+        code: &'static str,
+        reason: &'static str,
+        field: Option<&'static str>,
+    }
+    fn case(method: &str, uri: &str, status: u16, code: &'static str, reason: &'static str) -> Case {
+        let request = Request::builder().method(method).uri(uri);
+        Case { request, body: Body::empty(), status, code, reason, field: None }
+    }
+    impl Case {
+        fn at(mut self, field: &'static str) -> Self {
+            self.field = Some(field);
+            self
+        }
+        fn post(mut self) -> Self {
+            self.request = self.request.method("POST");
+            self
+        }
+        fn with(mut self, body: impl Into<Body>) -> Self {
+            self.body = body.into();
+            self
+        }
+        fn header(mut self, name: header::HeaderName, value: &str) -> Self {
+            self.request = self.request.header(name, value);
+            self
+        }
+    }
+    let malformed = |method, uri| case(method, uri, 400, "INVALID_ARGUMENT", "REQUEST_MALFORMED");
+    let unknown = |uri| case("GET", uri, 400, "INVALID_ARGUMENT", "PARAMETER_UNKNOWN");
+    let invalid = |uri| case("GET", uri, 400, "INVALID_ARGUMENT", "FIELD_INVALID");
+    let posted = |uri, body: &'static str| malformed("POST", uri).with(body);
+
+    for case in [
+        case("GET", "/", 404, "NOT_FOUND", "ROUTE_UNKNOWN"),
+        case("GET", "/v1/books/", 404, "NOT_FOUND", "ROUTE_UNKNOWN"),
+        case("GET", "/v1/books/1:nonsense", 404, "NOT_FOUND", "ROUTE_UNKNOWN"),
+        case("GET", "/test.Library/Unbound", 404, "NOT_FOUND", "ROUTE_UNKNOWN"),
+        case("DELETE", "/v1/books/1", 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
+        case("GET", "/v1/books", 405, "UNIMPLEMENTED", "METHOD_NOT_ALLOWED"),
+        malformed("GET", "/v1/shelves/%zz/books/1"),
+        malformed("GET", "/v1/books/1?name=%f"),
+        malformed("GET", "/v1/books/1").with("{}"),
+        posted("/v1/books", "{"),
+        posted("/v1/books", "[]"),
+        posted("/v1/books", "{} {}"),
+        posted("/v1/shelves/1/books", r#"{},"dryRun":true"#),
+        posted("/v1/books", "{}").header(header::CONTENT_TYPE, "text/plain"),
+        posted("/v1/books", "{}").header(header::CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        unknown("/v1/books/1?colour=red").at("colour"),
+        unknown("/v1/books/1?name.first=x").at("name.first"),
+        unknown("/v1/books/1?=x").at(""),
+        invalid("/v1/books/one").at("number"),
+        invalid("/v1/books/1?number=1").at("number"),
+        invalid("/v1/books/1?name=a&name=b").at("name"),
+        invalid("/v1/shelves/1/books/1?number=99999999999").at("number"),
+        Case { field: Some("shelf"), ..unknown("/v1/books?shelf=1") }.post().with("{}"),
+        Case { field: Some("book.title"), ..invalid("/v1/shelves/1/books?book.title=x") }.post(),
+        Case { field: Some("dry_run"), ..invalid("/v1/shelves/1/books?dry_run=1") }.post(),
+        Case { field: Some("book.colour"), ..unknown("/v1/books") }
+            .post()
+            .with(r#"{"book": {"colour": "red"}}"#),
+        case("POST", "/v1/books", 501, "UNIMPLEMENTED", "ENCODING_UNSUPPORTED")
+            .with("{}")
+            .header(header::CONTENT_ENCODING, "gzip"),
+        case("POST", "/v1/books", 413, "RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE").with(vec![
+            b' ';
+            4 * 1024 * 1024
+                + 1
+        ]),
+    ] {
+        let request = case.request.body(case.body).unwrap();
+        let shown = format!("{} {}", request.method(), request.uri());
+        let response = library().handle(request).await;
+        assert_eq!(response.status(), case.status, "{shown}");
+        assert_eq!(response.status() == 405, response.headers().contains_key(header::ALLOW), "{shown}");
+        let error = json_of(response).await["error"].take();
+        assert_eq!(error["code"], case.status, "{shown}");
+        assert_eq!(error["status"], case.code, "{shown}");
+        let details = error["details"].as_array().unwrap();
+        let of_type = |name: &str| {
+            let url = format!("type.googleapis.com/google.rpc.{name}");
+            details.iter().filter(|detail| detail["@type"] == *url).cloned().collect::<Vec<_>>()
+        };
+        let [info] = &of_type("ErrorInfo")[..] else { panic!("{shown}: {details:?}") };
+        assert_eq!(info["reason"], case.reason, "{shown}: {error}");
+        assert_eq!(info["domain"], "cryptoprice");
+        let fields: Vec<Value> =
+            of_type("BadRequest").iter().map(|bad| bad["fieldViolations"][0]["field"].clone()).collect();
+        assert_eq!(fields, case.field.into_iter().map(Value::from).collect::<Vec<_>>(), "{shown}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn allow_names_the_methods_of_a_path() {
+    for (method, uri, allow) in [
+        ("POST", "/v1/books/1", "GET, HEAD"),
+        ("OPTIONS", "/v1/books", "POST"),
+        ("HEAD", "/v1/books", "POST"),
+    ] {
+        let request = Request::builder().method(method).uri(uri).body(Body::empty()).unwrap();
+        let response = library().handle(request).await;
+        assert_eq!(response.headers()[header::ALLOW], allow, "{method} {uri}");
+    }
+}
+
+#[tokio::test]
+async fn a_field_may_be_the_body() {
+    async fn post(uri: &str, body: &str) -> Vec<u8> {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&calls);
+        let gateway = gateway(&protos::compile(LIBRARY), move |request| {
+            *kept.lock().unwrap() = request.body()[5..].to_vec();
+            reply([Vec::new()], &ok())
+        });
+        let request = Request::post(uri)
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
+            .body(Body::from(body.to_owned()))
+            .unwrap();
+        let response = gateway.handle(request).await;
+        assert_eq!(response.status(), StatusCode::OK, "{}", text(response).await);
+        calls.lock().unwrap().clone()
+    }
+    let whole = post("/v1/books", r#"{"shelf": 0, "book": {"title": "A"}, "dryRun": true}"#).await;
+    let field = post("/v1/shelves/7/books?dryRun=true", r#"{"title": "A"}"#).await;
+    assert_eq!(whole, b"\x12\x03\x0a\x01A\x18\x01");
+    assert_eq!(field, b"\x12\x03\x0a\x01A\x18\x01\x08\x07");
+    // What the path says holds, though zero is the default.
+    assert_eq!(post("/v1/shelves/0/books", "").await, b"\x08\x00");
+}
+
+#[tokio::test]
+async fn a_field_may_be_the_answer() {
+    let response = library().handle(get("/v1/books/1/title")).await;
+    assert_eq!(json_of(response).await, json!("Ulysses"));
+    let response = library().handle(get("/v1/shelves/1/books/2")).await;
+    assert_eq!(json_of(response).await["title"], "Ulysses");
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let whole = text(library().handle(get("/v1/books/1")).await).await;
+    let response = library().handle(Request::head("/v1/books/1").body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[header::CONTENT_LENGTH], whole.len().to_string());
+    assert_eq!(text(response).await, "");
+}
+
+#[tokio::test]
+async fn headers_that_mean_something_to_the_call_are_passed_on() {
+    let seen = Arc::new(Mutex::new(HeaderMap::new()));
+    let kept = Arc::clone(&seen);
+    let gateway = gateway(&contract(), move |request| {
+        *kept.lock().unwrap() = request.headers().clone();
+        assert_eq!(request.extensions().get::<u8>(), Some(&7));
+        let mut response = reply([Vec::new()], &ok());
+        for (name, value) in [("x-request-id", "r1"), ("grpc-encoding", "identity"), ("a-bin", "AA")] {
+            response.headers_mut().insert(name, value.parse().unwrap());
+        }
+        response
+    });
+    let request = Request::get("/v1/prices")
+        .extension(7_u8)
+        .header("authorization", "Bearer t")
+        .header("traceparent", "00-1-2-01")
+        .header("last-event-id", "7-8")
+        .header("grpc-timeout", "1S")
+        .header("x-request-id", "r1")
+        .header("grpc-encoding", "gzip")
+        .header("grpc-accept-encoding", "gzip")
+        .header("accept-encoding", "gzip")
+        .header("connection", "keep-alive")
+        .header("te", "gzip");
+    let response = gateway.handle(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut answered: Vec<&str> = response.headers().keys().map(header::HeaderName::as_str).collect();
+    answered.sort_unstable();
+    assert_eq!(answered, ["cache-control", "content-type", "x-request-id"]);
+
+    let seen = seen.lock().unwrap();
+    let mut names: Vec<&str> = seen.keys().map(header::HeaderName::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "authorization",
+            "content-type",
+            "grpc-timeout",
+            "last-event-id",
+            "te",
+            "traceparent",
+            "x-request-id"
+        ]
+    );
+    assert_eq!(seen["te"], "trailers");
+}
+
+#[tokio::test]
+async fn grpc_goes_through_and_unknown_calls_differ_by_door() {
+    let gateway = Gateway::new(&contract(), tonic::service::Routes::default().into_axum_router()).unwrap();
+    let request = Request::post("/no.Such/Call")
+        .header(header::CONTENT_TYPE, "application/grpc+proto")
+        .body(Body::empty())
+        .unwrap();
+    let response = gateway.handle(request).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(Status::from_header_map(response.headers()).unwrap().code(), Code::Unimplemented);
+
+    let response = gateway.handle(Request::post("/no.Such/Call").body(Body::empty()).unwrap()).await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert_eq!(json_of(response).await["error"]["status"], "NOT_FOUND");
+}
+
+fn update(sequence: u64) -> StreamPricesResponse {
+    StreamPricesResponse { cursor: Some(Cursor { epoch: 7, sequence }), ..StreamPricesResponse::default() }
+}
+
+fn events() -> Request<Body> {
+    Request::get("/v1/prices:stream")
+        .header(header::ACCEPT, "text/html, Text/Event-Stream; q=0.9")
+        .body(Body::empty())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_stream_is_one_record_a_line() {
+    let gateway = gateway(&contract(), |_| {
+        // Two in one chunk, one over two.
+        let bytes = [1, 2, 3].map(|sequence| framed(&update(sequence).encode_to_vec())).concat();
+        let (first, second) = bytes.split_at(bytes.len() - 2);
+        let chunks = [Bytes::from(first.to_vec()), Bytes::from(second.to_vec())];
+        reply_in(stream::iter(chunks), &Status::unavailable("stopping"))
+    });
+    let response = gateway.handle(get("/v1/prices:stream")).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/x-ndjson");
+    let body = text(response).await;
+    let lines: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let sequences: Vec<&Value> = lines.iter().map(|line| &line["cursor"]["sequence"]).collect();
+    assert_eq!(sequences, [&json!("1"), &json!("2"), &json!("3"), &Value::Null]);
+    assert_eq!(lines[3]["error"]["status"], "UNAVAILABLE");
+    assert!(body.ends_with('\n'));
+}
+
+#[tokio::test]
+async fn a_stream_of_events_carries_its_cursor() {
+    let gateway = gateway(&contract(), |_| {
+        let mut without = update(1);
+        without.cursor = None;
+        let messages = [update(41), without].map(|message| message.encode_to_vec());
+        reply(messages, &Status::data_loss("cut"))
+    });
+    let response = gateway.handle(events()).await;
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+    let body = text(response).await;
+    let events: Vec<&str> = body.split_terminator("\n\n").collect();
+    let [retry, first, second, error] = events[..] else { panic!("{body}") };
+    assert_eq!(retry, "retry: 2000");
+    let data = first.strip_prefix("id: 7-41\ndata: ").unwrap();
+    assert_eq!(
+        serde_json::from_str::<Value>(data).unwrap()["cursor"],
+        json!({"epoch": "7", "sequence": "41"})
+    );
+    assert!(second.starts_with("data: {"), "{second}");
+    let error = error.strip_prefix("event: error\ndata: ").unwrap();
+    assert_eq!(serde_json::from_str::<Value>(error).unwrap()["error"]["status"], "DATA_LOSS");
+}
+
+#[tokio::test]
+async fn an_error_before_the_first_message_is_an_ordinary_answer() {
+    for request in [get("/v1/prices:stream"), events()] {
+        let gateway = gateway(&contract(), |_| reply([], &Status::not_found("no such pair")));
+        let response = gateway.handle(request).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+        assert_eq!(json_of(response).await["error"]["message"], "no such pair");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_may_end_without_a_message() {
+    let gateway = gateway(&contract(), |_| reply([], &ok()));
+    assert_eq!(text(gateway.handle(get("/v1/prices:stream")).await).await, "");
+    assert_eq!(text(gateway.handle(events()).await).await, "retry: 2000\n\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_stream_of_events_is_kept_alive() {
+    let (send, receive) = mpsc::channel(1);
+    let receive = Arc::new(Mutex::new(Some(receive)));
+    let gateway = gateway(&contract(), move |_| {
+        reply_in(ReceiverStream::new(receive.lock().unwrap().take().unwrap()), &ok())
+    });
+    let start = tokio::time::Instant::now();
+    let mut body = gateway.handle(events()).await.into_body();
+    let mut next = async || body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(next().await, "retry: 2000\n\n");
+    for _ in 0..3 {
+        assert_eq!(next().await, ": keep-alive\n\n");
+    }
+    assert!(start.elapsed() <= Duration::from_secs(4 * 15));
+    send.send(framed(&update(1).encode_to_vec())).await.unwrap();
+    assert!(next().await.starts_with(b"id: 7-1\ndata: {"));
+}
+
+#[tokio::test]
+async fn when_the_caller_goes_the_call_is_dropped() {
+    let (send, receive) = mpsc::channel(1);
+    let receive = Arc::new(Mutex::new(Some(receive)));
+    let gateway = gateway(&contract(), move |_| {
+        reply_in(ReceiverStream::new(receive.lock().unwrap().take().unwrap()), &ok())
+    });
+    send.send(framed(&update(1).encode_to_vec())).await.unwrap();
+    let mut body = gateway.handle(get("/v1/prices:stream")).await.into_body();
+    assert!(body.frame().await.is_some());
+    assert!(send.closed().now_or_never().is_none());
+    drop(body);
+    send.closed().await;
+}
+
+#[test]
+fn bindings_that_cannot_be_are_named() {
+    for (contract, problem) in [
+        (r#"{get: "/a/"}"#, "path `/a/` of `test.Service.Call`"),
+        (r#"{get: "/{b}"}"#, "path `/{b}` of `test.Service.Call`: `b` is not a field of the request"),
+        (r#"{get: "/{list}"}"#, "path `/{list}` of `test.Service.Call`: `list` is not a single scalar field"),
+        (
+            r#"{post: "/", body: "b"}"#,
+            "path `/` of `test.Service.Call`: the request has no field `b` to be the body",
+        ),
+        (
+            r#"{get: "/", response_body: "b"}"#,
+            "path `/` of `test.Service.Call`: the response has no field `b` to be the body",
+        ),
+        (
+            r#"{get: "/{a}", additional_bindings {get: "/{a=*}"}}"#,
+            "path `/{a=*}` leads to both `test.Service.Call` and `test.Service.Call`",
+        ),
+    ] {
+        let pool = protos::compile(&format!(
+            "service Service {{ rpc Call(Message) returns (Message) {{ option (google.api.http) = {contract}; }} }}
+             message Message {{ string a = 1; repeated string list = 2; }}"
+        ));
+        let error = Gateway::new(&pool, Router::new()).unwrap_err();
+        assert_eq!(error.to_string(), problem);
+    }
+}
+
+#[tokio::test]
+async fn every_call_of_the_contract_has_a_binding() {
+    // The bindings live in an extension, which some ways of writing descriptors lose.
+    let pool = contract();
+    let http = pool.get_extension_by_name("google.api.http").unwrap();
+    let calls: Vec<_> = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    assert!(!calls.is_empty());
+    for call in calls {
+        assert!(call.options().has_extension(&http), "{}", call.full_name());
+    }
+}
