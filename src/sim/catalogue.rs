@@ -20,6 +20,7 @@ const VENUES: [(Venue, i64); 6] = [
 /// One pair: base, quote, millions of dollars traded in a day, and the decimals of its price at each venue.
 type Row = (&'static str, &'static str, i64, [Option<u32>; 6]);
 
+#[expect(clippy::unnecessary_wraps, reason = "a cell of the table: there is a market, or there is none")]
 const fn at(decimals: u32) -> Option<u32> {
     Some(decimals)
 }

@@ -104,7 +104,7 @@ impl Driver {
             tracing::debug!(%venue, %trouble, "simulated trouble is over");
         }
         if let Some(Episode { venue, trouble, start, end }) = due {
-            let duration_ms = u64::try_from((end - start).as_millis()).unwrap_or(u64::MAX);
+            let duration_ms = u64::try_from(end.saturating_sub(start).as_millis()).unwrap_or(u64::MAX);
             tracing::info!(%venue, %trouble, duration_ms, "simulated trouble begins");
         }
         self.trouble = due;
@@ -179,7 +179,9 @@ mod tests {
             let before = driver.trouble;
             driver.step();
             troubles += u32::from(driver.trouble.is_some() && driver.trouble != before);
-            known.values_mut().for_each(|(_, age)| *age += 1);
+            for (_, age) in known.values_mut() {
+                *age += 1;
+            }
             for (venue, steps) in &mut venues {
                 learn(&mut known, *venue, &steps.try_recv().unwrap());
             }

@@ -80,8 +80,8 @@ impl Floor {
                 news.push(News::Quoted(Arc::clone(&stand.ticker)));
             }
             let trades = stand.trade(fair, lapse, time, trouble, &mut self.chance);
-            let traded = |trade| News::Traded(Arc::clone(&stand.ticker), trade);
-            news.extend(trades.into_iter().map(traded));
+            let as_news = |trade| News::Traded(Arc::clone(&stand.ticker), trade);
+            news.extend(trades.into_iter().map(as_news));
         }
         let tickers = self.stands.iter().map(|stand| Arc::clone(&stand.ticker));
         Step { time: now, tickers: tickers.collect(), news, trouble }

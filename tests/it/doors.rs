@@ -107,10 +107,3 @@ async fn the_documentation_needs_no_other_site() {
     }
     running.stop().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn real_clients_can_use_it() {
-    let running = Running::replayed().await;
-    let address = running.address.to_string();
-    running.stop().await;
-}

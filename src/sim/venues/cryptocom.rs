@@ -83,6 +83,7 @@ struct Frame<D> {
 }
 
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the venue's own names")]
 struct Data<D> {
     channel: Channel,
     subscription: String,
