@@ -6,7 +6,7 @@
 
 pub mod gateway;
 pub mod grpc;
-//pub mod layer;
+pub mod layer;
 pub mod ops;
 pub mod pb;
 pub mod server;

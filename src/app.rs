@@ -30,7 +30,7 @@ use crate::{
         replay::{Replay, ReplayOptions},
     },
     service::{prices::Prices, sources::Sources},
-    sim::{SimOptions, Simulation},
+    sim::{SimOptions, Simulation, Truths},
 };
 
 /// Where prices come from.
@@ -55,6 +55,7 @@ pub struct Application {
     public: (TcpListener, SocketAddr),
     ops: (TcpListener, SocketAddr),
     router: Router,
+    calls: Vec<String>,
     ops_router: Router,
     board: Board,
     health: HealthReporter,
@@ -128,7 +129,7 @@ impl Application {
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let sources = Sources::new(health.clone(), clock.clone());
         let doors = doors::Doors { prices, sources, readiness: readiness.clone(), stopping: stopping.clone() };
-        let router = doors.router(health_service, &config.server)?;
+        let (router, calls) = doors.router(health_service, &config.server)?;
 
         let input = match replay {
             Some(replay) => Input::Replay(replay),
@@ -138,6 +139,7 @@ impl Application {
             public,
             ops,
             router,
+            calls,
             ops_router: crate::api::ops::routes(readiness),
             board,
             health: reporter,
@@ -155,6 +157,33 @@ impl Application {
     /// Gets the address of the ops listener.
     pub fn ops_address(&self) -> SocketAddr {
         self.ops.1
+    }
+
+    /// Lists what the service is made of.
+    pub fn components(&self) -> Vec<String> {
+        let input = match &self.pipeline.input {
+            Input::Replay(replay) => format!("input: {} recordings", replay.venues().len()),
+            Input::Sockets { venues, simulation, .. } => {
+                let kind = if simulation.is_some() { "simulated venues" } else { "venues" };
+                format!("input: WebSockets to {} {kind}", venues.len())
+            }
+        };
+        let board = format!("board: {} pairs in memory", self.board.list(None).count());
+        let doors = format!("doors: gRPC, gRPC-Web and REST on {}, health on {} too", self.public.1, self.ops.1);
+        vec![input, board, doors]
+    }
+
+    /// Lists the calls that are served over REST, each with its route.
+    pub fn calls(&self) -> &[String] {
+        &self.calls
+    }
+
+    /// Gets what tells the true prices of the simulated market, if there is one.
+    pub fn truths(&self) -> Option<Truths> {
+        match &self.pipeline.input {
+            Input::Sockets { simulation: Some(simulation), .. } => Some(simulation.truths()),
+            _ => None,
+        }
     }
 
     /// Runs until `shutdown`, then stops in order: not ready any more, no new calls, streams told, calls ended, feeds

@@ -5,3 +5,6 @@
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/client/cryptoprice.v1.rs"));
 }
+
+/// The encoded `FileDescriptorSet` of all protos and their imports, with comments and options.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -20,6 +20,13 @@ use crate::domain::{
 /// The defaults, with a comment for each.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
 
+/// Reads the process's environment; variables that are not text cannot be ours.
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 /// Everything that can be set.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -1,6 +1,8 @@
 //! One price per pair that a caller can trust, out of what many exchanges say.
 
 pub mod api;
+pub mod app;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
@@ -8,4 +10,5 @@ pub mod domain;
 pub mod feed;
 pub mod pipeline;
 pub mod service;
+pub mod sim;
 pub mod telemetry;

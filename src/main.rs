@@ -1,1 +1,15 @@
-fn main() {}
+//! Parses the command line and runs it.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cryptoprice::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    // Two crypto providers could be linked in some day; this is the one that is meant.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        return ExitCode::FAILURE;
+    }
+    Cli::parse().command.run().await
+}

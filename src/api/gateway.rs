@@ -70,6 +70,18 @@ impl Gateway {
         self
     }
 
+    /// Answers with an error that no call has given.
+    pub fn refuse(&self, error: &Status) -> Response<Body> {
+        status::answer(error, &self.tables)
+    }
+
+    /// Lists the calls that are served, each with its route.
+    pub fn calls(&self) -> impl Iterator<Item = String> {
+        self.routes.bindings().iter().map(|binding| {
+            format!("{} {} -> {}", binding.method, binding.template, binding.call_path)
+        })
+    }
+
     /// Answers a request.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         if is_grpc(request.headers()) {

@@ -2,16 +2,14 @@
 
 use axum::{
     Router,
-    extract::Request,
-    http::{HeaderName, HeaderValue, Method, header},
-    response::Response,
+    body::Body,
+    http::{HeaderName, HeaderValue, Method},
 };
 use prost_reflect::DescriptorPool;
 use tokio_util::sync::CancellationToken;
 use tonic::{codec::CompressionEncoding, service::Routes};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_web::GrpcWebLayer;
-use tower::{ServiceExt as _, util::BoxCloneSyncService};
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, Any, CorsLayer},
@@ -44,24 +42,24 @@ pub(super) struct Doors {
 
 impl Doors {
     /// Makes the router of the public port: gRPC and gRPC-Web by their content type, everything else as REST.
-    pub(super) fn router<H: Health>(self, health: HealthServer<H>, server: &Server) -> anyhow::Result<Router> {
+    ///
+    /// Also lists the calls, each with its route.
+    pub(super) fn router<H: Health>(
+        self,
+        health: HealthServer<H>,
+        server: &Server,
+    ) -> anyhow::Result<(Router, Vec<String>)> {
         let pool = DescriptorPool::decode(pb::DESCRIPTORS)?;
-        let grpc = self.grpc(health, server.reflection)?;
-        let gateway = Gateway::new(&pool, grpc.clone())?;
-        let web = BoxCloneSyncService::new(grpc.layer(GrpcWebLayer::new()));
-        let document = openapi::document(&pool, env!("CARGO_PKG_VERSION"));
-        let fallback = move |request: Request| {
-            let (web, gateway) = (web.clone(), gateway.clone());
-            async move {
-                if is_grpc(&request) { answer(web, request).await } else { gateway.handle(request).await }
-            }
-        };
-        Ok(ops::routes(self.readiness)
-            .merge(docs::routes(&document))
-            .fallback(fallback)
+        let grpc = self.grpc(health, server.reflection)?.layer(GrpcWebLayer::new());
+        let gateway = Gateway::new(&pool, grpc)?;
+        let (faults, calls) = (gateway.clone(), gateway.calls().collect());
+        let router = ops::routes(self.readiness)
+            .merge(docs::routes(&openapi::document(&pool)?))
+            .fallback_service(gateway)
             .layer(cors(&server.cors_origins))
             .layer(TraceLayer::new_for_http())
-            .layer(CatchPanicLayer::custom(panic::rest)))
+            .layer(CatchPanicLayer::custom(move |fault| faults.refuse(&panic::status(fault))));
+        Ok((router, calls))
     }
 
     fn grpc<H: Health>(&self, health: HealthServer<H>, reflection: bool) -> anyhow::Result<Router> {
@@ -90,22 +88,7 @@ impl Doors {
             .prepare()
             .into_axum_router()
             .layer(ExplainLayer)
-            .layer(CatchPanicLayer::custom(panic::grpc)))
-    }
-}
-
-fn is_grpc(request: &Request) -> bool {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
-async fn answer(
-    web: BoxCloneSyncService<Request, Response, std::convert::Infallible>,
-    request: Request,
-) -> Response {
-    match web.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+            .layer(CatchPanicLayer::custom(|fault| panic::status(fault).into_http::<Body>())))
     }
 }
 

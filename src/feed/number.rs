@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Volume {
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let text = raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')).unwrap_or(raw);
+        let text = unquoted(raw);
         if text.is_empty() || text.contains(['\\', '{', '[']) || text == "null" {
             return Err(de::Error::custom("expected a plain string or a number"));
         }
@@ -59,7 +59,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(Self(raw.trim_matches('"')))
+        Ok(Self(unquoted(raw)))
     }
 }
 
@@ -70,6 +70,12 @@ pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
         "null" | r#""""# => Ok(None),
         _ => Number::deserialize(raw).map(Some).map_err(de::Error::custom),
     }
+}
+
+/// Takes the quotes off a JSON string; other JSON stays as it is.
+fn unquoted(raw: &str) -> &str {
+    let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    inside.unwrap_or(raw)
 }
 
 /// A price of a book: zero or absent means that the side is empty.

@@ -6,31 +6,23 @@
 //! the time in Unix seconds with a fraction. Lines are read one at a time, so memory stays flat however long a
 //! recording is.
 
-use std::{
-    fmt,
-    fs::File,
-    io::{self, BufRead, BufReader, Read},
-    path::{Path, PathBuf},
-};
+mod lines;
+
+use std::{fmt, io, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
+use self::lines::{Fault, Lines};
 use super::{
     number::{Text, seconds},
     venue::{Frame, Protocol},
     venues::{self, binance::BinanceFutures},
 };
 
-/// Bytes of one line at most: a listing fetched over HTTP may be long, a line without an end must not fill memory.
-const MAX_LINE: u64 = 64 << 20;
-
 /// The version of the format that is understood.
 const FORMAT: u32 = 2;
-
-/// The first bytes of a file compressed with zstd.
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// A recording that is being read: an iterator over its records, which ends after the first error.
 pub struct Recording {
@@ -189,10 +181,7 @@ impl Iterator for Recording {
             }
             Err(fault) => Err(fault),
         };
-        Some(read.map_err(|fault| {
-            self.lines.ended = true;
-            fault.at(&self.path, self.lines.number)
-        }))
+        Some(read.map_err(|fault| fault.at(&self.path, self.lines.end())))
     }
 }
 
@@ -201,7 +190,7 @@ impl fmt::Debug for Recording {
         f.debug_struct("Recording")
             .field("path", &self.path)
             .field("exchange", &self.exchange)
-            .field("line", &self.lines.number)
+            .field("line", &self.lines.number())
             .finish_non_exhaustive()
     }
 }
@@ -213,77 +202,6 @@ impl OwnedFrame {
             Self::Text(text) => Frame::Text(text),
             Self::Binary(bytes) => Frame::Binary(bytes),
         }
-    }
-}
-
-/// The lines of a file, one in memory at a time.
-struct Lines {
-    reader: Box<dyn BufRead + Send>,
-    line: Vec<u8>,
-    number: usize,
-    ended: bool,
-}
-
-impl Lines {
-    fn open(path: &Path) -> Result<Self, RecordingError> {
-        let failed = |source| RecordingError::Open { path: path.to_owned(), source };
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
-        let compressed = file.fill_buf().map_err(failed)?.starts_with(&ZSTD_MAGIC);
-        let named_compressed = path.extension().is_some_and(|extension| extension == "zst");
-        if named_compressed && !compressed {
-            return Err(RecordingError::NotZstd { path: path.to_owned() });
-        }
-        let reader: Box<dyn BufRead + Send> = if compressed {
-            let decoder = zstd::Decoder::with_buffer(file).map_err(failed)?;
-            Box::new(BufReader::new(decoder))
-        } else {
-            Box::new(file)
-        };
-        Ok(Self { reader, line: Vec::new(), number: 0, ended: false })
-    }
-
-    /// Reads the next line that is not empty.
-    fn next_line(&mut self) -> Result<Option<&[u8]>, Fault> {
-        while !self.ended {
-            self.line.clear();
-            self.number += 1;
-            let mut limited = self.reader.by_ref().take(MAX_LINE);
-            let read = limited.read_until(b'\n', &mut self.line).map_err(Fault::Read)?;
-            if read == 0 {
-                self.ended = true;
-            } else if limited.limit() == 0 && !self.line.ends_with(b"\n") {
-                return Err(Fault::Malformed(format!("longer than {MAX_LINE} bytes")));
-            } else if !self.line.trim_ascii().is_empty() {
-                return Ok(Some(&self.line));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// What is wrong with a line, before it is known which.
-enum Fault {
-    Read(io::Error),
-    Malformed(String),
-}
-
-impl Fault {
-    fn absent(field: &str) -> Self {
-        Self::Malformed(format!("the record has no `{field}`"))
-    }
-
-    fn at(self, path: &Path, line: usize) -> RecordingError {
-        let path = path.to_owned();
-        match self {
-            Self::Read(source) => RecordingError::Read { path, line, source },
-            Self::Malformed(reason) => RecordingError::Malformed { path, line, reason },
-        }
-    }
-}
-
-impl From<serde_json::Error> for Fault {
-    fn from(error: serde_json::Error) -> Self {
-        Self::Malformed(format!("not a record: {error}"))
     }
 }
 
@@ -357,7 +275,7 @@ fn time(field: &str, text: Option<Text<'_>>) -> Result<DateTime<Utc>, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
+    use std::{fs::File, io::Write};
 
     use super::*;
 

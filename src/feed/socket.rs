@@ -22,7 +22,7 @@ use self::{
 };
 use super::{
     delivery::{Delivery, DeliveryKind},
-    venue::{MAX_FRAME, Protocol},
+    venue::Protocol,
 };
 use crate::{
     clock::{Clock, stopwatch},
@@ -46,21 +46,6 @@ pub struct SocketOptions {
     pub silence_limit: Duration,
     /// Bytes of a message at most, before it is unpacked.
     pub max_frame: usize,
-}
-
-impl SocketOptions {
-    /// Makes options with the usual limits.
-    pub fn new(pairs: Vec<Pair>, clock: Clock) -> Self {
-        Self {
-            url_override: None,
-            pairs,
-            clock,
-            back_off: BackOff::default(),
-            stable_after: Duration::from_secs(60),
-            silence_limit: Duration::from_secs(60),
-            max_frame: MAX_FRAME,
-        }
-    }
 }
 
 /// Keeps a venue connected until `shutdown`, or until nobody listens to `out` any more.

@@ -1,17 +1,29 @@
-//! What the crate does, seen from outside.
+//! What the program does, seen from outside: through the public doors of a running service, and through its files.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::print_stderr,
-    reason = "a test may panic and print"
+    clippy::disallowed_methods,
+    reason = "a test may panic, print, and look at its surroundings"
 )]
 
 mod aggregation;
+mod bad_input;
 mod data;
+mod demo;
+mod doors;
 mod gateway;
+mod harness;
+mod health;
 mod http_rules;
+mod layering;
+mod messages;
 mod openapi;
+mod parity;
 mod protos;
 mod recordings;
+mod replay;
 mod replies;
+mod startup;
+mod streams;

@@ -191,6 +191,9 @@ impl Row {
 /// Frames per channel.
 type Counts = BTreeMap<String, usize>;
 
+/// Best bid and ask of each market, in order.
+type Changes = BTreeMap<String, Vec<(Option<Decimal>, Option<Decimal>)>>;
+
 /// What the frames of a recording say, by one of the two parsers.
 #[derive(Default)]
 struct Said {
@@ -265,8 +268,8 @@ fn tickers_are_equal(row: &Row, mut ours: Vec<TopSeen>, mut theirs: Vec<TopSeen>
 }
 
 /// Lists per market the values that best bid and ask took, one after the other.
-fn changes(tops: Vec<TopSeen>) -> BTreeMap<String, Vec<(Option<Decimal>, Option<Decimal>)>> {
-    let mut markets: BTreeMap<_, Vec<_>> = BTreeMap::new();
+fn changes(tops: Vec<TopSeen>) -> Changes {
+    let mut markets = Changes::new();
     for top in tops {
         markets.entry(top.market).or_default().push((top.bid, top.ask));
     }

@@ -15,12 +15,6 @@ pub struct BackOff {
     pub cap: Duration,
 }
 
-impl Default for BackOff {
-    fn default() -> Self {
-        Self { base: Duration::from_secs(1), cap: Duration::from_secs(60) }
-    }
-}
-
 impl BackOff {
     /// Gets the wait before a try: `attempt` counts the failures in a row, from 0, and `share` of the longest wait,
     /// from 0 to 1, comes from the caller's dice.
@@ -67,18 +61,19 @@ mod tests {
 
     use super::*;
 
+    const BOUNDS: BackOff = BackOff { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+
     #[test]
     fn waits_double_up_to_the_cap() {
-        let back_off = BackOff::default();
-        let waits: Vec<u64> = (0..8).map(|n| back_off.wait(n, 1.0).as_secs()).collect();
+        let waits: Vec<u64> = (0..8).map(|n| BOUNDS.wait(n, 1.0).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(back_off.wait(u32::MAX, 1.0), back_off.cap);
-        assert_eq!(back_off.wait(3, 0.5), Duration::from_secs(4));
+        assert_eq!(BOUNDS.wait(u32::MAX, 1.0), BOUNDS.cap);
+        assert_eq!(BOUNDS.wait(3, 0.5), Duration::from_secs(4));
     }
 
     #[test]
     fn only_a_good_connection_lets_failures_be_forgotten() {
-        let mut tries = Tries::new(BackOff::default(), Duration::from_secs(60));
+        let mut tries = Tries::new(BOUNDS, Duration::from_secs(60));
         for (good_for, expected) in
             [(None, 1), (None, 2), (Some(59), 4), (Some(60), 1), (Some(0), 2), (None, 4)]
         {

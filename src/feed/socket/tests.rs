@@ -29,7 +29,10 @@ impl Running {
             url_override: Some(url),
             back_off: BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) },
             max_frame: 4096,
-            ..SocketOptions::new(vec![Pair::literal("BTC", "USDT")], Clock::system())
+            pairs: vec![Pair::literal("BTC", "USDT")],
+            clock: Clock::system(),
+            stable_after: Duration::from_secs(60),
+            silence_limit: Duration::from_secs(60),
         };
         let (out, deliveries) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
@@ -37,6 +40,7 @@ impl Running {
         Self { deliveries, shutdown, task }
     }
 
+    /// Gets the next delivery that is more than the sign of a message.
     async fn delivered(&mut self) -> DeliveryKind {
         loop {
             let delivery = timeout(Duration::from_secs(10), self.deliveries.recv()).await;

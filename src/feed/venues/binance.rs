@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     domain::{
-        pair::Pair,
+        pair::{Asset, Pair},
         quote::TopOfBook,
         trade::Side,
         venue::{MarketKind, Venue},
@@ -22,7 +22,18 @@ use crate::{
 };
 
 /// Streams that are known and say nothing we use: by name, or by what they begin with.
-const IGNORED: &[&str] = &["depth", "kline_", "miniTicker", "avgPrice", "markPrice", "forceOrder"];
+const IGNORED: &[&str] = &[
+    "depth",
+    "kline_",
+    "miniTicker",
+    "avgPrice",
+    "markPrice",
+    "forceOrder",
+    "!ticker",
+    "!miniTicker",
+    "!markPrice",
+    "!forceOrder",
+];
 
 /// Speaks with Binance.
 #[derive(Debug)]
@@ -123,6 +134,9 @@ struct Trade<'a> {
     #[serde(rename = "T")]
     time: i64,
     m: bool,
+    /// Where a trade of futures comes from; only those of the market are trades.
+    #[serde(rename = "X")]
+    origin: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -161,10 +175,17 @@ fn message(text: &str) -> Result<Parsed<'_>, ParseError> {
         return answer(&message);
     };
     let data = message.data.ok_or_else(|| ParseError::value("data", "absent"))?.get();
-    let (_, channel) = stream.split_once('@').ok_or_else(|| ParseError::unknown_channel(stream))?;
+    // A stream of all markets has no symbol before its name.
+    let channel = match stream.split_once('@') {
+        Some((symbol, channel)) if !symbol.starts_with('!') => channel,
+        _ => stream,
+    };
     match channel {
-        "aggTrade" | "trade" => Ok(Parsed::one(channel, Event::Trade(trade(data)?))),
-        "bookTicker" => Ok(Parsed::one(channel, Event::Ticker(book_ticker(data)?))),
+        "aggTrade" | "trade" => {
+            let trade = trade(data)?.map(Event::Trade);
+            Ok(Parsed::many(channel, trade.into_iter().collect()))
+        }
+        "bookTicker" | "!bookTicker" => Ok(Parsed::one(channel, Event::Ticker(book_ticker(data)?))),
         "ticker" => Ok(Parsed::one(channel, Event::Ticker(ticker(data)?))),
         _ if IGNORED.iter().any(|name| channel.starts_with(name)) => Ok(Parsed::ignored(channel)),
         _ => Err(ParseError::unknown_channel(channel)),
@@ -182,9 +203,12 @@ fn answer<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     }
 }
 
-fn trade(data: &str) -> Result<TradeReport<'_>, ParseError> {
+fn trade(data: &str) -> Result<Option<TradeReport<'_>>, ParseError> {
     let trade: Trade<'_> = serde_json::from_str(data)?;
-    Ok(TradeReport {
+    if trade.origin.is_some_and(|origin| origin != "MARKET") {
+        return Ok(None);
+    }
+    Ok(Some(TradeReport {
         symbol: trade.s,
         // In a `trade`, `a` is an order of the seller.
         id: trade.t.or(trade.a).map(|Text(id)| id),
@@ -193,7 +217,13 @@ fn trade(data: &str) -> Result<TradeReport<'_>, ParseError> {
         side: if trade.m { Side::Sell } else { Side::Buy },
         time: millis(trade.time).ok_or_else(|| ParseError::value("T", trade.time))?,
         snapshot: false,
-    })
+    }))
+}
+
+/// Tells whether volume is in contracts and base, as it is where contracts are worth a sum of dollars.
+fn coin_margined(symbol: &str) -> bool {
+    let market = BinanceFutures.market(symbol);
+    symbol.contains('_') && market.is_ok_and(|market| market.pair.quote == Asset::USD)
 }
 
 fn book_ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
@@ -211,12 +241,14 @@ fn ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
     // Futures send no book here.
     let book = (ticker.b.is_some() || ticker.a.is_some())
         .then(|| TopOfBook { bid: side(ticker.b), ask: side(ticker.a) });
+    let (first, second) = (Some(ticker.v.0), ticker.q.map(|Volume(volume)| volume));
+    let (base_volume, quote_volume) = if coin_margined(ticker.s) { (second, None) } else { (first, second) };
     Ok(Ticker {
         symbol: ticker.s,
         book,
         last: side(Some(ticker.c)),
-        base_volume_24h: Some(ticker.v.0),
-        quote_volume_24h: ticker.q.map(|Volume(volume)| volume),
+        base_volume_24h: base_volume,
+        quote_volume_24h: quote_volume,
         time: millis(ticker.time),
     })
 }
@@ -224,34 +256,125 @@ fn ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::venues::expect;
 
-    fn parse(text: &str) -> Result<String, ParseError> {
-        Binance.parse(&mut Session::default(), text).map(|parsed| format!("{parsed:?}"))
+    const AGGREGATE: &str = r#"{"stream":"abcusdt@aggTrade","data":{"e":"aggTrade","E":1700000000100,"s":"ABCUSDT","a":7,"p":"1.5000","q":"2","f":1,"l":1,"T":1700000000099,"m":true,"M":true}}"#;
+    const TRADE: &str = r#"{"stream":"abcusdt@trade","data":{"e":"trade","E":1700000000100,"s":"ABCUSDT","t":9,"p":"1.5","q":"2","b":3,"a":4,"T":1700000000099,"m":false}}"#;
+    const BEST: &str = r#"{"stream":"abcusdt@bookTicker","data":{"u":1,"s":"ABCUSDT","b":"1.49","B":"3","a":"0.00","A":"0"}}"#;
+    const DAY: &str = r#"{"stream":"abcusdt@ticker","data":{"e":"24hrTicker","E":1700000000200,"s":"ABCUSDT","c":"1.5","b":"1.49","a":"1.51","v":"1000.50","q":"1500.75"}}"#;
+    const FUTURE_DAY: &str = r#"{"stream":"abcusdt@ticker","data":{"e":"24hrTicker","E":1700000000200,"s":"ABCUSDT","c":"1.5","v":"1000","q":"1500"}}"#;
+
+    fn event(text: &str) -> Event<'_> {
+        let parsed = message(text).unwrap();
+        parsed.events.into_iter().next().unwrap()
     }
 
     #[test]
     fn a_trade_names_the_takers_side() {
-        let text = r#"{"stream":"abcusdt@aggTrade","data":{"e":"aggTrade","E":1700000000100,"s":"ABCUSDT","a":7,"p":"1.5000","q":"2","f":1,"l":1,"T":1700000000099,"m":true,"M":true}}"#;
-        let mut session = Session::default();
-        let parsed = Binance.parse(&mut session, text).unwrap();
-        let [Event::Trade(trade)] = parsed.events.as_slice() else { panic!("{parsed:?}") };
-        assert_eq!((trade.symbol, trade.id, trade.side), ("ABCUSDT", Some("7"), Side::Sell));
-        assert_eq!(trade.price.normalize().to_string(), "1.5");
-        assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_099);
+        for (text, id, side) in [(AGGREGATE, "7", Side::Sell), (TRADE, "9", Side::Buy)] {
+            let Event::Trade(trade) = event(text) else { panic!("no trade: {text}") };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                ("ABCUSDT", Some(id), side, false)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_099);
+        }
+    }
+
+    #[test]
+    fn what_an_insurance_fund_takes_over_is_no_trade() {
+        for (origin, trades) in [("MARKET", 1), ("INSURANCE_FUND", 0)] {
+            let text = TRADE.replace(r#""m":false"#, &format!(r#""X":"{origin}","m":false"#));
+            assert_eq!(message(&text).unwrap().events.len(), trades, "{origin}");
+        }
+    }
+
+    #[test]
+    fn tickers_carry_what_their_stream_does() {
+        for (text, expected) in [
+            (BEST, "ABCUSDT 1.49/- last - base - quote - at 0"),
+            (DAY, "ABCUSDT 1.49/1.51 last 1.5 base 1000.5 quote 1500.75 at 1700000000200"),
+            (
+                &FUTURE_DAY.replace("ABCUSDT", "ABCUSD_PERP"),
+                "ABCUSD_PERP - last 1.5 base 1500 quote - at 1700000000200",
+            ),
+            (&BEST.replace("abcusdt@", "!"), "ABCUSDT 1.49/- last - base - quote - at 0"),
+            (FUTURE_DAY, "ABCUSDT - last 1.5 base 1000 quote 1500 at 1700000000200"),
+        ] {
+            assert_eq!(expect::line(&event(text)), expected);
+        }
+    }
+
+    #[test]
+    fn subscriptions_are_answered() {
+        assert_eq!(event(r#"{"result":null,"id":1}"#), Event::Subscribed);
+        let refused = r#"{"error":{"code":2,"msg":"Invalid \"stream\""},"id":1}"#;
+        assert_eq!(event(refused), Event::Refused(r#"Invalid \"stream\""#));
+    }
+
+    #[test]
+    fn known_streams_that_are_not_used_are_ignored_by_name() {
+        for channel in ["depth@100ms", "kline_1m", "miniTicker", "avgPrice", "markPrice@1s", "forceOrder"] {
+            let text = format!(r#"{{"stream":"abcusdt@{channel}","data":{{}}}}"#);
+            assert_eq!(message(&text), Ok(Parsed::ignored(channel)));
+        }
     }
 
     #[test]
     fn what_it_is_not_is_an_error() {
-        for text in [
-            "",
-            "[]",
-            "{}",
-            "null",
-            r#"{"stream":"abc"}"#,
-            r#"{"stream":"abc@aggTrade"}"#,
-            r#"{"stream":"abc@nonsense","data":{}}"#,
+        for (text, kind) in [
+            ("", "json"),
+            ("[]", "json"),
+            ("{}", "unknown_channel"),
+            ("null", "json"),
+            (r#"{"stream":"abc"}"#, "value"),
+            (r#"{"stream":"abc","data":{}}"#, "unknown_channel"),
+            (r#"{"stream":"!abc@arr","data":{}}"#, "unknown_channel"),
+            (r#"{"stream":"abc@nonsense","data":{}}"#, "unknown_channel"),
+            (r#"{"stream":"abc@aggTrade","data":{}}"#, "json"),
+            (&AGGREGATE.replace("1.5000", "0.000"), "value"),
+            (&AGGREGATE.replace("1.5000", "-1.5"), "value"),
+            (&AGGREGATE.replace("1.5000", "1,500"), "json"),
+            (&AGGREGATE.replace("1.5000", "NaN"), "json"),
+            (&AGGREGATE.replace("\"1.5000\"", "null"), "json"),
+            (&AGGREGATE.replace("1700000000099", "9223372036854775807"), "value"),
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert_eq!(message(text).unwrap_err().kind(), kind, "{text}");
         }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Binance,
+            &[("BTCUSDT", "BTC-USDT Spot"), ("ETHBTC", "ETH-BTC Spot")],
+            &["", "BTC", "USDT", "BTC_USDT", "比特币USDT"],
+        );
+        expect::spells(
+            &BinanceFutures,
+            &[
+                ("BTCUSDT", "BTC-USDT Perpetual"),
+                ("BTCUSD_PERP", "BTC-USD Perpetual"),
+                ("BTCUSD_210625", "BTC-USD Dated"),
+            ],
+            &["", "BTC", "_PERP"],
+        );
+    }
+
+    #[test]
+    fn a_subscription_names_three_streams_per_market() {
+        let messages = Binance.subscribe(&["ABCUSDT".to_owned()], DateTime::default());
+        assert_eq!(
+            messages,
+            [
+                r#"{"id":1,"method":"SUBSCRIBE","params":["abcusdt@aggTrade","abcusdt@bookTicker","abcusdt@ticker"]}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Binance, &[AGGREGATE, TRADE, BEST, DAY, FUTURE_DAY]);
     }
 }

@@ -113,7 +113,7 @@ impl Protocol for Bitfinex {
         if text.trim_start().starts_with('[') {
             data(session, &serde_json::from_str::<Vec<&RawValue>>(text)?)
         } else {
-            event(session, serde_json::from_str(text)?)
+            event(session, &serde_json::from_str(text)?)
         }
     }
 }
@@ -135,7 +135,7 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Trade<'a>(#[serde(borrow)] Text<'a>, i64, Number, Number);
 
-fn event<'a>(session: &mut Session, message: Message<'a>) -> Result<Parsed<'a>, ParseError> {
+fn event<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     let words = message.msg.map_or("without a reason", |Words(words)| words);
     match message.event {
         "subscribed" => {
@@ -191,9 +191,8 @@ fn data<'a>(session: &'a Session, parts: &[&'a RawValue]) -> Result<Parsed<'a>, 
             let row: Trade<'a> = serde_json::from_str(row.get())?;
             Ok(Parsed::one(name, trade(symbol, &row, false)?))
         }
-        ("trades", Some("tu")) => Ok(Parsed::ignored(name)),
         ("ticker", None) => Ok(Parsed::one(name, ticker(symbol, first.get())?)),
-        ("book" | "candles" | "status", _) => Ok(Parsed::ignored(name)),
+        ("trades", Some("tu")) | ("book" | "candles" | "status", _) => Ok(Parsed::ignored(name)),
         (name, kind) => Err(ParseError::unknown_channel(kind.unwrap_or(name))),
     }
 }
@@ -235,4 +234,176 @@ fn ticker<'a>(symbol: &'a str, row: &str) -> Result<Event<'a>, ParseError> {
 fn column<T: DeserializeOwned>(row: &[&RawValue], at: usize) -> Result<Option<T>, ParseError> {
     let value = row.get(at).ok_or_else(|| ParseError::value("column", at))?;
     Ok(serde_json::from_str(value.get())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::venues::expect;
+
+    const SUBSCRIBED: &[&str] = &[
+        r#"{"event":"subscribed","channel":"trades","chanId":7,"symbol":"tABCUSD","pair":"ABCUSD"}"#,
+        r#"{"event":"subscribed","channel":"ticker","chanId":8,"symbol":"tABCUSD","pair":"ABCUSD"}"#,
+        r#"{"event":"subscribed","channel":"book","chanId":9,"symbol":"tABCUSD","prec":"P0","freq":"F0","len":"25","pair":"ABCUSD"}"#,
+        r#"{"event":"subscribed","channel":"candles","chanId":10,"key":"trade:1m:tABCUSD"}"#,
+        r#"{"event":"subscribed","channel":"ticker","chanId":11,"symbol":"fUSD","currency":"USD"}"#,
+    ];
+    const PAST: &str = "[7,[[31,1700000000099,-0.25,1.50],[30,1700000000001,2,1.4e0]]]";
+    const EXECUTED: &str = r#"[7,"te",[32,1700000000100,-0.25,1.50],18,1700000000101]"#;
+    const BOOKED: &str = r#"[7,"tu",[32,1700000000100,-0.25,1.50],19,1700000000102]"#;
+    const TICKER: &str = "[8,[1.49,2,1.51,3.0000000000000004,9.7e-06,0.0096,1.50,1000.5,2,1],20]";
+
+    fn parse<'a>(session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
+        for message in SUBSCRIBED {
+            Bitfinex.parse(session, message).unwrap();
+        }
+        Bitfinex.parse(session, text)
+    }
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    #[test]
+    fn past_trades_come_first() {
+        let events = events(PAST);
+        let [Event::Trade(newer), Event::Trade(older)] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((newer.id, newer.side, newer.snapshot), (Some("31"), Side::Sell, true));
+        assert_eq!((older.id, older.side, older.snapshot), (Some("30"), Side::Buy, true));
+        assert_eq!(newer.amount.normalize().to_string(), "0.25");
+    }
+
+    #[test]
+    fn a_trade_that_is_told_twice_counts_once() {
+        let executed = events(EXECUTED);
+        let [Event::Trade(trade)] = executed.as_slice() else { panic!("{executed:?}") };
+        assert_eq!(
+            (trade.symbol, trade.id, trade.side, trade.snapshot),
+            ("tABCUSD", Some("32"), Side::Sell, false)
+        );
+        assert_eq!(trade.price.normalize().to_string(), "1.5");
+        assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_100);
+        assert_eq!(events(BOOKED), []);
+    }
+
+    #[test]
+    fn a_ticker_is_a_row_of_numbers() {
+        for (text, expected) in [
+            (TICKER, "tABCUSD 1.49/1.51 last 1.5 base 1000.5 quote - at 0"),
+            (
+                "[8,[null,0,1.51,3,null,null,null,0,null,null,null]]",
+                "tABCUSD -/1.51 last - base 0 quote - at 0",
+            ),
+        ] {
+            assert_eq!(expect::line(&events(text)[0]), expected);
+        }
+    }
+
+    #[test]
+    fn only_the_heartbeat_of_a_ticker_confirms_what_is_quoted() {
+        assert_eq!(events(r#"[8,"hb",21]"#), [Event::Confirm(Some("tABCUSD"))]);
+        for text in [r#"[7,"hb"]"#, r#"[9,"hb"]"#, r#"[99,"hb"]"#] {
+            assert_eq!(events(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_are_told() {
+        for (text, expected) in [
+            (r#"{"event":"info","version":2,"platform":{"status":1}}"#, vec![]),
+            (r#"{"event":"conf","status":"OK","flags":65536}"#, vec![]),
+            (r#"{"event":"info","code":20051,"msg":"Stopping"}"#, vec![Event::Refused("Stopping")]),
+            (
+                r#"{"event":"error","msg":"symbol: invalid","code":10300}"#,
+                vec![Event::Refused("symbol: invalid")],
+            ),
+        ] {
+            assert_eq!(events(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_unsubscribed_is_forgotten() {
+        let mut session = Session::default();
+        parse(&mut session, r#"{"event":"unsubscribed","status":"OK","chanId":8}"#).unwrap();
+        let error = Bitfinex.parse(&mut session, TICKER).unwrap_err();
+        assert_eq!(error, ParseError::UnknownChannel("number 8".to_owned()));
+    }
+
+    #[test]
+    fn what_is_not_used_is_ignored_by_name() {
+        for (text, channel) in [
+            ("[9,[1.5,2,-3]]", "book"),
+            (r#"[9,"cs",123]"#, "book"),
+            ("[10,[1700000000000,1,1,1,1,2]]", "candles"),
+            ("[11,[1.25e-05,7.88e-06,90]]", "ticker"),
+        ] {
+            let mut session = Session::default();
+            assert_eq!(parse(&mut session, text), Ok(Parsed::ignored(channel)));
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, expected) in [
+            ("{}", "json"),
+            ("[]", "unknown_channel"),
+            ("[8]", "unknown_channel"),
+            ("[-8,[]]", "json"),
+            ("[99,[]]", "unknown_channel"),
+            (r#"{"event":"nonsense"}"#, "unknown_channel"),
+            (r#"{"event":"subscribed","channel":"ticker"}"#, "value"),
+            (r#"[7,"nonsense"]"#, "unknown_channel"),
+            (r#"[7,"te"]"#, "value"),
+            ("[8,[1,2,3]]", "value"),
+            (&EXECUTED.replace("1.50", "0"), "value"),
+            (&EXECUTED.replace("1.50", "-1.5"), "value"),
+            (&EXECUTED.replace("-0.25", "0"), "value"),
+            (&EXECUTED.replace("1.50", "null"), "json"),
+            (&EXECUTED.replace("1700000000100", "9223372036854775807"), "value"),
+        ] {
+            let mut session = Session::default();
+            let error = parse(&mut session, text).unwrap_err();
+            assert_eq!(error.kind(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Bitfinex,
+            &[
+                ("tBTCUSD", "BTC-USD Spot"),
+                ("tBTCUST", "BTC-UST Spot"),
+                ("tDUSK:USD", "DUSK-USD Spot"),
+                ("tTESTBTC:TESTUSD", "TESTBTC-TESTUSD Spot"),
+                ("tBTCF0:USTF0", "BTC-UST Perpetual"),
+            ],
+            &["", "t", "BTCUSD", "fUSD", "tBTC", "tDUSKUSD", "t:USD", "téééé"],
+        );
+        for (name, canonical) in [("UST", "USDT"), ("IOT", "IOTA"), ("DOG", "MDOGE")] {
+            assert_eq!(Bitfinex.canonical(Asset::literal(name)), Asset::literal(canonical));
+        }
+        let tether = Pair::literal("BTC", "USDT");
+        assert_eq!(Bitfinex.symbol(tether), "tBTCUST");
+    }
+
+    #[test]
+    fn each_channel_of_each_market_is_subscribed_apart() {
+        let messages = Bitfinex.subscribe(&["tABCUSD".to_owned()], DateTime::default());
+        assert_eq!(
+            messages,
+            [
+                r#"{"channel":"trades","event":"subscribe","symbol":"tABCUSD"}"#,
+                r#"{"channel":"ticker","event":"subscribe","symbol":"tABCUSD"}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Bitfinex, SUBSCRIBED);
+        let heartbeat = r#"[8,"hb"]"#;
+        expect::survives_after(&Bitfinex, SUBSCRIBED, &[PAST, EXECUTED, BOOKED, TICKER, heartbeat]);
+    }
 }

@@ -66,7 +66,7 @@ impl Protocol for Coinbase {
         match (message.channel, message.kind) {
             (Some(channel), _) => advanced(channel, &message),
             (None, Some("error")) => {
-                let words = message.reason.or(message.message).unwrap_or(Words(""));
+                let words = message.reason.or(message.words).unwrap_or(Words(""));
                 Ok(Parsed::one("error", Event::Refused(words.0)))
             }
             (None, Some(kind)) => exchange(kind, text),
@@ -83,8 +83,8 @@ struct Message<'a> {
     timestamp: Option<DateTime<Utc>>,
     #[serde(borrow)]
     events: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<Words<'a>>,
+    #[serde(borrow, rename = "message")]
+    words: Option<Words<'a>>,
     #[serde(borrow)]
     reason: Option<Words<'a>>,
 }
@@ -100,8 +100,8 @@ struct TradesEvent<'a> {
 #[derive(Deserialize)]
 struct Trade<'a> {
     product_id: &'a str,
-    #[serde(borrow)]
-    trade_id: Text<'a>,
+    #[serde(borrow, rename = "trade_id")]
+    id: Text<'a>,
     price: Number,
     size: Number,
     side: &'a str,
@@ -134,15 +134,15 @@ fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, P
     match channel {
         "market_trades" => {
             let events: Vec<TradesEvent<'a>> = serde_json::from_str(events()?)?;
-            let trades = events.into_iter().flat_map(|event| {
+            let trades = events.iter().flat_map(|event| {
                 let snapshot = event.kind == "snapshot";
-                event.trades.into_iter().map(move |t| trade(t, snapshot))
+                event.trades.iter().map(move |t| trade(t, snapshot))
             });
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
         "ticker" | "ticker_batch" => {
             let events: Vec<TickersEvent<'a>> = serde_json::from_str(events()?)?;
-            let tickers = events.into_iter().flat_map(|event| event.tickers);
+            let tickers = events.iter().flat_map(|event| &event.tickers);
             let tickers = tickers.map(|t| ticker(t, message.timestamp));
             Ok(Parsed::many(channel, tickers.collect()))
         }
@@ -157,10 +157,10 @@ fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, P
 fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> {
     match kind {
         "match" | "last_match" => {
-            let report = trade(serde_json::from_str(text)?, kind == "last_match")?;
+            let report = trade(&serde_json::from_str(text)?, kind == "last_match")?;
             Ok(Parsed::one(kind, report))
         }
-        "ticker" => Ok(Parsed::one(kind, ticker(serde_json::from_str(text)?, None))),
+        "ticker" => Ok(Parsed::one(kind, ticker(&serde_json::from_str(text)?, None))),
         "subscriptions" => Ok(Parsed::one(kind, Event::Subscribed)),
         "heartbeat" | "status" | "snapshot" | "l2update" | "received" | "open" | "done" | "change"
         | "activate" => Ok(Parsed::ignored(kind)),
@@ -168,7 +168,7 @@ fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> 
     }
 }
 
-fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
+fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
     let maker = match trade.side {
         "BUY" | "buy" => Side::Buy,
         "SELL" | "sell" => Side::Sell,
@@ -176,7 +176,7 @@ fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
     };
     Ok(Event::Trade(TradeReport {
         symbol: trade.product_id,
-        id: Some(trade.trade_id.0),
+        id: Some(trade.id.0),
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: maker.opposite(),
@@ -186,7 +186,7 @@ fn trade(trade: Trade<'_>, snapshot: bool) -> Result<Event<'_>, ParseError> {
 }
 
 /// Reads a ticker; Advanced Trade stamps the message around it, Exchange the ticker itself.
-fn ticker(ticker: DayTicker<'_>, time: Option<DateTime<Utc>>) -> Event<'_> {
+fn ticker<'a>(ticker: &DayTicker<'a>, time: Option<DateTime<Utc>>) -> Event<'a> {
     Event::Ticker(Ticker {
         symbol: ticker.product_id,
         book: Some(TopOfBook { bid: side(ticker.best_bid), ask: side(ticker.best_ask) }),
@@ -195,4 +195,123 @@ fn ticker(ticker: DayTicker<'_>, time: Option<DateTime<Utc>>) -> Event<'_> {
         quote_volume_24h: None,
         time: ticker.time.or(time),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::venues::expect;
+
+    const TRADES: &str = r#"{"channel":"market_trades","client_id":"","timestamp":"2026-01-02T03:04:05.123456789Z","sequence_num":3,"events":[{"type":"update","trades":[{"product_id":"ABC-USD","trade_id":"12","price":"1.50","size":"0.25","time":"2026-01-02T03:04:05.123456Z","side":"SELL"}]}]}"#;
+    const TICKER: &str = r#"{"channel":"ticker","client_id":"","timestamp":"2026-01-02T03:04:05.123456789Z","sequence_num":4,"events":[{"type":"update","tickers":[{"type":"ticker","product_id":"ABC-USD","price":"1.50","volume_24_h":"1000.5","best_bid":"1.49","best_ask":"","best_bid_quantity":"2","best_ask_quantity":"0"}]}]}"#;
+    const HEARTBEAT: &str = r#"{"channel":"heartbeats","timestamp":"2026-01-02T03:04:05.1Z","sequence_num":5,"events":[{"current_time":"2026-01-02 03:04:05.1 +0000 UTC m=+41.2","heartbeat_counter":41}]}"#;
+    const MATCH: &str = r#"{"type":"match","trade_id":12,"maker_order_id":"m","taker_order_id":"t","side":"buy","size":"0.25","price":"1.50","product_id":"ABC-USD","sequence":9,"time":"2026-01-02T03:04:05.123456Z"}"#;
+    const EXCHANGE_TICKER: &str = r#"{"type":"ticker","sequence":9,"product_id":"ABC-USD","price":"1.50","volume_24h":"1000.5","best_bid":"1.49","best_ask":"1.51","side":"buy","time":"2026-01-02T03:04:05.123456Z"}"#;
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        Coinbase.parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    fn kind(text: &str) -> &'static str {
+        let mut session = Session::default();
+        Coinbase.parse(&mut session, text).unwrap_err().kind()
+    }
+
+    #[test]
+    fn a_trade_names_the_takers_side_not_the_makers() {
+        for (text, side, snapshot) in [
+            (TRADES, Side::Buy, false),
+            (&TRADES.replace(r#""type":"update""#, r#""type":"snapshot""#), Side::Buy, true),
+            (MATCH, Side::Sell, false),
+            (&MATCH.replace("match", "last_match"), Side::Sell, true),
+        ] {
+            let events = events(text);
+            let [Event::Trade(trade)] = events.as_slice() else { panic!("{events:?}") };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                ("ABC-USD", Some("12"), side, snapshot)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_micros(), 1_767_323_045_123_456);
+        }
+    }
+
+    #[test]
+    fn tickers_of_both_feeds_are_read() {
+        for (text, expected) in [
+            (TICKER, "ABC-USD 1.49/- last 1.5 base 1000.5 quote - at 1767323045123"),
+            (EXCHANGE_TICKER, "ABC-USD 1.49/1.51 last 1.5 base 1000.5 quote - at 1767323045123"),
+        ] {
+            assert_eq!(expect::line(&events(text)[0]), expected);
+        }
+    }
+
+    #[test]
+    fn heartbeats_confirm_and_answers_are_told() {
+        assert_eq!(events(HEARTBEAT), [Event::Confirm(None)]);
+        let subscribed = r#"{"channel":"subscriptions","timestamp":"2026-01-02T03:04:05Z","sequence_num":0,"events":[{"subscriptions":{"ticker":["ABC-USD"]}}]}"#;
+        assert_eq!(events(subscribed), [Event::Subscribed]);
+        let refused =
+            r#"{"type":"error","message":"Failed to subscribe","reason":"ABC-XYZ is not a valid product"}"#;
+        assert_eq!(events(refused), [Event::Refused("ABC-XYZ is not a valid product")]);
+    }
+
+    #[test]
+    fn known_channels_that_are_not_used_are_ignored_by_name() {
+        for (text, channel) in [
+            (r#"{"channel":"l2_data","events":[]}"#, "l2_data"),
+            (r#"{"channel":"candles","events":[]}"#, "candles"),
+            (r#"{"type":"l2update"}"#, "l2update"),
+            (r#"{"type":"open"}"#, "open"),
+        ] {
+            let mut session = Session::default();
+            assert_eq!(Coinbase.parse(&mut session, text), Ok(Parsed::ignored(channel)));
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, expected) in [
+            ("{}", "unknown_channel"),
+            (r#"{"channel":"nonsense"}"#, "unknown_channel"),
+            (r#"{"type":"nonsense"}"#, "unknown_channel"),
+            (r#"{"channel":"ticker"}"#, "value"),
+            (&TRADES.replace("1.50", "0"), "value"),
+            (&TRADES.replace("1.50", "-1"), "value"),
+            (&TRADES.replace("1.50", "1,5"), "json"),
+            (&TRADES.replace("\"1.50\"", "\"null\""), "json"),
+            (&TRADES.replace("SELL", "BOTH"), "value"),
+            (&TRADES.replace("05.123456Z", "65.1Z"), "json"),
+        ] {
+            assert_eq!(kind(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Coinbase,
+            &[
+                ("BTC-USD", "BTC-USD Spot"),
+                ("BTC-PERP-INTX", "BTC-USDC Perpetual"),
+                ("BIT-28NOV25-CDE", "BIT-USD Dated"),
+            ],
+            &["", "BTC", "BTC-", "BTC-USD-EUR", "A-B-C-D"],
+        );
+    }
+
+    #[test]
+    fn each_channel_is_subscribed_by_a_message_of_its_own() {
+        let messages = Coinbase.subscribe(&["ABC-USD".to_owned()], DateTime::default());
+        assert_eq!(messages.len(), 3);
+        assert_eq!(
+            messages[0],
+            r#"{"channel":"market_trades","product_ids":["ABC-USD"],"type":"subscribe"}"#
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Coinbase, &[TRADES, TICKER, HEARTBEAT, MATCH, EXCHANGE_TICKER]);
+    }
 }

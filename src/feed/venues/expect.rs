@@ -13,12 +13,18 @@ use crate::{
 
 /// Reads good frames, then the same frames cut short and damaged, then anything.
 pub(super) fn survives(protocol: &dyn Protocol, frames: &[&str]) {
+    survives_after(protocol, &[], frames);
+}
+
+/// Does the same on connections that have heard earlier frames.
+pub(super) fn survives_after(protocol: &dyn Protocol, earlier: &[&str], frames: &[&str]) {
     for frame in frames {
-        let read = protocol.parse(&mut Session::default(), frame).map(|_| ());
+        let read = protocol.parse(&mut session(protocol, earlier), frame).map(|_| ());
         assert_eq!(read, Ok(()), "{frame}");
         for (end, _) in frame.char_indices() {
             let part = frame.get(..end).unwrap();
-            assert!(protocol.parse(&mut Session::default(), part).is_err(), "{part}");
+            let read = protocol.parse(&mut session(protocol, earlier), part).map(|_| ());
+            assert!(read.is_err(), "{part}");
         }
     }
     let frames: Vec<String> = frames.iter().map(|&frame| frame.to_owned()).collect();
@@ -33,13 +39,14 @@ pub(super) fn survives(protocol: &dyn Protocol, frames: &[&str]) {
             let mut chars: Vec<char> = frame.chars().collect();
             let (from, to) = (from.index(chars.len()), to.index(chars.len()));
             chars.splice(from.min(to)..from.max(to).min(from.min(to) + 12), with.chars());
-            read(protocol, &chars.into_iter().collect::<String>());
+            let text: String = chars.into_iter().collect();
+            read(protocol, &mut session(protocol, earlier), &text);
             Ok(())
         })
         .unwrap();
     TestRunner::default()
         .run(&any::<String>(), |text| {
-            read(protocol, &text);
+            read(protocol, &mut session(protocol, earlier), &text);
             let _ = protocol.market(&text);
             Ok(())
         })
@@ -47,7 +54,7 @@ pub(super) fn survives(protocol: &dyn Protocol, frames: &[&str]) {
     TestRunner::default()
         .run(&any::<Vec<u8>>(), |bytes| {
             if let Ok(text) = protocol.decode(Frame::Binary(&bytes)) {
-                read(protocol, &text);
+                read(protocol, &mut session(protocol, earlier), &text);
             }
             Ok(())
         })
@@ -87,9 +94,16 @@ pub(super) fn line(event: &Event<'_>) -> String {
     )
 }
 
-fn read(protocol: &dyn Protocol, text: &str) {
+fn session(protocol: &dyn Protocol, earlier: &[&str]) -> Session {
     let mut session = Session::default();
-    if let Ok(parsed) = protocol.parse(&mut session, text) {
+    for frame in earlier {
+        protocol.parse(&mut session, frame).unwrap();
+    }
+    session
+}
+
+fn read(protocol: &dyn Protocol, session: &mut Session, text: &str) {
+    if let Ok(parsed) = protocol.parse(session, text) {
         let _ = format!("{parsed:?}");
     }
 }

@@ -5,10 +5,12 @@
 //! with each change of the best bid or ask. A heartbeat comes about once a second when all is quiet. Source:
 //! Kraken's public WebSocket documentation, and recordings of v1.
 
+mod v1;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, positive, seconds, side},
+        number::{Number, Text, Volume, Words, positive, side},
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -66,7 +68,7 @@ impl Protocol for Kraken {
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         if text.trim_start().starts_with('[') {
-            return first_version(serde_json::from_str(text)?);
+            return v1::data(&serde_json::from_str::<Vec<_>>(text)?);
         }
         let message: Message<'a> = serde_json::from_str(text)?;
         match (message.channel, message.method.or(message.event)) {
@@ -92,7 +94,7 @@ struct Message<'a> {
     event: Option<&'a str>,
     status: Option<&'a str>,
     #[serde(borrow, rename = "errorMessage")]
-    error_message: Option<Words<'a>>,
+    refusal: Option<Words<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -101,8 +103,8 @@ struct Trade<'a> {
     side: &'a str,
     price: Number,
     qty: Number,
-    #[serde(borrow)]
-    trade_id: Text<'a>,
+    #[serde(borrow, rename = "trade_id")]
+    id: Text<'a>,
     timestamp: DateTime<Utc>,
 }
 
@@ -115,23 +117,6 @@ struct DayTicker<'a> {
     volume: Option<Volume>,
     timestamp: Option<DateTime<Utc>>,
 }
-
-/// A trade of v1: price, amount, time, side, kind of order, anything else.
-#[derive(Deserialize)]
-struct FirstTrade<'a>(Number, Number, #[serde(borrow)] Text<'a>, &'a str, IgnoredAny, IgnoredAny);
-
-/// A ticker of v1: each list begins with the price; `v` is the volume of today and of 24 hours.
-#[derive(Deserialize)]
-struct FirstTicker {
-    b: (Number, Volume, Volume),
-    a: (Number, Volume, Volume),
-    c: (Number, Volume),
-    v: (Volume, Volume),
-}
-
-/// Best bid and ask of v1: bid, ask, time, and both amounts.
-#[derive(Deserialize)]
-struct FirstSpread<'a>(Number, Number, #[serde(borrow)] Text<'a>, IgnoredAny, IgnoredAny);
 
 fn data<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     let data = || message.data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
@@ -154,7 +139,7 @@ fn data<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, Parse
 
 /// Reads what is no data: answers, and v1's heartbeats.
 fn answer<'a>(method: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let words = message.error.or(message.error_message);
+    let words = message.error.or(message.refusal);
     match (method, words) {
         (_, Some(Words(words))) => Ok(Parsed::one(method, Event::Refused(words))),
         ("subscribe", None) if message.success == Some(true) => Ok(Parsed::one(method, Event::Subscribed)),
@@ -170,7 +155,7 @@ fn answer<'a>(method: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, Pars
 fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
     Ok(Event::Trade(TradeReport {
         symbol: trade.symbol,
-        id: Some(trade.trade_id.0),
+        id: Some(trade.id.0),
         price: positive("price", trade.price)?,
         amount: positive("qty", trade.qty)?,
         side: taker(trade.side)?,
@@ -190,61 +175,6 @@ fn ticker<'a>(ticker: &DayTicker<'a>) -> Event<'a> {
     })
 }
 
-/// Reads data of v1. A book may come in two parts, so channel and symbol are counted from the end.
-fn first_version(parts: Vec<&RawValue>) -> Result<Parsed<'_>, ParseError> {
-    let [_, data, .., channel, symbol] = parts.as_slice() else {
-        return Err(ParseError::unknown_channel("short array"));
-    };
-    let channel: &str = serde_json::from_str(channel.get())?;
-    let symbol: &str = serde_json::from_str(symbol.get())?;
-    let data = data.get();
-    match channel {
-        "trade" => {
-            let trades: Vec<FirstTrade<'_>> = serde_json::from_str(data)?;
-            let trades = trades.iter().map(|t| first_trade(symbol, t));
-            Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
-        }
-        "ticker" => Ok(Parsed::one(channel, first_ticker(symbol, data)?)),
-        "spread" => Ok(Parsed::one(channel, first_spread(symbol, data)?)),
-        _ if channel.starts_with("book-") || channel.starts_with("ohlc-") => Ok(Parsed::ignored(channel)),
-        _ => Err(ParseError::unknown_channel(channel)),
-    }
-}
-
-fn first_trade<'a>(symbol: &'a str, trade: &FirstTrade<'a>) -> Result<Event<'a>, ParseError> {
-    let FirstTrade(price, amount, Text(time), side, ..) = *trade;
-    Ok(Event::Trade(TradeReport {
-        symbol,
-        id: None,
-        price: positive("price", price)?,
-        amount: positive("volume", amount)?,
-        side: taker(side)?,
-        time: seconds(time).ok_or_else(|| ParseError::value("time", time))?,
-        snapshot: false,
-    }))
-}
-
-fn first_ticker<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseError> {
-    let ticker: FirstTicker = serde_json::from_str(data)?;
-    Ok(Event::Ticker(Ticker {
-        symbol,
-        book: Some(top(ticker.b.0, ticker.a.0)),
-        last: side(Some(ticker.c.0)),
-        base_volume_24h: Some(ticker.v.1.0),
-        ..Ticker::default()
-    }))
-}
-
-fn first_spread<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseError> {
-    let FirstSpread(bid, ask, Text(time), ..) = serde_json::from_str(data)?;
-    Ok(Event::Ticker(Ticker {
-        symbol,
-        book: Some(top(bid, ask)),
-        time: Some(seconds(time).ok_or_else(|| ParseError::value("time", time))?),
-        ..Ticker::default()
-    }))
-}
-
 fn top(bid: Number, ask: Number) -> TopOfBook {
     TopOfBook { bid: side(Some(bid)), ask: side(Some(ask)) }
 }
@@ -254,5 +184,152 @@ fn taker(side: &str) -> Result<Side, ParseError> {
         "buy" | "b" => Ok(Side::Buy),
         "sell" | "s" => Ok(Side::Sell),
         other => Err(ParseError::value("side", other)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{domain::pair::Asset, feed::venues::expect};
+
+    const TRADES: &str = r#"{"channel":"trade","type":"update","data":[{"symbol":"ABC/USD","side":"sell","price":1.50,"qty":0.25,"ord_type":"limit","trade_id":12,"timestamp":"2026-01-02T03:04:05.123456Z"}]}"#;
+    const TICKER: &str = r#"{"channel":"ticker","type":"snapshot","data":[{"symbol":"ABC/USD","bid":1.49,"bid_qty":2,"ask":1.51,"ask_qty":3,"last":1.50,"volume":1000.5,"vwap":1.5,"low":1,"high":2,"change":0.1,"change_pct":7.1}]}"#;
+    const FIRST_TRADES: &str = r#"[12,[["1.50000","0.25","1767323045.123456","s","l",""],["1.51","0.5","1767323045.1234567","b","m",""]],"trade","ABC/XBT"]"#;
+    const FIRST_TICKER: &str = r#"[13,{"a":["1.51",3,"3.0"],"b":["1.49",2,"2.0"],"c":["1.50","0.25"],"v":["400.0","1000.5"],"p":["1.4","1.5"],"t":[3,9],"l":["1","1"],"h":["2","2"],"o":["1.3","1.2"]},"ticker","ABC/XBT"]"#;
+    const FIRST_SPREAD: &str = r#"[14,["1.49","1.51","1767323045.123456","2.0","3.0"],"spread","ABC/XBT"]"#;
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        Kraken.parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    #[test]
+    fn trades_of_both_versions_name_the_takers_side() {
+        let past = TRADES.replace("update", "snapshot");
+        for (text, symbol, id, snapshot) in [
+            (TRADES, "ABC/USD", Some("12"), false),
+            (&past, "ABC/USD", Some("12"), true),
+            (FIRST_TRADES, "ABC/XBT", None, false),
+        ] {
+            let events = events(text);
+            let Some(Event::Trade(trade)) = events.first() else { panic!("{events:?}") };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                (symbol, id, Side::Sell, snapshot)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_micros(), 1_767_323_045_123_456);
+        }
+        let Event::Trade(second) = &events(FIRST_TRADES)[1] else { panic!("no trade") };
+        assert_eq!(second.side, Side::Buy);
+        assert_eq!(second.time.timestamp_nanos_opt(), Some(1_767_323_045_123_456_700));
+    }
+
+    #[test]
+    fn tickers_of_both_versions_are_read() {
+        for (text, expected) in [
+            (TICKER, "ABC/USD 1.49/1.51 last 1.5 base 1000.5 quote - at 0"),
+            (FIRST_TICKER, "ABC/XBT 1.49/1.51 last 1.5 base 1000.5 quote - at 0"),
+            (FIRST_SPREAD, "ABC/XBT 1.49/1.51 last - base - quote - at 1767323045123"),
+            (&FIRST_SPREAD.replace("1.49", "0.000"), "ABC/XBT -/1.51 last - base - quote - at 1767323045123"),
+        ] {
+            assert_eq!(expect::line(&events(text)[0]), expected);
+        }
+    }
+
+    #[test]
+    fn heartbeats_confirm_pongs_do_not_and_answers_are_told() {
+        for (text, expected) in [
+            (r#"{"channel":"heartbeat"}"#, vec![Event::Confirm(None)]),
+            (r#"{"event":"heartbeat"}"#, vec![Event::Confirm(None)]),
+            (r#"{"method":"pong","req_id":1}"#, vec![]),
+            (
+                r#"{"method":"subscribe","result":{"channel":"ticker","symbol":"ABC/USD"},"success":true}"#,
+                vec![Event::Subscribed],
+            ),
+            (
+                r#"{"error":"Currency pair not supported ABC/XYZ","method":"subscribe","success":false}"#,
+                vec![Event::Refused("Currency pair not supported ABC/XYZ")],
+            ),
+            (
+                r#"{"event":"subscriptionStatus","channelName":"trade","pair":"ABC/XBT","status":"subscribed"}"#,
+                vec![Event::Subscribed],
+            ),
+            (
+                r#"{"event":"subscriptionStatus","pair":"ABC/XYZ","status":"error","errorMessage":"Currency pair not supported ABC/XYZ"}"#,
+                vec![Event::Refused("Currency pair not supported ABC/XYZ")],
+            ),
+            (r#"{"event":"systemStatus","status":"online"}"#, vec![]),
+        ] {
+            assert_eq!(events(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn known_channels_that_are_not_used_are_ignored_by_name() {
+        for (text, channel) in [
+            (r#"{"channel":"book","type":"update","data":[]}"#, "book"),
+            (r#"{"channel":"status","type":"update","data":[]}"#, "status"),
+            (r#"[1,{"b":[]},"book-10","ABC/XBT"]"#, "book-10"),
+            (r#"[1,{"a":[]},{"b":[]},"book-1000","ABC/XBT"]"#, "book-1000"),
+            (r#"[1,[],"ohlc-5","ABC/XBT"]"#, "ohlc-5"),
+        ] {
+            let mut session = Session::default();
+            assert_eq!(Kraken.parse(&mut session, text), Ok(Parsed::ignored(channel)));
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, expected) in [
+            ("{}", "unknown_channel"),
+            ("[]", "unknown_channel"),
+            (r#"{"channel":"nonsense"}"#, "unknown_channel"),
+            (r#"{"event":"nonsense"}"#, "unknown_channel"),
+            (r#"{"channel":"trade"}"#, "value"),
+            (r#"[1,[],"nonsense","ABC/XBT"]"#, "unknown_channel"),
+            (r#"[1,[],7,"ABC/XBT"]"#, "json"),
+            (&TRADES.replace("1.50", "0"), "value"),
+            (&TRADES.replace("1.50", "-1.5"), "value"),
+            (&TRADES.replace("1.50", "null"), "json"),
+            (&TRADES.replace("sell", "both"), "value"),
+            (&FIRST_TRADES.replace("1.50000", "0.0"), "value"),
+            (&FIRST_TRADES.replace("1.50000", "1,5"), "json"),
+            (&FIRST_TRADES.replace("1767323045.123456\"", "soon\""), "value"),
+        ] {
+            let mut session = Session::default();
+            let error = Kraken.parse(&mut session, text).unwrap_err();
+            assert_eq!(error.kind(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Kraken,
+            &[("BTC/USD", "BTC-USD Spot"), ("LUNA2/USD", "LUNA2-USD Spot")],
+            &["", "BTCUSD", "BTC/", "/USD", "XBT/USD.d"],
+        );
+        let market = Kraken.market("XBT/USD").unwrap();
+        assert_eq!(Kraken.symbol(market.pair.canonical()), "BTC/USD");
+        for (name, canonical) in [("XBT", "BTC"), ("LUNA", "LUNC"), ("LUNA2", "LUNA")] {
+            assert_eq!(Kraken.canonical(Asset::literal(name)), Asset::literal(canonical));
+        }
+    }
+
+    #[test]
+    fn tickers_are_asked_to_follow_the_book() {
+        let messages = Kraken.subscribe(&["ABC/USD".to_owned()], DateTime::default());
+        assert_eq!(
+            messages,
+            [
+                r#"{"method":"subscribe","params":{"channel":"trade","snapshot":true,"symbol":["ABC/USD"]}}"#,
+                r#"{"method":"subscribe","params":{"channel":"ticker","event_trigger":"bbo","symbol":["ABC/USD"]}}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Kraken, &[TRADES, TICKER, FIRST_TRADES, FIRST_TICKER, FIRST_SPREAD]);
     }
 }

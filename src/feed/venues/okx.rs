@@ -124,8 +124,8 @@ struct Subscription<'a> {
 #[serde(rename_all = "camelCase")]
 struct Trade<'a> {
     inst_id: &'a str,
-    #[serde(borrow)]
-    trade_id: Text<'a>,
+    #[serde(borrow, rename = "tradeId")]
+    id: Text<'a>,
     px: Number,
     sz: Number,
     side: &'a str,
@@ -198,7 +198,7 @@ fn data<'a>(arg: &Subscription<'a>, data: Option<&'a RawValue>) -> Result<Parsed
 fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
     Ok(Event::Trade(TradeReport {
         symbol: trade.inst_id,
-        id: Some(trade.trade_id.0),
+        id: Some(trade.id.0),
         price: positive("px", trade.px)?,
         amount: positive("sz", trade.sz)?,
         side: match trade.side {
@@ -241,4 +241,125 @@ fn top<'a>(symbol: &'a str, best: &Best<'a>) -> Result<Event<'a>, ParseError> {
 fn time(Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
     let time = text.parse().ok().and_then(millis);
     time.ok_or_else(|| ParseError::value("ts", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::venues::expect;
+
+    const TRADES: &str = r#"{"arg":{"channel":"trades","instId":"ABC-USDT"},"data":[{"instId":"ABC-USDT","tradeId":"12","px":"1.50","sz":"0.25","side":"sell","ts":"1700000000099","count":"2"}]}"#;
+    const TICKERS: &str = r#"{"arg":{"channel":"tickers","instId":"ABC-USDT"},"data":[{"instType":"SPOT","instId":"ABC-USDT","last":"1.50","lastSz":"1","askPx":"","askSz":"","bidPx":"1.49","bidSz":"2","open24h":"1","high24h":"2","low24h":"1","vol24h":"1000.5","volCcy24h":"1500.75","ts":"1700000000099"}]}"#;
+    const BEST: &str = r#"{"arg":{"channel":"bbo-tbt","instId":"ABC-USDT"},"data":[{"asks":[["1.51","3","0","1"]],"bids":[],"ts":"1700000000099","seqId":7}]}"#;
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        Okx.parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    #[test]
+    fn a_trade_names_the_takers_side() {
+        for text in [TRADES, &TRADES.replace("\"trades\"", "\"trades-all\"")] {
+            let events = events(text);
+            let [Event::Trade(trade)] = events.as_slice() else { panic!("{events:?}") };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                ("ABC-USDT", Some("12"), Side::Sell, false)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_099);
+        }
+    }
+
+    #[test]
+    fn the_volume_of_derivatives_is_in_base_where_spot_has_quote() {
+        for (text, expected) in [
+            (TICKERS, "ABC-USDT 1.49/- last 1.5 base 1000.5 quote 1500.75 at 1700000000099"),
+            (
+                &TICKERS.replace("SPOT", "SWAP"),
+                "ABC-USDT 1.49/- last 1.5 base 1500.75 quote - at 1700000000099",
+            ),
+            (BEST, "ABC-USDT -/1.51 last - base - quote - at 1700000000099"),
+        ] {
+            assert_eq!(expect::line(&events(text)[0]), expected);
+        }
+    }
+
+    #[test]
+    fn answers_are_told_and_pongs_confirm_nothing() {
+        for (text, expected) in [
+            ("pong", vec![]),
+            (
+                r#"{"event":"subscribe","arg":{"channel":"trades","instId":"ABC-USDT"},"connId":"a4d3"}"#,
+                vec![Event::Subscribed],
+            ),
+            (
+                r#"{"event":"error","code":"60018","msg":"no such \"instId\"","connId":"a4d3"}"#,
+                vec![Event::Refused(r#"no such \"instId\""#)],
+            ),
+            (r#"{"event":"notice","code":"64008","msg":"service upgrade"}"#, vec![]),
+        ] {
+            assert_eq!(events(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn known_channels_that_are_not_used_are_ignored_by_name() {
+        for channel in ["books", "books5", "books-l2-tbt", "candle1m", "funding-rate", "mark-price"] {
+            let text = format!(r#"{{"arg":{{"channel":"{channel}","instId":"ABC-USDT"}},"data":[]}}"#);
+            let mut session = Session::default();
+            assert_eq!(Okx.parse(&mut session, &text), Ok(Parsed::ignored(channel)));
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, expected) in [
+            ("{}", "unknown_channel"),
+            ("ping", "json"),
+            (r#"{"event":"nonsense"}"#, "unknown_channel"),
+            (r#"{"arg":{"channel":"nonsense"},"data":[]}"#, "unknown_channel"),
+            (r#"{"arg":{"channel":"trades","instId":"ABC-USDT"}}"#, "value"),
+            (r#"{"arg":{"channel":"bbo-tbt"},"data":[]}"#, "value"),
+            (&TRADES.replace("1.50", "0"), "value"),
+            (&TRADES.replace("1.50", "-1"), "value"),
+            (&TRADES.replace("1.50", ""), "json"),
+            (&TRADES.replace("1.50", "1,500"), "json"),
+            (&TRADES.replace("\"sell\"", "\"\""), "value"),
+            (&TRADES.replace("1700000000099", "soon"), "value"),
+        ] {
+            let mut session = Session::default();
+            let error = Okx.parse(&mut session, text).unwrap_err();
+            assert_eq!(error.kind(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Okx,
+            &[
+                ("BTC-USDT", "BTC-USDT Spot"),
+                ("BTC-USD-SWAP", "BTC-USD Perpetual"),
+                ("BTC-USD-220527", "BTC-USD Dated"),
+                ("BTC-USD-220304-32000-P", "BTC-USD Dated"),
+            ],
+            &["", "BTC", "BTC-", "BTC-USD-SOON", "BTC-USD-220304-32000-X", "A-B-C-D-E-F"],
+        );
+    }
+
+    #[test]
+    fn one_message_subscribes_to_all() {
+        let messages = Okx.subscribe(&["ABC-USDT".to_owned()], DateTime::default());
+        assert_eq!(
+            messages,
+            [
+                r#"{"args":[{"channel":"trades","instId":"ABC-USDT"},{"channel":"tickers","instId":"ABC-USDT"}],"op":"subscribe"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Okx, &[TRADES, TICKERS, BEST, "pong"]);
+    }
 }

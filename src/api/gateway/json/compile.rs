@@ -24,10 +24,7 @@ impl Tables {
             .enumerate()
             .map(|(position, e)| (e.full_name().to_owned(), EnumId(position)))
             .collect();
-        let compiler = Compiler {
-            names: &names,
-            enums: &enums,
-        };
+        let compiler = Compiler { names: &names, enums: &enums };
         Self {
             messages: pool.all_messages().map(|m| compiler.message(&m)).collect(),
             enumerations: pool.all_enums().map(|e| enumeration(&e)).collect(),
@@ -215,16 +212,10 @@ fn zero(field: &FieldDescriptor, rule: Rule) -> Vec<u8> {
 
 fn enumeration(described: &EnumDescriptor) -> Enumeration {
     // In the order of declaration, so that of two names for one number the first is kept.
-    let values: Vec<(i32, &str)> = described
-        .enum_descriptor_proto()
-        .value
-        .iter()
-        .map(|value| (value.number(), value.name()))
-        .collect();
-    let mut by_number: Vec<_> = values
-        .iter()
-        .map(|(number, name)| (*number, Literal::new(&quoted(name))))
-        .collect();
+    let values: Vec<(i32, &str)> =
+        described.enum_descriptor_proto().value.iter().map(|value| (value.number(), value.name())).collect();
+    let mut by_number: Vec<_> =
+        values.iter().map(|(number, name)| (*number, Literal::new(&quoted(name)))).collect();
     by_number.sort_by_key(|(number, _)| *number);
     by_number.dedup_by_key(|(number, _)| *number);
     Enumeration {

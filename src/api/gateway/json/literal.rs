@@ -18,17 +18,9 @@ impl Literal {
         match padded.get_mut(..text.len()) {
             Some(inside) => {
                 inside.copy_from_slice(text);
-                Self {
-                    padded,
-                    length: text.len(),
-                    long: Box::default(),
-                }
+                Self { padded, length: text.len(), long: Box::default() }
             }
-            None => Self {
-                padded,
-                length: text.len(),
-                long: text.into(),
-            },
+            None => Self { padded, length: text.len(), long: text.into() },
         }
     }
 

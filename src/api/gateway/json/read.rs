@@ -22,11 +22,7 @@ pub(super) fn message(tables: &Tables, id: MessageId, json: &[u8]) -> Result<Vec
         offset: error.valid_up_to(),
         expected: "UTF-8",
     })?;
-    let mut reader = Reader {
-        tables,
-        lexer: Lexer::new(text),
-        out: Vec::with_capacity(text.len()),
-    };
+    let mut reader = Reader { tables, lexer: Lexer::new(text), out: Vec::with_capacity(text.len()) };
     reader.message(id, DEPTH_LIMIT)?;
     reader.lexer.end()?;
     Ok(reader.out)
@@ -56,10 +52,7 @@ struct Given {
 
 impl Given {
     fn new(message: &Message) -> Self {
-        Self {
-            fields: vec![false; message.fields.len()],
-            oneofs: vec![false; message.oneofs.len()],
-        }
+        Self { fields: vec![false; message.fields.len()], oneofs: vec![false; message.oneofs.len()] }
     }
 }
 
@@ -106,32 +99,24 @@ impl<'t> Reader<'t, '_> {
             position.and_then(|p| Some((message.fields.get(p)?, given.fields.get_mut(p)?)))
         else {
             let path = FieldPath::default();
-            return Err(JsonError::UnknownField {
-                path,
-                message: message.name.to_string(),
-            }
-            .in_field(&shorten(name)));
+            return Err(
+                JsonError::UnknownField { path, message: message.name.to_string() }.in_field(&shorten(name))
+            );
         };
         if std::mem::replace(is_given, true) {
-            return Err(JsonError::Duplicate {
-                path: FieldPath::default(),
-            }
-            .in_field(&field.name));
+            return Err(JsonError::Duplicate { path: FieldPath::default() }.in_field(&field.name));
         }
         if self.lexer.peek()? == Token::Null && !self.means_null(field) {
             return self.lexer.word("null");
         }
-        let oneof = field
-            .oneof
-            .and_then(|o| Some((message.oneofs.get(o)?, given.oneofs.get_mut(o)?)));
+        let oneof = field.oneof.and_then(|o| Some((message.oneofs.get(o)?, given.oneofs.get_mut(o)?)));
         if let Some((oneof, is_given)) = oneof
             && std::mem::replace(is_given, true)
         {
             let (path, oneof) = (FieldPath::default(), oneof.to_string());
             return Err(JsonError::Conflict { path, oneof }.in_field(&field.name));
         }
-        self.field(field, depth)
-            .map_err(|error| error.in_field(&field.name))
+        self.field(field, depth).map_err(|error| error.in_field(&field.name))
     }
 
     /// Says whether `null` is a value of the field, and not its absence.
@@ -182,8 +167,7 @@ impl<'t> Reader<'t, '_> {
         let mut entries = self.lexer.open();
         while self.lexer.next_in(&mut entries, b'}')? {
             let key = self.lexer.key()?;
-            self.entry(field, &key, &mut keys, depth)
-                .map_err(|error| error.in_entry(&key))?;
+            self.entry(field, &key, &mut keys, depth).map_err(|error| error.in_entry(&key))?;
         }
         Ok(())
     }
@@ -207,9 +191,7 @@ impl<'t> Reader<'t, '_> {
         key_field.tag.put(&mut self.out);
         self.out.extend_from_slice(&encoded_key);
         if !keys.insert(encoded_key) {
-            return Err(JsonError::Duplicate {
-                path: FieldPath::default(),
-            });
+            return Err(JsonError::Duplicate { path: FieldPath::default() });
         }
         self.value(value_field, below(depth)?)?;
         self.finish(entry);
@@ -242,21 +224,14 @@ impl<'t> Reader<'t, '_> {
 
     /// Fails unless a value of this form comes next.
     fn expect(&mut self, token: Token, expected: &'static str) -> Result<(), JsonError> {
-        if self.lexer.peek()? == token {
-            Ok(())
-        } else {
-            Err(self.lexer.mismatch(expected))
-        }
+        if self.lexer.peek()? == token { Ok(()) } else { Err(self.lexer.mismatch(expected)) }
     }
 
     fn begin(&mut self, tag: Tag) -> Delimited {
         let start = self.out.len();
         tag.put(&mut self.out);
         self.out.push(0);
-        Delimited {
-            start,
-            content: self.out.len(),
-        }
+        Delimited { start, content: self.out.len() }
     }
 
     fn finish(&mut self, value: Delimited) {
@@ -268,7 +243,5 @@ impl<'t> Reader<'t, '_> {
 
 /// Gets the depth that is left for a message within.
 fn below(depth: u32) -> Result<u32, JsonError> {
-    depth.checked_sub(1).ok_or_else(|| JsonError::TooDeep {
-        path: FieldPath::default(),
-    })
+    depth.checked_sub(1).ok_or_else(|| JsonError::TooDeep { path: FieldPath::default() })
 }

@@ -27,18 +27,12 @@ impl Tables {
         self.names.get(full_name).copied()
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "only these tables make ids, one for each of their messages"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "only these tables make ids, one for each of their messages")]
     pub(super) fn message_at(&self, id: MessageId) -> &Message {
         &self.messages[id.0]
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "only these tables make ids, one for each of their enums"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "only these tables make ids, one for each of their enums")]
     pub(super) fn enumeration_at(&self, id: EnumId) -> &Enumeration {
         &self.enumerations[id.0]
     }
@@ -62,9 +56,7 @@ pub(super) struct Message {
 impl Message {
     /// Gets the position of the field with this number.
     pub(super) fn position(&self, number: u32) -> Option<usize> {
-        self.fields
-            .binary_search_by_key(&number, |field| field.number)
-            .ok()
+        self.fields.binary_search_by_key(&number, |field| field.number).ok()
     }
 }
 

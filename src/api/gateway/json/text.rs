@@ -72,10 +72,7 @@ impl Survey {
         let controls = word.wrapping_sub(repeat(0x20)) & !word;
         let quotes = has_zero(word ^ repeat(b'"'));
         let backslashes = has_zero(word ^ repeat(b'\\'));
-        Self {
-            to_escape: self.to_escape | controls | quotes | backslashes,
-            not_ascii: self.not_ascii | word,
-        }
+        Self { to_escape: self.to_escape | controls | quotes | backslashes, not_ascii: self.not_ascii | word }
     }
 
     const fn any_to_escape(self) -> bool {
@@ -93,14 +90,9 @@ const fn repeat(byte: u8) -> u64 {
 
 #[inline]
 fn survey(bytes: &[u8]) -> Survey {
-    let nothing = Survey {
-        to_escape: 0,
-        not_ascii: 0,
-    };
+    let nothing = Survey { to_escape: 0, not_ascii: 0 };
     let (words, tail) = bytes.as_chunks::<8>();
-    let seen = words
-        .iter()
-        .fold(nothing, |seen, word| seen.add(u64::from_ne_bytes(*word)));
+    let seen = words.iter().fold(nothing, |seen, word| seen.add(u64::from_ne_bytes(*word)));
     match bytes.last_chunk::<8>() {
         // The last eight bytes overlap with what was seen, which does no harm.
         Some(last) if !tail.is_empty() => seen.add(u64::from_ne_bytes(*last)),

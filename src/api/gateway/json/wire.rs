@@ -187,18 +187,12 @@ pub(super) const fn unzigzag(value: u64) -> i64 {
 }
 
 /// Gets what a 32-bit field keeps of a varint.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the wire format drops the high bits of 32-bit fields"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the wire format drops the high bits of 32-bit fields")]
 pub(super) const fn low_word(value: u64) -> u32 {
     value as u32
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the higher bits follow in the next bytes"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the higher bits follow in the next bytes")]
 const fn low_byte(value: u64) -> u8 {
     value as u8
 }
@@ -215,10 +209,7 @@ mod tests {
             (&[0x80], Damage::Truncated),
             (&[0xff; 9], Damage::Truncated),
             (&[0xff; 10], Damage::Varint),
-            (
-                &[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02],
-                Damage::Varint,
-            ),
+            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x02], Damage::Varint),
         ] {
             assert_eq!(Wire::new(bytes).varint(), Err(expected), "{bytes:x?}");
         }

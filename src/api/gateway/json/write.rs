@@ -59,10 +59,7 @@ enum Fault {
 impl Fault {
     #[cold]
     fn unspeakable(reason: &'static str) -> Self {
-        Self::Failed(Box::new(JsonError::Unspeakable {
-            path: FieldPath::default(),
-            reason,
-        }))
+        Self::Failed(Box::new(JsonError::Unspeakable { path: FieldPath::default(), reason }))
     }
 
     #[cold]
@@ -85,10 +82,7 @@ impl Fault {
 impl From<Damage> for Fault {
     #[cold]
     fn from(damage: Damage) -> Self {
-        Self::Failed(Box::new(JsonError::Damaged {
-            path: FieldPath::default(),
-            damage,
-        }))
+        Self::Failed(Box::new(JsonError::Damaged { path: FieldPath::default(), damage }))
     }
 }
 
@@ -244,8 +238,7 @@ impl<'t> Writer<'t, '_> {
         } else {
             self.out.push(b',');
         }
-        self.value(field, wire, depth)
-            .map_err(|fault| fault.in_element(list.count))?;
+        self.value(field, wire, depth).map_err(|fault| fault.in_element(list.count))?;
         list.count += 1;
         Ok(())
     }
@@ -331,11 +324,7 @@ struct List {
 
 impl List {
     const fn new(start: usize) -> Self {
-        Self {
-            start,
-            count: 0,
-            entries: Vec::new(),
-        }
+        Self { start, count: 0, entries: Vec::new() }
     }
 }
 
@@ -356,9 +345,7 @@ fn keep_last(out: &mut Vec<u8>, entries: &[usize]) {
     if last.len() == entries.len() {
         return;
     }
-    let kept = texts()
-        .zip(0..)
-        .filter(|(text, position)| last.get(key_of(text)) == Some(position));
+    let kept = texts().zip(0..).filter(|(text, position)| last.get(key_of(text)) == Some(position));
     let kept: Vec<u8> = kept.flat_map(|(text, _)| text).copied().collect();
     out.truncate(first);
     out.extend_from_slice(&kept);

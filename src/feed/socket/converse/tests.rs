@@ -7,7 +7,11 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::*;
 use crate::{
     domain::pair::Pair,
-    feed::venues::{cryptocom::CryptoCom, gate::Gate},
+    feed::{
+        socket::BackOff,
+        venue::MAX_FRAME,
+        venues::{cryptocom::CryptoCom, gate::Gate},
+    },
 };
 
 const TRADE: &str = r#"{"channel":"spot.trades","event":"update","result":{"id":1,"create_time_ms":"1700000000123.4","side":"buy","currency_pair":"BTC_USDT","amount":"2","price":"1.5"}}"#;
@@ -40,8 +44,15 @@ impl Venue {
         let token = shutdown.clone();
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let talk = tokio::spawn(async move {
-            let pairs = vec![Pair::literal("BTC", "USDT")];
-            let options = SocketOptions::new(pairs, outlet.clock.clone());
+            let options = SocketOptions {
+                url_override: None,
+                pairs: vec![Pair::literal("BTC", "USDT")],
+                clock: outlet.clock.clone(),
+                back_off: BackOff { base: Duration::from_secs(1), cap: Duration::from_secs(60) },
+                stable_after: Duration::from_secs(60),
+                silence_limit: Duration::from_secs(60),
+                max_frame: MAX_FRAME,
+            };
             let mut conversation = Conversation::new(protocol, &options, &outlet, &token);
             conversation.hold(socket, ping_every).await.to_string()
         });
@@ -74,6 +85,7 @@ impl Venue {
         assert_eq!(self.delivered().await, DeliveryKind::Connected);
     }
 
+    /// Gets the next delivery that is more than the sign of a message.
     async fn delivered(&mut self) -> DeliveryKind {
         loop {
             let kind = self.deliveries.recv().await.unwrap().kind;
@@ -128,6 +140,22 @@ async fn pongs_do_not_pass_for_news() {
     let silent = last.elapsed().as_secs();
     assert!((60..=61).contains(&silent), "{silent}");
     assert_eq!(venue.talk.await.unwrap(), "no event for 60s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_is_told_of_before_what_it_says() {
+    let mut venue = Venue::start(&Gate, None, 8).await;
+    venue.hear_subscriptions().await;
+    for (text, says_something) in [(PONG, false), (TRADE, true), ("?", true), (PONG, false)] {
+        venue.say(text).await;
+        let first = venue.deliveries.recv().await.unwrap();
+        assert_eq!(first.kind, DeliveryKind::Message, "{text}");
+        if says_something {
+            let next = venue.deliveries.recv().await.unwrap();
+            assert_ne!(next.kind, DeliveryKind::Message, "{text}");
+            assert_eq!(next.receive_time, first.receive_time);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -65,9 +65,7 @@ impl<'t, 'j> Reader<'t, 'j> {
             Token::Object => 5,
             Token::Array => 6,
         };
-        let field = message
-            .position(number)
-            .and_then(|position| message.fields.get(position));
+        let field = message.position(number).and_then(|position| message.fields.get(position));
         match field {
             Some(field) => self.value(field, depth),
             None => Err(self.lexer.mismatch("another value")),
@@ -83,14 +81,9 @@ impl<'t, 'j> Reader<'t, 'j> {
         let Some(type_url) = self.find_type()? else {
             return Ok(());
         };
-        let named = type_url
-            .rsplit_once('/')
-            .and_then(|(_, name)| self.tables.message(name));
+        let named = type_url.rsplit_once('/').and_then(|(_, name)| self.tables.message(name));
         let Some(id) = named else {
-            return Err(JsonError::UnknownType {
-                path: FieldPath::default(),
-                type_url: shorten(&type_url),
-            });
+            return Err(JsonError::UnknownType { path: FieldPath::default(), type_url: shorten(&type_url) });
         };
         let message = self.tables.message_at(id);
         TYPE_URL.put(&mut self.out);
@@ -105,10 +98,7 @@ impl<'t, 'j> Reader<'t, 'j> {
                 "@type" => self.lexer.skip_value()?,
                 "value" if message.apart_in_any => {
                     if std::mem::replace(&mut value_given, true) {
-                        return Err(JsonError::Duplicate {
-                            path: FieldPath::default(),
-                        }
-                        .in_field("value"));
+                        return Err(JsonError::Duplicate { path: FieldPath::default() }.in_field("value"));
                     }
                     self.message(id, depth).map_err(|error| error.in_field("value"))?;
                 }
@@ -139,14 +129,9 @@ impl<'t, 'j> Reader<'t, 'j> {
                 self.lexer.skip_value()?;
                 continue;
             }
-            let type_url = self
-                .text("the name of a type")
-                .map_err(|error| error.in_field("@type"))?;
+            let type_url = self.text("the name of a type").map_err(|error| error.in_field("@type"))?;
             if found.replace(type_url).is_some() {
-                return Err(JsonError::Duplicate {
-                    path: FieldPath::default(),
-                }
-                .in_field("@type"));
+                return Err(JsonError::Duplicate { path: FieldPath::default() }.in_field("@type"));
             }
         }
         if is_empty {
@@ -162,11 +147,7 @@ impl<'t, 'j> Reader<'t, 'j> {
 
 fn missing(expected: &'static str) -> JsonError {
     let found = "an object without".to_owned();
-    JsonError::Mismatch {
-        path: FieldPath::default(),
-        expected,
-        found,
-    }
+    JsonError::Mismatch { path: FieldPath::default(), expected, found }
 }
 
 /// Gets a path with its camel case names in `snake_case`.

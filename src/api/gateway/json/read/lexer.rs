@@ -157,10 +157,7 @@ impl<'j> Lexer<'j> {
     }
 
     fn hex(&mut self) -> Result<u32, JsonError> {
-        let digits = self
-            .rest()
-            .get(..4)
-            .filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
+        let digits = self.rest().get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         let value = digits
             .and_then(|digits| u32::from_str_radix(digits, 16).ok())
             .ok_or_else(|| self.syntax("four hexadecimal digits"))?;
@@ -236,20 +233,12 @@ impl<'j> Lexer<'j> {
             _ if ahead.skip_value().is_ok() => self.text.get(start..ahead.at).unwrap_or_default(),
             _ => "",
         };
-        JsonError::Mismatch {
-            path: FieldPath::default(),
-            expected,
-            found: shorten(found.trim_start()),
-        }
+        JsonError::Mismatch { path: FieldPath::default(), expected, found: shorten(found.trim_start()) }
     }
 
     #[cold]
     fn syntax(&self, expected: &'static str) -> JsonError {
-        JsonError::Syntax {
-            path: FieldPath::default(),
-            offset: self.at,
-            expected,
-        }
+        JsonError::Syntax { path: FieldPath::default(), offset: self.at, expected }
     }
 
     fn skip_space(&mut self) -> Option<u8> {

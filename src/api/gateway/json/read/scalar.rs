@@ -69,9 +69,7 @@ impl<'j> Reader<'_, 'j> {
             }
             (Token::String, Kind::Enum(id)) => {
                 let names = &self.tables.enumeration_at(id).by_name;
-                names
-                    .get(&self.lexer.string()?)
-                    .map(|value| enum_value(value.into()))
+                names.get(&self.lexer.string()?).map(|value| enum_value(value.into()))
             }
             (Token::String, _) => number(kind, &self.lexer.string()?),
             (Token::Number, _) => number(kind, self.lexer.number()?),
@@ -153,10 +151,7 @@ fn integer(text: &str) -> Option<i128> {
     if significant.is_empty() {
         return Some(0);
     }
-    let places = exponent
-        .parse::<i64>()
-        .ok()?
-        .checked_sub(i64::try_from(fraction.len()).ok()?)?;
+    let places = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
     let kept = significant.trim_end_matches('0');
     let zeros = places.checked_add(i64::try_from(significant.len() - kept.len()).ok()?)?;
     if !(0..=DIGITS).contains(&zeros) || kept.len() > 20 {
@@ -182,11 +177,7 @@ fn bytes(text: &str) -> Option<Vec<u8>> {
     }
     const STANDARD: GeneralPurpose = engine(&alphabet::STANDARD);
     const URL_SAFE: GeneralPurpose = engine(&alphabet::URL_SAFE);
-    let engine = if text.contains(['-', '_']) {
-        URL_SAFE
-    } else {
-        STANDARD
-    };
+    let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     engine.decode(text).ok()
 }
 

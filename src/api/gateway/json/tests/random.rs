@@ -46,17 +46,11 @@ impl<'a> Dice<'a> {
 
     fn signed(&mut self) -> i64 {
         let value = self.word().cast_signed();
-        if self.one_in(2) {
-            value.wrapping_neg()
-        } else {
-            value
-        }
+        if self.one_in(2) { value.wrapping_neg() } else { value }
     }
 
     fn text(&mut self) -> String {
-        let letters = [
-            "a", "Z", "0", " ", "\"", "\\", "\n", "\u{1}", "\u{7f}", "é", "\u{2028}", "𝄞", "-.:",
-        ];
+        let letters = ["a", "Z", "0", " ", "\"", "\\", "\n", "\u{1}", "\u{7f}", "é", "\u{2028}", "𝄞", "-.:"];
         let length = self.below(20);
         (0..length).map(|_| self.pick(&letters)).collect()
     }
@@ -87,9 +81,7 @@ impl Schema {
             syntax: Some(if proto2 { "proto2" } else { "proto3" }.to_owned()),
             dependency: pool.files().map(|file| file.name().to_owned()).collect(),
             enum_type: vec![colours()],
-            message_type: (0..MESSAGES)
-                .map(|n| random_message(n, proto2, dice, features))
-                .collect(),
+            message_type: (0..MESSAGES).map(|n| random_message(n, proto2, dice, features)).collect(),
             ..FileDescriptorProto::default()
         };
         pool.add_file_descriptor_proto(file).unwrap();
@@ -110,17 +102,13 @@ impl Schema {
             "google.protobuf.Timestamp" => {
                 let seconds = dice.signed().rem_euclid(315_537_897_600) - 62_135_596_800;
                 let nanos = nanos(dice);
-                message
-                    .transcode_from(&prost_types::Timestamp { seconds, nanos })
-                    .unwrap();
+                message.transcode_from(&prost_types::Timestamp { seconds, nanos }).unwrap();
             }
             "google.protobuf.Duration" => {
                 let sign = if dice.one_in(2) { -1_i32 } else { 1 };
                 let seconds = i64::from(sign) * dice.signed().rem_euclid(315_576_000_001);
                 let nanos = sign * nanos(dice);
-                message
-                    .transcode_from(&prost_types::Duration { seconds, nanos })
-                    .unwrap();
+                message.transcode_from(&prost_types::Duration { seconds, nanos }).unwrap();
             }
             "google.protobuf.FieldMask" => {
                 let paths = (0..dice.below(3)).map(|_| dice.pick(&["a", "a_bc.d", "x.y_z", "é"]).to_owned());
@@ -128,30 +116,15 @@ impl Schema {
                 message.transcode_from(&prost_types::FieldMask { paths }).unwrap();
             }
             "google.protobuf.Any" => {
-                let mut names = vec![
-                    "t.M1",
-                    "t.M2",
-                    "google.protobuf.Empty",
-                    "google.protobuf.Timestamp",
-                ];
+                let mut names = vec!["t.M1", "t.M2", "google.protobuf.Empty", "google.protobuf.Timestamp"];
                 if self.features.unordered {
-                    names.extend([
-                        "google.protobuf.Any",
-                        "google.protobuf.Value",
-                        "google.protobuf.Struct",
-                    ]);
+                    names.extend(["google.protobuf.Any", "google.protobuf.Value", "google.protobuf.Struct"]);
                 }
-                let name = if depth == 0 {
-                    "google.protobuf.Empty"
-                } else {
-                    dice.pick(&names)
-                };
+                let name = if depth == 0 { "google.protobuf.Empty" } else { dice.pick(&names) };
                 let content = self.pool.get_message_by_name(name).unwrap();
                 let value = self.fill(&content, dice, depth.saturating_sub(1)).encode_to_vec();
                 let type_url = format!("type.googleapis.com/{name}");
-                message
-                    .transcode_from(&prost_types::Any { type_url, value })
-                    .unwrap();
+                message.transcode_from(&prost_types::Any { type_url, value }).unwrap();
             }
             _ => {
                 for field in of.fields() {
@@ -173,18 +146,14 @@ impl Schema {
         }
         let count = dice.below(4);
         if field.is_map() {
-            let Kind::Message(entry) = field.kind() else {
-                unreachable!()
-            };
+            let Kind::Message(entry) = field.kind() else { unreachable!() };
             let entries = (0..count).filter_map(|_| {
                 let key = key(&entry.map_entry_key_field().kind(), dice);
                 Some((key, self.field(&entry.map_entry_value_field(), dice, depth - 1)?))
             });
             Some(Value::Map(entries.collect()))
         } else if field.is_list() {
-            Some(Value::List(
-                (0..count).map(|_| self.value(field, dice, depth)).collect(),
-            ))
+            Some(Value::List((0..count).map(|_| self.value(field, dice, depth)).collect()))
         } else {
             Some(self.value(field, dice, depth))
         }
@@ -198,17 +167,13 @@ impl Schema {
                 1 => -0.5,
                 2 => f64::from(dice.byte()) * 1e300,
                 3 if !in_value => dice.pick(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]),
-                _ => Some(f64::from_bits(dice.word()))
-                    .filter(|f| f.is_finite())
-                    .unwrap_or(1.0),
+                _ => Some(f64::from_bits(dice.word())).filter(|f| f.is_finite()).unwrap_or(1.0),
             }),
             Kind::Float => Value::F32(match dice.below(5) {
                 0 => 0.0,
                 1 => -2.5,
                 2 if !in_value => dice.pick(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]),
-                _ => Some(f32::from_bits(low(dice)))
-                    .filter(|f| f.is_finite())
-                    .unwrap_or(1.0),
+                _ => Some(f32::from_bits(low(dice))).filter(|f| f.is_finite()).unwrap_or(1.0),
             }),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(low(dice).cast_signed()),
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(dice.signed()),
@@ -266,20 +231,15 @@ fn colours() -> EnumDescriptorProto {
 }
 
 fn random_message(number: usize, proto2: bool, dice: &mut Dice<'_>, features: Features) -> DescriptorProto {
-    let mut message = DescriptorProto {
-        name: Some(format!("M{number}")),
-        ..DescriptorProto::default()
-    };
+    let mut message = DescriptorProto { name: Some(format!("M{number}")), ..DescriptorProto::default() };
     message.oneof_decl.push(oneof("choice"));
     message.oneof_decl.push(oneof("other_choice"));
     let mut field_number = 0;
     let mut in_oneofs = [0, 0];
     for position in 0..1 + dice.below(8) {
         field_number += 1 + i32::try_from(dice.pick(&[0, 0, 0, 1, 14, 2_000])).unwrap();
-        let name = format!(
-            "{}_{position}",
-            dice.pick(&["f", "some_field", "a_name_that_is_not_short_at_all"])
-        );
+        let name =
+            format!("{}_{position}", dice.pick(&["f", "some_field", "a_name_that_is_not_short_at_all"]));
         let mut field = typed(dice, proto2, features);
         field.name = Some(name);
         field.number = Some(field_number);
@@ -291,16 +251,11 @@ fn random_message(number: usize, proto2: bool, dice: &mut Dice<'_>, features: Fe
             0 | 1 => {}
             2 => {
                 field.label = Some(Label::Repeated.into());
-                let packable = !matches!(
-                    field.r#type(),
-                    Type::String | Type::Bytes | Type::Message | Type::Group
-                );
+                let packable =
+                    !matches!(field.r#type(), Type::String | Type::Bytes | Type::Message | Type::Group);
                 if packable && dice.one_in(2) {
                     let packed = Some(dice.one_in(2));
-                    field.options = Some(FieldOptions {
-                        packed,
-                        ..FieldOptions::default()
-                    });
+                    field.options = Some(FieldOptions { packed, ..FieldOptions::default() });
                 }
             }
             3 => {
@@ -354,22 +309,8 @@ fn typed(dice: &mut Dice<'_>, proto2: bool, features: Features) -> FieldDescript
         Type::Double,
         Type::Float,
     ];
-    let mut known = vec![
-        "Timestamp",
-        "Duration",
-        "FieldMask",
-        "Any",
-        "Empty",
-        "StringValue",
-        "BytesValue",
-    ];
-    known.extend([
-        "BoolValue",
-        "Int32Value",
-        "UInt32Value",
-        "Int64Value",
-        "UInt64Value",
-    ]);
+    let mut known = vec!["Timestamp", "Duration", "FieldMask", "Any", "Empty", "StringValue", "BytesValue"];
+    known.extend(["BoolValue", "Int32Value", "UInt32Value", "Int64Value", "UInt64Value"]);
     if features.not_finite {
         known.extend(["DoubleValue", "FloatValue"]);
     }
@@ -380,25 +321,15 @@ fn typed(dice: &mut Dice<'_>, proto2: bool, features: Features) -> FieldDescript
         0..4 => (dice.pick(&scalars), None),
         4 => (Type::Enum, Some(".t.Colour".to_owned())),
         5 if dice.one_in(5) => (Type::Enum, Some(".google.protobuf.NullValue".to_owned())),
-        5 | 6 => (
-            Type::Message,
-            Some(format!(".google.protobuf.{}", dice.pick(&known))),
-        ),
+        5 | 6 => (Type::Message, Some(format!(".google.protobuf.{}", dice.pick(&known)))),
         _ if proto2 && dice.one_in(2) => (Type::Group, Some(format!(".t.M{}", dice.below(MESSAGES)))),
         _ => (Type::Message, Some(format!(".t.M{}", dice.below(MESSAGES)))),
     };
-    FieldDescriptorProto {
-        r#type: Some(r#type.into()),
-        type_name: name,
-        ..FieldDescriptorProto::default()
-    }
+    FieldDescriptorProto { r#type: Some(r#type.into()), type_name: name, ..FieldDescriptorProto::default() }
 }
 
 fn oneof(name: &str) -> OneofDescriptorProto {
-    OneofDescriptorProto {
-        name: Some(name.to_owned()),
-        options: None,
-    }
+    OneofDescriptorProto { name: Some(name.to_owned()), options: None }
 }
 
 /// Turns a field into a map with values of its type.
@@ -432,10 +363,7 @@ fn make_map(
         label: Some(Label::Optional.into()),
         ..FieldDescriptorProto::default()
     };
-    let key = FieldDescriptorProto {
-        r#type: Some(dice.pick(&keys).into()),
-        ..member("key", 1)
-    };
+    let key = FieldDescriptorProto { r#type: Some(dice.pick(&keys).into()), ..member("key", 1) };
     let value = FieldDescriptorProto {
         r#type: field.r#type,
         type_name: field.type_name.clone(),
@@ -444,10 +372,7 @@ fn make_map(
     message.nested_type.push(DescriptorProto {
         name: Some(name.clone()),
         field: vec![key, value],
-        options: Some(MessageOptions {
-            map_entry: Some(true),
-            ..MessageOptions::default()
-        }),
+        options: Some(MessageOptions { map_entry: Some(true), ..MessageOptions::default() }),
         ..DescriptorProto::default()
     });
     field.label = Some(Label::Repeated.into());

@@ -17,10 +17,7 @@ pub(super) fn scramble(of: &MessageDescriptor, payload: &[u8], dice: &mut Dice<'
         let place = dice.below(fields.len() + 1);
         let field = match dice.below(3) {
             0 => (Tag::new(19_999, WireType::Varint), vec![0x05]),
-            1 => (
-                Tag::new(19_998, WireType::GroupStart),
-                Tag::new(19_998, WireType::GroupEnd).bytes(),
-            ),
+            1 => (Tag::new(19_998, WireType::GroupStart), Tag::new(19_998, WireType::GroupEnd).bytes()),
             _ => match fields.is_empty() {
                 true => continue,
                 false => dice.pick(&fields),
@@ -34,10 +31,7 @@ pub(super) fn scramble(of: &MessageDescriptor, payload: &[u8], dice: &mut Dice<'
             fields.swap(a, b);
         }
     }
-    fields
-        .iter()
-        .flat_map(|(tag, value)| [tag.bytes(), value.clone()].concat())
-        .collect()
+    fields.iter().flat_map(|(tag, value)| [tag.bytes(), value.clone()].concat()).collect()
 }
 
 /// Other tags and values for one field.

@@ -31,8 +31,7 @@ impl<'t> Writer<'t, '_> {
             let count = found.iter().take_while(|o| o.position == position).count();
             let (these, rest) = found.split_at_checked(count).unwrap_or_default();
             found = rest;
-            self.occurring(field, these, depth)
-                .map_err(|fault| fault.in_field(&field.name))?;
+            self.occurring(field, these, depth).map_err(|fault| fault.in_field(&field.name))?;
         }
         Ok(())
     }
@@ -111,12 +110,7 @@ fn occurrences<'w>(
                 let others = found.iter_mut().filter(|o| o.position == earlier);
                 others.for_each(|o| o.superseded = true);
             }
-            found.push(Occurrence {
-                position,
-                tag,
-                value,
-                superseded: false,
-            });
+            found.push(Occurrence { position, tag, value, superseded: false });
         }
     }
     found.sort_by_key(|occurrence| occurrence.position);

@@ -57,14 +57,9 @@ impl Writer<'_, '_> {
             self.out.extend_from_slice(b"{}");
             return Ok(());
         }
-        let named = type_url
-            .rsplit_once('/')
-            .and_then(|(_, name)| self.tables.message(name));
+        let named = type_url.rsplit_once('/').and_then(|(_, name)| self.tables.message(name));
         let Some(id) = named else {
-            let error = JsonError::UnknownType {
-                path: FieldPath::default(),
-                type_url: shorten(type_url),
-            };
+            let error = JsonError::UnknownType { path: FieldPath::default(), type_url: shorten(type_url) };
             return Err(Fault::Failed(Box::new(error)));
         };
         let message = self.tables.message_at(id);
@@ -117,11 +112,7 @@ fn each_field<'w>(
 }
 
 fn expect<'a, 'w>(tag: Tag, wire_type: WireType, wire: &'a mut Wire<'w>) -> Result<&'a mut Wire<'w>, Damage> {
-    if tag == Tag::new(tag.number(), wire_type) {
-        Ok(wire)
-    } else {
-        Err(Damage::WireType)
-    }
+    if tag == Tag::new(tag.number(), wire_type) { Ok(wire) } else { Err(Damage::WireType) }
 }
 
 /// Appends a path with its `snake_case` names in camel case, or nothing if they could not be told back.

@@ -1,0 +1,189 @@
+//! The command line: a client of a running service, and the ways to start one.
+//!
+//! The client's commands ([`ClientCommand`]) know the generated client ([`crate::client`]) and nothing else of the
+//! crate: they see what any other caller sees. A command asks, turns the answer into text with the pure functions
+//! of its file, and prints it in one go through the [`console`].
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bar;
+mod client;
+mod completions;
+mod config;
+mod console;
+mod convert;
+mod explain;
+mod failure;
+mod json;
+mod price;
+mod serve;
+mod sources;
+mod table;
+mod watch;
+mod words;
+
+pub use self::{
+    bar::BarArgs,
+    client::{Address, ClientArgs},
+    completions::CompletionsArgs,
+    config::ConfigArgs,
+    convert::ConvertArgs,
+    explain::ExplainArgs,
+    price::PriceArgs,
+    serve::{DemoArgs, ServeArgs},
+    sources::SourcesArgs,
+    watch::WatchArgs,
+};
+use self::{console::Console, failure::Failure};
+
+const EXIT_CODES: &str = "\
+Exit codes of the commands that ask a server:
+  0  all that was asked for is shown
+  1  the server refused something; standard error says what
+  2  the command line is not understood
+  3  the server is not reachable";
+
+/// One price per pair that a caller can trust, out of what many exchanges say.
+#[derive(Debug, Parser)]
+#[command(name = "cryptoprice", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each run of the program")]
+pub enum Command {
+    /// What asks a running server.
+    #[command(flatten)]
+    Client(ClientCommand),
+    /// Serves prices of real exchanges, or of recordings
+    Serve(ServeArgs),
+    /// Serves prices of a simulated market: nothing else is needed
+    Demo(DemoArgs),
+    /// Prints the settings as they would be used
+    Config(ConfigArgs),
+    /// Prints the completions of a shell
+    Completions(CompletionsArgs),
+}
+
+/// The commands that ask a running server.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Shows the prices of pairs
+    #[command(after_help = EXIT_CODES)]
+    Price(PriceArgs),
+    /// Follows the prices of pairs as they change
+    #[command(after_help = EXIT_CODES)]
+    Watch(WatchArgs),
+    /// Explains a price: what each venue said, and what became of it
+    #[command(after_help = EXIT_CODES)]
+    Explain(ExplainArgs),
+    /// Converts an amount of one asset into another
+    #[command(after_help = EXIT_CODES)]
+    Convert(ConvertArgs),
+    /// Shows how the venues do that prices come from
+    #[command(after_help = EXIT_CODES)]
+    Sources(SourcesArgs),
+}
+
+/// How a command ended that got its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// All that was asked for is shown.
+    Complete,
+    /// Some of it was refused, and standard error says why.
+    Partial,
+}
+
+impl Command {
+    /// Does it, to the end.
+    pub async fn run(self) -> ExitCode {
+        match self {
+            Self::Client(command) => command.run().await,
+            Self::Serve(arguments) => arguments.run().await,
+            Self::Demo(arguments) => arguments.run().await,
+            Self::Config(arguments) => arguments.run(),
+            Self::Completions(arguments) => arguments.run(),
+        }
+    }
+}
+
+impl ClientCommand {
+    /// Asks the server and prints what it answers; a failure is one line on standard error.
+    pub async fn run(self) -> ExitCode {
+        let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+        let mut console = Console::standard(&mut out, &mut err);
+        let result = match self {
+            Self::Price(arguments) => arguments.run(&mut console).await,
+            Self::Watch(arguments) => arguments.run(&mut console).await,
+            Self::Explain(arguments) => arguments.run(&mut console).await,
+            Self::Convert(arguments) => arguments.run(&mut console).await,
+            Self::Sources(arguments) => arguments.run(&mut console).await,
+        };
+        finish(result, &mut console)
+    }
+}
+
+impl CompletionsArgs {
+    /// Prints the completions.
+    pub fn run(self) -> ExitCode {
+        let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+        let mut console = Console::standard(&mut out, &mut err);
+        finish(self.print(&mut console), &mut console)
+    }
+}
+
+/// Says in one line why nothing was started.
+fn refuse(error: &anyhow::Error) -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    Console::standard(&mut out, &mut err).complain(&format_args!("{error:#}"));
+    ExitCode::FAILURE
+}
+
+/// Turns the end of a command into the exit code that the help promises.
+fn finish(result: Result<Outcome, Failure>, console: &mut Console<'_>) -> ExitCode {
+    match result {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Partial) => ExitCode::from(1),
+        // Whoever read us has read enough, as `head` does.
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            console.complain(&failure);
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for line in [
+            "price",
+            "price BTC-USD --max-age soon",
+            "price BTC-USD --min-sources -1",
+            "price BTC-USD --server ftp://127.0.0.1",
+            "explain",
+            "convert 1 BTC",
+            "sources kraken binance",
+            "completions cobol",
+        ] {
+            let words = std::iter::once("cryptoprice").chain(line.split(' '));
+            let error = Cli::try_parse_from(words).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `cryptoprice sources`: how the venues do that prices come from.
+
+use std::time::{Duration, SystemTime};
+
+use prost_types::{DurationError, Timestamp};
+
+use super::{
+    ClientArgs, Outcome,
+    client::{self, Client},
+    console::Console,
+    failure::Failure,
+    json::{Json, Layout},
+    table::{Align, Table},
+    words,
+};
+use crate::client::v1 as api;
+
+const PAGE_SIZE: i32 = 1_000;
+
+/// The arguments of `sources`.
+#[derive(Debug, clap::Args)]
+pub struct SourcesArgs {
+    /// The source to show in full, such as kraken; all of them in short if none is named
+    #[arg(value_name = "NAME")]
+    source: Option<String>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+impl SourcesArgs {
+    pub(super) async fn run(self, console: &mut Console<'_>) -> Result<Outcome, Failure> {
+        let client = Client::connect(&self.client.server).await?;
+        let layout = Layout::for_reader(console.is_terminal());
+        let json = self.client.json;
+        let text = if let Some(source) = self.source {
+            let request = client::timed(api::GetSourceRequest { source });
+            let answer = client.answer(client.sources().get_source(request).await)?;
+            if json {
+                Json::new("cryptoprice.v1.GetSourceResponse", layout)?.text(&answer)?
+            } else {
+                show_one(&client.part(answer.source, "source")?, console.now())
+            }
+        } else {
+            let answer = list(&client).await?;
+            if json {
+                Json::new("cryptoprice.v1.ListSourcesResponse", layout)?.text(&answer)?
+            } else {
+                show_all(&answer.sources, console.now())
+            }
+        };
+        console.print(&text)?;
+        Ok(Outcome::Complete)
+    }
+}
+
+/// Asks for page after page, and puts them together as one.
+async fn list(client: &Client) -> Result<api::ListSourcesResponse, Failure> {
+    let mut all = api::ListSourcesResponse::default();
+    loop {
+        let request = client::timed(api::ListSourcesRequest {
+            page_size: PAGE_SIZE,
+            page_token: std::mem::take(&mut all.next_page_token),
+        });
+        let page = client.answer(client.sources().list_sources(request).await)?;
+        all.sources.extend(page.sources);
+        all.next_page_token = page.next_page_token;
+        if all.next_page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+fn show_all(sources: &[api::Source], now: SystemTime) -> String {
+    let mut table = Table::new([
+        ("source", Align::Left),
+        ("state", Align::Left),
+        ("for", Align::Right),
+        ("markets", Align::Right),
+        ("tickers", Align::Right),
+        ("trades", Align::Right),
+        ("malformed", Align::Right),
+        ("reconnects", Align::Right),
+        ("lag", Align::Right),
+        ("last received", Align::Right),
+        ("last error", Align::Left),
+    ]);
+    for source in sources {
+        table.row([
+            source.source.clone().into(),
+            state(source).into(),
+            words::age(source.state_time.as_ref(), now).into(),
+            source.markets.len().to_string().into(),
+            source.ticker_count.to_string().into(),
+            source.trade_count.to_string().into(),
+            source.malformed_count.to_string().into(),
+            source.reconnect_count.to_string().into(),
+            lag(source).into(),
+            words::age(source.last_receive_time.as_ref(), now).into(),
+            source.last_error.clone().into(),
+        ]);
+    }
+    if table.is_empty() { "the server has no sources\n".to_owned() } else { table.to_string() }
+}
+
+fn show_one(source: &api::Source, now: SystemTime) -> String {
+    let ago = |time: Option<&Timestamp>| match words::age(time, now) {
+        age if age == words::NOTHING => String::new(),
+        age => format!("{age} ago"),
+    };
+    let lines = [
+        ("source", source.source.clone()),
+        ("owner", source.owner.clone()),
+        ("state", format!("{} for {}", state(source), words::age(source.state_time.as_ref(), now))),
+        ("markets", source.markets.join(" ")),
+        ("frames", source.frame_count.to_string()),
+        ("tickers", source.ticker_count.to_string()),
+        ("trades", source.trade_count.to_string()),
+        ("snapshot trades", source.snapshot_trade_count.to_string()),
+        ("duplicates", source.duplicate_count.to_string()),
+        ("out of order", source.out_of_order_count.to_string()),
+        ("malformed", source.malformed_count.to_string()),
+        ("reconnects", source.reconnect_count.to_string()),
+        ("lag", lag(source)),
+        ("last received", ago(source.last_receive_time.as_ref())),
+        ("last error", source.last_error.clone()),
+        ("last error time", ago(source.last_error_time.as_ref())),
+    ];
+    let lines = lines.iter().filter(|(_, value)| !value.is_empty());
+    lines
+        .map(|(name, value)| format!("{name:<15}  {}\n", words::one_line(value)))
+        .collect::<Vec<_>>()
+        .concat()
+}
+
+/// Says how a source does, and where its data comes from if that is not the venue.
+fn state(source: &api::Source) -> String {
+    let state = words::short(source.state().as_str_name(), "SOURCE_STATE_");
+    words::origin(source.origin()).map_or_else(|| state.to_owned(), |origin| format!("{state} ({origin})"))
+}
+
+/// Shows the lag to the millisecond; venues whose clocks are ahead have a negative one.
+fn lag(source: &api::Source) -> String {
+    let Some(lag) = source.lag else {
+        return words::NOTHING.to_owned();
+    };
+    let (sign, lag) = match Duration::try_from(lag) {
+        Ok(lag) => ("", lag),
+        Err(DurationError::NegativeDuration(lag)) => ("-", lag),
+        Err(_) => return words::NOTHING.to_owned(),
+    };
+    format!("{sign}{}ms", lag.as_millis())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn kraken() -> api::Source {
+        api::Source {
+            source: "kraken".to_owned(),
+            owner: "payward".to_owned(),
+            state: api::SourceState::Live.into(),
+            state_time: Some(Timestamp { seconds: 0, nanos: 0 }),
+            markets: vec!["BTC-USD".to_owned(), "ETH-USD".to_owned()],
+            ticker_count: 1_204,
+            trade_count: 88,
+            lag: Some(prost_types::Duration { seconds: 0, nanos: -12_000_000 }),
+            last_receive_time: Some(Timestamp { seconds: 0, nanos: 0 }),
+            origin: api::Origin::Live.into(),
+            ..api::Source::default()
+        }
+    }
+
+    #[test]
+    fn all_sources_make_a_table() {
+        let binance = api::Source {
+            source: "binance".to_owned(),
+            owner: "binance".to_owned(),
+            state: api::SourceState::Connecting.into(),
+            reconnect_count: 3,
+            last_error: "connection reset".to_owned(),
+            origin: api::Origin::Simulated.into(),
+            ..api::Source::default()
+        };
+        insta::assert_snapshot!(show_all(&[binance, kraken()], NOW), @r"
+        source   state                    for  markets  tickers  trades  malformed  reconnects    lag  last received  last error
+        binance  CONNECTING (simulated)     -        0        0       0          0           3      -              -  connection reset
+        kraken   LIVE                    0.0s        2     1204      88          0           0  -12ms           0.0s
+        ");
+        assert_eq!(show_all(&[], NOW), "the server has no sources\n");
+    }
+
+    #[test]
+    fn one_source_is_shown_in_full() {
+        insta::assert_snapshot!(show_one(&kraken(), NOW), @r"
+        source           kraken
+        owner            payward
+        state            LIVE for 0.0s
+        markets          BTC-USD ETH-USD
+        frames           0
+        tickers          1204
+        trades           88
+        snapshot trades  0
+        duplicates       0
+        out of order     0
+        malformed        0
+        reconnects       0
+        lag              -12ms
+        last received    0.0s ago
+        ");
+    }
+}

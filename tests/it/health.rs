@@ -1,0 +1,65 @@
+//! Health and readiness: per service, per pair, and as plain HTTP, on both listeners.
+
+use futures::StreamExt as _;
+use tonic::Code;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use cryptoprice::{app::Mode, pipeline::replay::ReplayOptions};
+
+use crate::harness::{Running, eventually, frame};
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+#[tokio::test]
+async fn services_and_pairs_are_checked_and_watched() {
+    let running = Running::replayed().await;
+    let mut health = HealthClient::new(running.channel().await);
+    for service in ["", "cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService", "cryptoprice.v1/BTC-USD"] {
+        eventually(&format!("{service} is serving"), async || {
+            let answer = health.check(of(service)).await.ok()?.into_inner();
+            (answer.status() == ServingStatus::Serving).then_some(())
+        })
+        .await;
+    }
+    let unknown = health.check(of("cryptoprice.v1/NOPE-USD")).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::NotFound);
+    let mut watched = health.watch(of("cryptoprice.v1/BTC-USD")).await.unwrap().into_inner();
+    assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn readiness_says_what_it_waits_for() {
+    let options = ReplayOptions { files: vec![frame("KRAKEN")], speed: None, repeat: false };
+    let settings = [("CRYPTOPRICE__HEALTH__REQUIRED_PAIRS", "BTC-USD,NOPE-USD")];
+    let running = Running::start(Mode::Replay(options), &settings).await;
+    let ops = format!("http://{}/readyz", running.ops);
+    let expected = serde_json::json!({
+        "ready": false,
+        "reasons": [{"reason": "REQUIRED_PAIR_NOT_FRESH", "pair": "NOPE-USD", "status": "PRICE_STATUS_UNAVAILABLE"}],
+    });
+    eventually("only the unknown pair is missing", async || {
+        let (status, report) = running.get("/readyz").await;
+        (status == 503 && report == expected).then_some(())
+    })
+    .await;
+    let answer = reqwest::get(&ops).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), expected);
+    for address in [running.address, running.ops] {
+        assert_eq!(reqwest::get(format!("http://{address}/livez")).await.unwrap().status(), 200);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_fresh_price_makes_it_ready() {
+    let running = Running::replayed().await;
+    let (status, report) = running.get("/readyz").await;
+    assert_eq!((status, report), (200, serde_json::json!({"ready": true, "reasons": []})));
+    running.stop().await;
+}
