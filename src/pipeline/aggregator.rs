@@ -145,7 +145,10 @@ impl Aggregator {
                         counted
                     });
                 }
-                effect.into_iter().for_each(|effect| self.note(venue, market, effect, receive_time));
+                // The past comes in any order.
+                let expected = |effect: &Effect| !(snapshot && *effect == Effect::OutOfOrder);
+                let noted = effect.into_iter().filter(expected);
+                noted.for_each(|effect| self.note(venue, market, effect, receive_time));
             }
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(venue, market, receive_time);

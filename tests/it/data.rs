@@ -21,10 +21,7 @@ pub(crate) fn folder(test: &str) -> Option<PathBuf> {
         return Some(folder.into());
     }
     let skipped = format!("skipped: {test}: CRYPTOPRICE_TEST_DATA is not set");
-    assert!(
-        std::env::var("CRYPTOPRICE_REQUIRE").as_deref() != Ok("all"),
-        "{skipped}"
-    );
+    assert!(std::env::var("CRYPTOPRICE_REQUIRE").as_deref() != Ok("all"), "{skipped}");
     // Straight to standard error: what a test prints by `eprintln!` is shown only when it fails.
     let line = format!("{skipped}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
@@ -41,7 +38,5 @@ pub(crate) fn json(path: &Path) -> Value {
 pub(crate) fn json_lines(path: &Path) -> Vec<Value> {
     let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let text = std::io::read_to_string(zstd::Decoder::new(file).unwrap()).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
