@@ -115,6 +115,7 @@ impl Driver {
 mod tests {
     use std::{
         collections::BTreeMap,
+        fmt::Write as _,
         num::NonZeroU32,
         sync::atomic::{AtomicI64, Ordering},
     };
@@ -208,7 +209,7 @@ mod tests {
             }
             let mut said = String::new();
             while let Ok(step) = steps.try_recv() {
-                said += &format!("{step:?}");
+                let _ = write!(said, "{step:?}");
             }
             said
         };

@@ -34,7 +34,8 @@ async fn grpcurl_lists_describes_and_calls_by_reflection() {
     let described = call(&[address, "describe", "cryptoprice.v1.PriceService.GetPrice"]).await;
     assert!(described.contains("// Gets the price of one pair."), "the comments are lost: {described}");
 
-    let answer = call(&["-d", r#"{"pair": "btc/usd"}"#, address, "cryptoprice.v1.PriceService/GetPrice"]).await;
+    let answer =
+        call(&["-d", r#"{"pair": "btc/usd"}"#, address, "cryptoprice.v1.PriceService/GetPrice"]).await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["price"]["pair"], "BTC-USD", "{answer}");
     assert!(answer["price"]["price"].is_string(), "{answer}");
