@@ -3,7 +3,7 @@
 use prost_reflect::{Kind, MessageDescriptor};
 
 use super::super::wire::{Tag, Wire, WireType, put_varint};
-use super::random::Dice;
+use super::dice::Dice;
 
 /// Moves, repeats and splits the fields of a message and of those within, and adds unknown ones.
 pub(super) fn scramble(of: &MessageDescriptor, payload: &[u8], dice: &mut Dice<'_>) -> Vec<u8> {
@@ -21,10 +21,8 @@ pub(super) fn scramble(of: &MessageDescriptor, payload: &[u8], dice: &mut Dice<'
                 Tag::new(19_998, WireType::GroupStart),
                 Tag::new(19_998, WireType::GroupEnd).bytes(),
             ),
-            _ => match fields.is_empty() {
-                true => continue,
-                false => dice.pick(&fields),
-            },
+            _ if fields.is_empty() => continue,
+            _ => dice.pick(&fields),
         };
         fields.insert(place, field);
     }
