@@ -1,6 +1,6 @@
 // Calls a server as a browser does: `node grpc_web.mjs BASE_URL PAIR UNKNOWN_PAIR`.
 //
-// Prints one line of JSON: the price of PAIR, the first two messages of its stream, and the error for UNKNOWN_PAIR.
+// Prints one line of JSON: the price of PAIR, the first message of its stream, and the error for UNKNOWN_PAIR.
 
 import { toJson } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
@@ -18,10 +18,13 @@ const client = createClient(PriceService, createGrpcWebTransport({ baseUrl, defa
 const unary = toJson(GetPriceResponseSchema, await client.getPrice({ pair }));
 
 const stream = [];
-for await (const message of client.streamPrices({ pairs: [pair] })) {
+const leaving = new AbortController();
+for await (const message of client.streamPrices({ pairs: [pair] }, { signal: leaving.signal })) {
   stream.push(toJson(StreamPricesResponseSchema, message));
-  if (stream.length === 2) break;
+  break;
 }
+// Leaving the loop alone keeps the connection open, and with it this process.
+leaving.abort();
 
 let error;
 try {

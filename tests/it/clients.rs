@@ -3,40 +3,35 @@
 //! Each is installed below `target` when first used. Where the language it is written in is not there, a line says
 //! that it is skipped.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Output,
-};
+use std::{ffi::OsStr, path::Path, process::Output, time::Duration};
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
-use crate::data;
+use crate::{data, harness::Running};
+
+/// How long a program may run: the first time, it is also downloaded and compiled.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4";
 
-/// Lists and describes the contract by reflection, and makes a call with what reflection says.
-///
-/// The address is `HOST:PORT`.
-pub(crate) async fn grpcurl_lists_describes_and_calls(address: &str) {
-    let bin = folder("target/bin");
-    let mut install = Command::new("go");
-    install.args(["install", GRPCURL]).env("GOBIN", &bin);
+#[tokio::test(flavor = "multi_thread")]
+async fn grpcurl_lists_describes_and_calls_by_reflection() {
     if !is_there("go").await {
         return data::skip("grpcurl", "Go is not installed");
     }
-    run(&mut install).await;
-
+    let bin = root().join("target/bin");
+    run(Command::new("go").args(["install", GRPCURL]).env("GOBIN", &bin)).await;
+    let running = Running::replayed().await;
+    let address = running.address.to_string();
+    let address = address.as_str();
     let call = async |arguments: &[&str]| {
         let mut command = Command::new(bin.join("grpcurl"));
         run(command.arg("-plaintext").args(arguments)).await
     };
+
     let services = call(&[address, "list"]).await;
-    for service in [
-        "cryptoprice.v1.PriceService",
-        "cryptoprice.v1.SourceService",
-        "grpc.health.v1.Health",
-    ] {
+    for service in ["cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService", "grpc.health.v1.Health"] {
         assert!(services.lines().any(|line| line == service), "{service} is not listed: {services}");
     }
     let described = call(&[address, "describe", "cryptoprice.v1.PriceService.GetPrice"]).await;
@@ -48,43 +43,44 @@ pub(crate) async fn grpcurl_lists_describes_and_calls(address: &str) {
     assert!(answer["price"]["price"].is_string(), "{answer}");
 
     let health = call(&[address, "grpc.health.v1.Health/Check"]).await;
-    assert!(health.contains("SERVING"), "{health}");
+    let health: Value = serde_json::from_str(&health).unwrap();
+    assert!(health["status"].is_string(), "{health}");
+    running.stop().await;
 }
 
-/// Calls once, follows a stream and is refused, as a page in a browser would over gRPC-Web.
-///
-/// The address is `HOST:PORT`.
-pub(crate) async fn connect_web_calls(address: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_for_the_web_calls_and_follows_and_is_refused() {
     if !is_there("npm").await {
         return data::skip("Connect for the web", "Node is not installed");
     }
     run(&mut Command::new(root().join("tests/clients/install"))).await;
+    let running = Running::replayed().await;
     let mut node = Command::new("node");
-    node.arg(folder("target/clients").join("grpc_web.mjs"));
-    node.args([&format!("http://{address}"), "BTC-USD", "BTC-UDS"]);
-    let seen: Value = serde_json::from_str(&run(&mut node).await).unwrap();
+    node.arg(root().join("target/clients/grpc_web.mjs"));
+    let seen = run(node.args([&running.url(""), "BTC-USD", "BTC-UDS"])).await;
+    let seen: Value = serde_json::from_str(&seen).unwrap();
 
     let price = &seen["unary"]["price"];
     assert_eq!(price["pair"], "BTC-USD", "{seen}");
     assert!(price["price"].is_string(), "{seen}");
-    assert_eq!(seen["stream"][0]["kind"], "STREAM_PRICES_KIND_SNAPSHOT", "{seen}");
-    assert_eq!(seen["stream"][0]["prices"][0]["pair"], "BTC-USD", "{seen}");
-    assert!(seen["stream"][1]["cursor"].is_object(), "{seen}");
+    let snapshot = &seen["stream"][0];
+    assert_eq!(snapshot["kind"], "STREAM_PRICES_KIND_SNAPSHOT", "{seen}");
+    assert_eq!(snapshot["prices"][0]["price"], price["price"], "{seen}");
+    assert!(snapshot["cursor"].is_object(), "{seen}");
     assert_eq!(seen["error"]["code"], "NotFound", "{seen}");
     assert_eq!(seen["error"]["reason"], "PAIR_UNKNOWN", "{seen}");
     assert_eq!(seen["error"]["metadata"]["pair"], "BTC-UDS", "{seen}");
+    running.stop().await;
 }
 
-/// Checks the OpenAPI document against the specification of OpenAPI.
-///
-/// The address is `HOST:PORT`.
-pub(crate) async fn openapi_is_valid(address: &str) {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_openapi_document_is_valid() {
     if !is_there("python3").await {
         return data::skip("the OpenAPI validator", "Python is not installed");
     }
-    let environment = folder("target/python");
+    let environment = root().join("target/python");
     let python = environment.join("bin/python");
-    if !is_there(&python.to_string_lossy()).await {
+    if !is_there(&python).await {
         run(Command::new("python3").args(["-m", "venv"]).arg(&environment)).await;
     }
     let clients = root().join("tests/clients");
@@ -92,29 +88,28 @@ pub(crate) async fn openapi_is_valid(address: &str) {
     install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
     run(install.arg(clients.join("requirements.txt"))).await;
 
+    let running = Running::replayed().await;
     let mut validate = Command::new(&python);
-    validate.arg(clients.join("openapi.py")).arg(format!("http://{address}/v1/openapi.json"));
-    let seen: Value = serde_json::from_str(&run(&mut validate).await).unwrap();
+    let seen = run(validate.arg(clients.join("openapi.py")).arg(running.url("/v1/openapi.json"))).await;
+    let seen: Value = serde_json::from_str(&seen).unwrap();
     assert!(seen["paths"].as_u64().unwrap() >= 8, "the document lacks calls: {seen}");
+    running.stop().await;
 }
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn folder(path: &str) -> PathBuf {
-    root().join(path)
-}
-
 /// Whether a program can be started.
-async fn is_there(program: &str) -> bool {
+async fn is_there(program: impl AsRef<OsStr>) -> bool {
     // Go alone has no `--version`, and says so; that will do.
     Command::new(program).arg("--version").output().await.is_ok()
 }
 
 /// Runs a program to its end, and gives what it wrote.
 async fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.kill_on_drop(true).output().await.unwrap();
+    let ended = timeout(PATIENCE, command.kill_on_drop(true).output()).await;
+    let Output { status, stdout, stderr } = ended.unwrap_or_else(|_| panic!("{command:?} does not end")).unwrap();
     let stdout = String::from_utf8(stdout).unwrap();
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");

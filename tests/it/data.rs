@@ -9,26 +9,32 @@ use std::{
 use serde_json::Value;
 
 /// Finds the folder of recorded data, or says that the test is skipped.
-///
-/// # Panics
-/// If `CRYPTOPRICE_REQUIRE=all` says that nothing may be skipped.
 #[expect(
     clippy::disallowed_methods,
     reason = "where data lies is the environment of the tests, not of the service"
 )]
 pub(crate) fn folder(test: &str) -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os("CRYPTOPRICE_TEST_DATA") {
-        return Some(folder.into());
+    let folder = std::env::var_os("CRYPTOPRICE_TEST_DATA");
+    if folder.is_none() {
+        skip(test, "CRYPTOPRICE_TEST_DATA is not set");
     }
-    let skipped = format!("skipped: {test}: CRYPTOPRICE_TEST_DATA is not set");
-    assert!(
-        std::env::var("CRYPTOPRICE_REQUIRE").as_deref() != Ok("all"),
-        "{skipped}"
-    );
+    folder.map(PathBuf::from)
+}
+
+/// Says that a test is skipped, and why.
+///
+/// # Panics
+/// If `CRYPTOPRICE_REQUIRE=all` says that nothing may be skipped.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what must run is the environment of the tests, not of the service"
+)]
+pub(crate) fn skip(test: &str, why: &str) {
+    let required = std::env::var("CRYPTOPRICE_REQUIRE").as_deref() == Ok("all");
+    assert!(!required, "may not be skipped: {test}: {why}");
     // Straight to standard error: what a test prints by `eprintln!` is shown only when it fails.
-    let line = format!("{skipped}\n");
+    let line = format!("skipped: {test}: {why}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    None
 }
 
 /// Reads a JSON file.
