@@ -5,7 +5,7 @@
 mod doors;
 mod markets;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -30,8 +30,11 @@ use crate::{
         replay::{Replay, ReplayOptions},
     },
     service::{prices::Prices, sources::Sources},
-    sim::{SimOptions, Simulation, Truths},
+    sim::{SimOptions, Simulation, Truth},
 };
+
+/// How often the simulated market moves in a second.
+const SIMULATED_RATE: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// Where prices come from.
 #[derive(Debug, Clone)]
@@ -75,7 +78,7 @@ struct Pipeline {
 
 #[derive(Debug)]
 enum Input {
-    Sockets { venues: Vec<ingest::Listen>, queue: usize, simulation: Option<Simulation> },
+    Sockets { venues: Vec<ingest::Listen>, queue: usize, simulation: Option<(Simulation, CancellationToken)> },
     Replay(Replay),
 }
 
@@ -95,15 +98,16 @@ impl Application {
         let simulation = match mode {
             Mode::Demo { seed, trouble } => {
                 let (clock, shutdown) = (clock.clone(), CancellationToken::new());
-                let options =
-                    SimOptions { seed, trouble, now: Arc::new(move || clock.now()), ..SimOptions::default() };
-                Some(Simulation::start(options, shutdown).await.context("cannot start the simulated market")?)
+                let now = Arc::new(move || clock.now());
+                let options = SimOptions { seed, trouble, updates_per_second: SIMULATED_RATE, now };
+                let simulation = Simulation::start(options, shutdown.clone());
+                Some((simulation.await.context("cannot start the simulated market")?, shutdown))
             }
             _ => None,
         };
         let (listened, origin) = match (&replay, &simulation) {
             (Some(replay), _) => (Listened::met(replay), Origin::Replay),
-            (_, Some(simulation)) => (Listened::simulated(simulation, &config)?, Origin::Simulated),
+            (_, Some((simulation, _))) => (Listened::simulated(simulation, &config)?, Origin::Simulated),
             _ => (Listened::configured(&config)?, Origin::Live),
         };
 
@@ -128,12 +132,17 @@ impl Application {
         };
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let sources = Sources::new(health.clone(), clock.clone());
-        let doors = doors::Doors { prices, sources, readiness: readiness.clone(), stopping: stopping.clone() };
+        let doors =
+            doors::Doors { prices, sources, readiness: readiness.clone(), stopping: stopping.clone() };
         let (router, calls) = doors.router(health_service, &config.server)?;
 
         let input = match replay {
             Some(replay) => Input::Replay(replay),
-            None => Input::Sockets { venues: listened.sockets(&config, &clock), queue: config.feed.queue, simulation },
+            None => Input::Sockets {
+                venues: listened.sockets(&config, &clock),
+                queue: config.feed.queue,
+                simulation,
+            },
         };
         Ok(Self {
             public,
@@ -169,7 +178,8 @@ impl Application {
             }
         };
         let board = format!("board: {} pairs in memory", self.board.list(None).count());
-        let doors = format!("doors: gRPC, gRPC-Web and REST on {}, health on {} too", self.public.1, self.ops.1);
+        let doors =
+            format!("doors: gRPC, gRPC-Web and REST on {}, health on {} too", self.public.1, self.ops.1);
         vec![input, board, doors]
     }
 
@@ -179,9 +189,9 @@ impl Application {
     }
 
     /// Gets what tells the true prices of the simulated market, if there is one.
-    pub fn truths(&self) -> Option<Truths> {
+    pub fn truth(&self) -> Option<Truth> {
         match &self.pipeline.input {
-            Input::Sockets { simulation: Some(simulation), .. } => Some(simulation.truths()),
+            Input::Sockets { simulation: Some((simulation, _)), .. } => Some(simulation.truth()),
             _ => None,
         }
     }
@@ -230,8 +240,9 @@ impl Pipeline {
             Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
             Input::Sockets { venues, queue, simulation } => {
                 ingest::run(venues, aggregator, sources, queue, clock, shutdown).await;
-                if let Some(simulation) = simulation {
-                    simulation.stop().await;
+                if let Some((simulation, shutdown)) = simulation {
+                    shutdown.cancel();
+                    simulation.join().await;
                 }
                 Ok(())
             }

@@ -56,7 +56,6 @@ pub struct Cli {
 
 /// What the program can do.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each run of the program")]
 pub enum Command {
     /// What asks a running server.
     #[command(flatten)]

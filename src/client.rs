@@ -1,7 +1,12 @@
 //! The generated client of the contract, for the command line, for tests, and for other Rust programs.
 
 /// `cryptoprice.v1`.
-#[allow(clippy::pedantic, reason = "generated; the comments are in the proto")]
+#[allow(
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the comments are in the proto"
+)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/client/cryptoprice.v1.rs"));
 }

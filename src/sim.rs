@@ -1,18 +1,33 @@
-//! stub
-use std::{sync::Arc, time::Duration};
-use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
-use tokio_util::sync::CancellationToken;
-use crate::domain::pair::Pair;
-pub type Now = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
-pub type Truths = Arc<dyn Fn(Pair) -> Option<Decimal> + Send + Sync>;
-pub struct SimOptions { pub seed: u64, pub trouble: bool, pub now: Now, pub step: Duration }
-impl Default for SimOptions { fn default() -> Self { Self{seed:1,trouble:false,now:Arc::new(||DateTime::<Utc>::MIN_UTC),step:Duration::from_millis(100)} } }
-#[derive(Debug)] pub struct SimulatedVenue { pub name: &'static str, pub url: String, pub pairs: Vec<Pair> }
-#[derive(Debug)] pub struct Simulation(Vec<SimulatedVenue>);
-impl Simulation {
-  pub async fn start(_o: SimOptions, _s: CancellationToken) -> std::io::Result<Self> { Ok(Self(vec![])) }
-  pub fn venues(&self) -> &[SimulatedVenue] { &self.0 }
-  pub fn truths(&self) -> Truths { Arc::new(|_| None) }
-  pub async fn stop(self) {}
-}
+//! A market that does not exist, at venues that do: simulated servers that speak the venues' real wire formats.
+//!
+//! One seeded [`Market`] lies behind all venues. Each venue sees it through its own spread, noise, tick and
+//! latency, and puts what it sees into its own wire format, on a WebSocket on the loopback interface. Now and
+//! then a venue is in [`Trouble`], never the majority of a pair's. A client cannot tell such a venue from the
+//! real one, but the simulation knows the true price ([`Truth`]).
+//!
+//! The wire formats are written here a second time, apart from `feed`, which reads them: a mistake in one is not
+//! repeated in the other. Modules in reading order: `market` moves; `catalogue` says who lists what; `stand`,
+//! `ticker` and `floor` are a venue's view of it; `trouble` is what goes wrong; `driver` moves all that; `wire` and
+//! `venues` are the formats; `session` and `server` are the sockets. `chance` is the randomness that a seed repeats.
+
+mod catalogue;
+mod chance;
+mod driver;
+mod floor;
+mod market;
+#[cfg(test)]
+mod sample;
+mod server;
+mod session;
+mod stand;
+#[cfg(test)]
+mod tests;
+mod ticker;
+mod trouble;
+mod venues;
+mod wire;
+
+pub use catalogue::catalogue;
+pub use market::Market;
+pub use server::{Now, SimOptions, SimulatedVenue, Simulation, Truth};
+pub use trouble::Trouble;

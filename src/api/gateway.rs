@@ -77,9 +77,10 @@ impl Gateway {
 
     /// Lists the calls that are served, each with its route.
     pub fn calls(&self) -> impl Iterator<Item = String> {
-        self.routes.bindings().iter().map(|binding| {
-            format!("{} {} -> {}", binding.method, binding.template, binding.call_path)
-        })
+        self.routes
+            .bindings()
+            .iter()
+            .map(|binding| format!("{} {} -> {}", binding.method, binding.template, binding.call_path))
     }
 
     /// Answers a request.

@@ -30,7 +30,8 @@ struct Report {
 
 #[derive(Serialize)]
 struct Reason {
-    reason: &'static str,
+    #[serde(rename = "reason")]
+    what: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pair: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,11 +59,11 @@ impl Readiness {
     fn reasons(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         if self.stopping.is_cancelled() {
-            reasons.push(Reason { reason: "STOPPING", pair: None, status: None });
+            reasons.push(Reason { what: "STOPPING", pair: None, status: None });
         }
         if self.required.is_empty() {
             if !self.board.list(None).any(|update| fresh(update.price.status)) {
-                reasons.push(Reason { reason: "NO_FRESH_PRICE", pair: None, status: None });
+                reasons.push(Reason { what: "NO_FRESH_PRICE", pair: None, status: None });
             }
             return reasons;
         }
@@ -70,7 +71,7 @@ impl Readiness {
             let status = self.board.get(*pair).map_or(Status::Unavailable, |update| update.price.status);
             if !fresh(status) {
                 let (pair, status) = (Some(pair.to_string()), Some(name(status)));
-                reasons.push(Reason { reason: "REQUIRED_PAIR_NOT_FRESH", pair, status });
+                reasons.push(Reason { what: "REQUIRED_PAIR_NOT_FRESH", pair, status });
             }
         }
         reasons

@@ -1,7 +1,12 @@
 //! The fence around generated code: the server's side of the contract, and its descriptors.
 
 /// `cryptoprice.v1`.
-#[allow(clippy::pedantic, reason = "generated; the comments are in the proto")]
+#[allow(
+    clippy::pedantic,
+    clippy::large_enum_variant,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the comments are in the proto"
+)]
 pub mod v1 {
     include!(concat!(env!("OUT_DIR"), "/server/cryptoprice.v1.rs"));
 }

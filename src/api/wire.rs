@@ -48,7 +48,7 @@ impl Message for EncodedPrice {
         encode_key(tag, wire_type, &mut field);
         match wire_type {
             WireType::Varint => {
-                prost::encoding::encode_varint(prost::encoding::decode_varint(buffer)?, &mut field)
+                prost::encoding::encode_varint(prost::encoding::decode_varint(buffer)?, &mut field);
             }
             WireType::LengthDelimited => {
                 let mut payload = Vec::<u8>::new();

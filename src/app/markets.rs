@@ -52,10 +52,10 @@ impl Listened {
     /// Listens to the simulated venues, but for those that the configuration disables.
     pub(super) fn simulated(simulation: &Simulation, config: &Config) -> anyhow::Result<Self> {
         let enabled = |name: &str| config.venues.get(name).is_none_or(|venue| venue.enabled);
-        let venues = simulation.venues().iter().filter(|venue| enabled(venue.name));
+        let venues = simulation.venues().iter().filter(|venue| enabled(venue.venue.as_str()));
         let asked = venues.map(|venue| {
             Ok(Asked {
-                protocol: protocol(venue.name)?,
+                protocol: protocol(venue.venue.as_str())?,
                 url: Some(venue.url.clone()),
                 pairs: venue.pairs.clone(),
             })

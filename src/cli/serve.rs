@@ -1,10 +1,6 @@
 //! `serve` and `demo`: the ways to start a service.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,7 +59,7 @@ pub struct DemoArgs {
 
 /// How fast a recording is played.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Speed(Option<f64>);
+pub(super) struct Speed(Option<f64>);
 
 impl ServeArgs {
     /// Serves until the process is told to end.

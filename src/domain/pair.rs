@@ -54,6 +54,9 @@ impl Asset {
     pub const USD: Self = Self::literal("USD");
 
     /// Makes an asset of a literal that is known to be right; other text goes through [`FromStr`].
+    ///
+    /// # Panics
+    /// If it is not 1 to 15 capitals and digits.
     pub const fn literal(name: &str) -> Self {
         let bytes = name.as_bytes();
         assert!(!bytes.is_empty() && bytes.len() <= MAX_ASSET, "1 to 15 letters");

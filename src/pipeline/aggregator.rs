@@ -123,7 +123,9 @@ impl Aggregator {
             DeliveryKind::Ticker { market, kind, book, last, base_volume_24h, quote_volume_24h, time } => {
                 if let Some(source) = &source {
                     source.count(Counted::Ticker);
-                    time.into_iter().for_each(|time| source.lag(receive_time - time));
+                    if let Some(time) = time {
+                        source.lag(receive_time - time);
+                    }
                 }
                 if self.takes(venue, market, kind) {
                     let ticker = TickerUpdate { book, last, base_volume_24h, quote_volume_24h, time };
@@ -145,7 +147,10 @@ impl Aggregator {
                         counted
                     });
                 }
-                effect.into_iter().for_each(|effect| self.note(venue, market, effect, receive_time));
+                // The past comes in any order.
+                let expected = |effect: &Effect| !(snapshot && *effect == Effect::OutOfOrder);
+                let noted = effect.into_iter().filter(expected);
+                noted.for_each(|effect| self.note(venue, market, effect, receive_time));
             }
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(venue, market, receive_time);
@@ -190,7 +195,9 @@ impl Aggregator {
         match &self.options.markets {
             Markets::Configured(markets) => markets.contains(&market),
             Markets::Met => {
-                self.sources.get(venue).into_iter().for_each(|source| source.found(market));
+                if let Some(source) = self.sources.get(venue) {
+                    source.found(market);
+                }
                 true
             }
         }
@@ -208,7 +215,9 @@ impl Aggregator {
                     .extend([market, reference].into_iter().filter(|pair| self.pairs.contains_key(pair)));
             }
             Effect::OutOfOrder => {
-                self.sources.get(venue).into_iter().for_each(|source| source.out_of_order())
+                if let Some(source) = self.sources.get(venue) {
+                    source.out_of_order();
+                }
             }
             Effect::Confirmed | Effect::Duplicate => {}
         }
@@ -356,15 +365,11 @@ impl PairState {
             _ => self.guard.judge(value.price, aggregate.source_count, now, &options.jump),
         };
         self.judged = Some((value, verdict));
-        match (verdict, self.good) {
-            (JumpVerdict::Hold, Some(good)) => {
-                price(Status::Degraded, Some(StatusReason::JumpUnconfirmed), good)
-            }
-            _ => {
-                self.good = Some(new);
-                price(aggregate.status, aggregate.status_reason, new)
-            }
+        if let (JumpVerdict::Hold, Some(good)) = (verdict, self.good) {
+            return price(Status::Degraded, Some(StatusReason::JumpUnconfirmed), good);
         }
+        self.good = Some(new);
+        price(aggregate.status, aggregate.status_reason, new)
     }
 }
 

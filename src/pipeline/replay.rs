@@ -179,7 +179,9 @@ impl Track {
         let protocol = self.recording.protocol();
         let venue = protocol.venue();
         let source = sources.get(venue);
-        source.into_iter().for_each(|source| source.frame(now));
+        if let Some(source) = source {
+            source.frame(now);
+        }
         let session = self.sessions.entry(record.connection).or_default();
         let outcome = protocol.decode(frame.as_frame()).and_then(|text| {
             for event in protocol.parse(session, &text)?.events {
@@ -190,7 +192,9 @@ impl Track {
         });
         if let Err(error) = outcome {
             warn!(%venue, %error, "a recorded frame is not understood");
-            source.into_iter().for_each(|source| source.malformed(&error.to_string(), now));
+            if let Some(source) = source {
+                source.malformed(&error.to_string(), now);
+            }
         }
         Ok(())
     }
@@ -235,7 +239,7 @@ impl Pace {
         }
         // Without waits the other tasks must still have their turn.
         self.unyielding += 1;
-        if self.unyielding % 64 == 0 {
+        if self.unyielding.is_multiple_of(64) {
             tokio::task::yield_now().await;
         }
         !shutdown.is_cancelled()

@@ -1,5 +1,7 @@
 //! What can go wrong with a call: the one closed list that reaches the doors.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
@@ -118,7 +120,7 @@ pub enum ServiceError {
 
 impl ServiceError {
     /// Makes an error of a field.
-    pub fn field(field: impl Into<String>, description: impl ToString) -> Self {
+    pub fn field(field: impl Into<String>, description: impl fmt::Display) -> Self {
         Self::Field { field: field.into(), description: description.to_string() }
     }
 }

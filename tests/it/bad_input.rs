@@ -2,7 +2,9 @@
 
 use std::io::{Read as _, Write as _};
 
-use cryptoprice::client::v1::{BatchGetPricesRequest, GetPriceRequest, ListPricesRequest, StreamPricesRequest};
+use cryptoprice::client::v1::{
+    BatchGetPricesRequest, GetPriceRequest, ListPricesRequest, StreamPricesRequest,
+};
 use serde_json::Value;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -97,9 +99,14 @@ async fn rest_answers_with_the_same_shape_for_everything() {
         let error = &body["error"];
         assert_eq!(error["code"], http, "{shown}");
         assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{shown}: {body}");
-        let infos: Vec<_> = error["details"].as_array().unwrap().iter().filter(|d| d["reason"] != Value::Null).collect();
+        let infos: Vec<_> =
+            error["details"].as_array().unwrap().iter().filter(|d| d["reason"] != Value::Null).collect();
         assert_eq!(infos.len(), 1, "{shown}: {body}");
-        assert_eq!((infos[0]["reason"].as_str(), infos[0]["domain"].as_str()), (Some(reason), Some("cryptoprice")), "{shown}: {body}");
+        assert_eq!(
+            (infos[0]["reason"].as_str(), infos[0]["domain"].as_str()),
+            (Some(reason), Some("cryptoprice")),
+            "{shown}: {body}"
+        );
     }
     running.stop().await;
 }

@@ -37,7 +37,8 @@ async fn grpcurl_lists_describes_and_calls_by_reflection() {
     let described = call(&[address, "describe", "cryptoprice.v1.PriceService.GetPrice"]).await;
     assert!(described.contains("// Gets the price of one pair."), "the comments are lost: {described}");
 
-    let answer = call(&["-d", r#"{"pair": "btc/usd"}"#, address, "cryptoprice.v1.PriceService/GetPrice"]).await;
+    let answer =
+        call(&["-d", r#"{"pair": "btc/usd"}"#, address, "cryptoprice.v1.PriceService/GetPrice"]).await;
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["price"]["pair"], "BTC-USD", "{answer}");
     assert!(answer["price"]["price"].is_string(), "{answer}");
@@ -109,7 +110,8 @@ async fn is_there(program: impl AsRef<OsStr>) -> bool {
 /// Runs a program to its end, and gives what it wrote.
 async fn run(command: &mut Command) -> String {
     let ended = timeout(PATIENCE, command.kill_on_drop(true).output()).await;
-    let Output { status, stdout, stderr } = ended.unwrap_or_else(|_| panic!("{command:?} does not end")).unwrap();
+    let Output { status, stdout, stderr } =
+        ended.unwrap_or_else(|_| panic!("{command:?} does not end")).unwrap();
     let stdout = String::from_utf8(stdout).unwrap();
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");

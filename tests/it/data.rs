@@ -47,7 +47,5 @@ pub(crate) fn json(path: &Path) -> Value {
 pub(crate) fn json_lines(path: &Path) -> Vec<Value> {
     let file = fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let text = std::io::read_to_string(zstd::Decoder::new(file).unwrap()).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

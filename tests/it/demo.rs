@@ -37,7 +37,7 @@ async fn the_served_price_stays_near_the_true_one_while_venues_have_trouble() {
             assert_eq!(price.origin(), Origin::Simulated);
             let (Some(served), PriceStatus::Live) = (&price.price, price.status()) else { continue };
             let served: Decimal = served.parse().unwrap();
-            let Some(truth) = truth(price.pair.parse().unwrap()) else { continue };
+            let Some(truth) = truth.of(price.pair.parse().unwrap()) else { continue };
             let distance = ((served - truth) / truth).abs() * Decimal::from(10_000);
             compared += 1;
             if distance > worst.0 {
@@ -64,7 +64,8 @@ async fn crosses_pegs_and_explanations_have_something_to_do() {
     let explained = eventually("BTC-USD is also priced through a peg", async || {
         let (_, explained) = running.get("/v1/prices/BTC-USD:explain").await;
         let contributions = explained["legs"][0]["contributions"].as_array()?.clone();
-        let pegged = contributions.iter().any(|c| c["peg"] == "USDT-USD" && c["verdict"] == "QUOTE_VERDICT_USED");
+        let pegged =
+            contributions.iter().any(|c| c["peg"] == "USDT-USD" && c["verdict"] == "QUOTE_VERDICT_USED");
         pegged.then_some(contributions)
     })
     .await;

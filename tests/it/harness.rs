@@ -1,6 +1,6 @@
 //! A running service for a test: the real program in process, on free ports, from settings to sockets.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use cryptoprice::{
     app::{Application, Mode},
@@ -9,16 +9,12 @@ use cryptoprice::{
         source_service_client::SourceServiceClient,
     },
     config::Config,
-    domain::pair::Pair,
     pipeline::replay::ReplayOptions,
+    sim::Truth,
 };
-use rust_decimal::Decimal;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
-
-/// Tells the true price of a pair of the simulated market.
-pub(crate) type Truth = Arc<dyn Fn(Pair) -> Option<Decimal> + Send + Sync>;
 
 /// A running service. Stop it at the end of the test: that shows that it ends.
 pub(crate) struct Running {
@@ -65,7 +61,7 @@ impl Running {
     /// Starts the simulated market, and gives what tells its true prices.
     pub(crate) async fn demo_with_truth(trouble: bool) -> (Self, Truth) {
         let application = build(Mode::Demo { seed: 7, trouble }, &[]).await;
-        let truth = application.truths().expect("a demo has a simulated market");
+        let truth = application.truth().expect("a demo has a simulated market");
         (Self::run(application), truth)
     }
 
@@ -100,7 +96,8 @@ impl Running {
         ended.expect("the service must end when told to").unwrap().unwrap();
     }
 
-    async fn until_ended(&self) {
+    /// Waits for the end of all recordings.
+    pub(crate) async fn until_ended(&self) {
         let mut sources = self.sources().await;
         eventually("all recordings have ended", async || {
             let listed = sources.list_sources(ListSourcesRequest::default()).await.unwrap().into_inner();
@@ -111,6 +108,8 @@ impl Running {
 }
 
 async fn build(mode: Mode, settings: &[(&str, &str)]) -> Application {
+    // The first test has installed it; the program does so as its first act.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let free = [("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"), ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0")];
     let settings = free.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let config = Config::load(None, settings).unwrap();

@@ -18,7 +18,9 @@ fn of(service: &str) -> HealthCheckRequest {
 async fn services_and_pairs_are_checked_and_watched() {
     let running = Running::replayed().await;
     let mut health = HealthClient::new(running.channel().await);
-    for service in ["", "cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService", "cryptoprice.v1/BTC-USD"] {
+    for service in
+        ["", "cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService", "cryptoprice.v1/BTC-USD"]
+    {
         eventually(&format!("{service} is serving"), async || {
             let answer = health.check(of(service)).await.ok()?.into_inner();
             (answer.status() == ServingStatus::Serving).then_some(())

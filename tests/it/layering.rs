@@ -3,8 +3,15 @@
 use std::{fs, path::Path};
 
 /// The floors, from the ground up: each may import itself and what stands before it, but not its neighbours on a line.
-const FLOORS: &[&[&str]] =
-    &[&["domain", "clock"], &["feed", "sim"], &["pipeline"], &["service"], &["api", "client"], &["app"], &["cli"]];
+const FLOORS: &[&[&str]] = &[
+    &["domain", "clock"],
+    &["feed", "sim"],
+    &["pipeline"],
+    &["service"],
+    &["api", "client"],
+    &["app"],
+    &["cli"],
+];
 
 /// What a floor may import beside the floors below it.
 const BESIDE: &[(&str, &str)] = &[
@@ -27,7 +34,8 @@ fn imports_point_down() {
     let mut seen = 0;
     visit(&source, &mut |path, text| {
         let relative = path.strip_prefix(&source).unwrap();
-        let floor = relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
+        let floor =
+            relative.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
         for import in imports(text) {
             seen += 1;
             if import != floor && !allowed(floor, &import) {
@@ -43,7 +51,18 @@ fn imports_point_down() {
 fn the_domain_does_no_input_or_output() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/domain");
     visit(&source, &mut |path, text| {
-        for name in ["tokio", "tonic", "prost", "redis", "diesel", "axum", "reqwest", "std::fs", "std::net", "std::time"] {
+        for name in [
+            "tokio",
+            "tonic",
+            "prost",
+            "redis",
+            "diesel",
+            "axum",
+            "reqwest",
+            "std::fs",
+            "std::net",
+            "std::time",
+        ] {
             let used = text.lines().any(|line| line.trim_start().starts_with(&format!("use {name}")));
             assert!(!used, "{} uses {name}", path.display());
         }
@@ -69,18 +88,18 @@ fn allowed(floor: &str, import: &str) -> bool {
 /// Lists the floors that `use crate::…` names, in the spellings that rustfmt leaves.
 fn imports(text: &str) -> Vec<String> {
     let mut found = Vec::new();
-    let mut inside = false;
+    let mut list = None;
     for line in text.lines() {
-        if let Some(rest) = line.trim_start().strip_prefix("use crate::") {
-            match rest.strip_prefix('{') {
-                Some(list) if list.contains('}') => found.extend(list.split(',').map(|part| first(part.trim()))),
-                Some(_) => inside = true,
+        let depth = line.len() - line.trim_start().len();
+        match (list, line.trim_start().strip_prefix("use crate::")) {
+            (None, Some(rest)) => match rest.strip_prefix('{') {
+                Some(all) if all.contains('}') => found.extend(all.split(',').map(|part| first(part.trim()))),
+                Some(_) => list = Some(depth),
                 None => found.push(first(rest)),
-            }
-        } else if inside && line.starts_with("    ") && !line.starts_with("     ") {
-            found.push(first(line.trim()));
-        } else if inside && line.starts_with("};") {
-            inside = false;
+            },
+            (Some(outer), _) if depth == outer => list = None,
+            (Some(outer), _) if depth == outer + 4 => found.push(first(line.trim())),
+            _ => {}
         }
     }
     found.retain(|name| !name.is_empty());

@@ -55,10 +55,7 @@ const CRYPTO_MSG_PARSER: &[Source] = &[
         ..Source::of("bitfinex", "BITFINEX")
     },
     Source {
-        left_out: &[(
-            "trade",
-            "the suite passes on the maker's side as if it were the taker's",
-        )],
+        left_out: &[("trade", "the suite passes on the maker's side as if it were the taker's")],
         ..Source::of("coinbase_pro", "COINBASE")
     },
     Source {
@@ -118,10 +115,7 @@ const CRYPTO_MSG_PARSER: &[Source] = &[
         ],
         ..Source::of("kucoin", "KUCOIN")
     },
-    Source {
-        left_out: &[("l2_snapshot::", REST), ("open_interest::", REST)],
-        ..Source::of("okx", "OKX")
-    },
+    Source { left_out: &[("l2_snapshot::", REST), ("open_interest::", REST)], ..Source::of("okx", "OKX") },
 ];
 
 const TARDIS: &[Source] = &[
@@ -142,19 +136,9 @@ const TARDIS: &[Source] = &[
         ..Source::of("bitfinex", "BITFINEX")
     },
     Source::of("coinbase", "COINBASE"),
+    Source { past_is_unmarked: true, ..Source::of("crypto-com", "CRYPTO.COM") },
     Source {
-        past_is_unmarked: true,
-        ..Source::of("crypto-com", "CRYPTO.COM")
-    },
-    Source {
-        left_out: &[
-            ("0", OLD),
-            ("1", OLD),
-            ("2", OLD),
-            ("3", OLD),
-            ("4", OLD),
-            ("5", OLD),
-        ],
+        left_out: &[("0", OLD), ("1", OLD), ("2", OLD), ("3", OLD), ("4", OLD), ("5", OLD)],
         ..Source::of("gate-io", "GATEIO")
     },
     Source {
@@ -165,15 +149,7 @@ const TARDIS: &[Source] = &[
     Source::of("kraken", "KRAKEN"),
     Source::of("kucoin", "KUCOIN"),
     Source {
-        left_out: &[
-            ("0", OLD),
-            ("1", OLD),
-            ("2", OLD),
-            ("3", OLD),
-            ("4", OLD),
-            ("5", OLD),
-            ("6", OLD),
-        ],
+        left_out: &[("0", OLD), ("1", OLD), ("2", OLD), ("3", OLD), ("4", OLD), ("5", OLD), ("6", OLD)],
         ..Source::of("okex", "OKX")
     },
     Source::of("upbit", "UPBIT"),
@@ -243,10 +219,7 @@ fn nautilus() {
             let mut session = Session::default();
             let parsed = read(protocol, &mut session, &text, name);
             let used = ["trade", "ticker", "bbo"].iter().any(|kind| name.contains(kind));
-            let told = parsed
-                .events
-                .iter()
-                .any(|event| matches!(event, Event::Trade(_) | Event::Ticker(_)));
+            let told = parsed.events.iter().any(|event| matches!(event, Event::Trade(_) | Event::Ticker(_)));
             assert_eq!(told, used, "{name}: {parsed:?}");
         });
     }
@@ -254,13 +227,7 @@ fn nautilus() {
 
 impl Source {
     const fn of(file: &'static str, exchange: &'static str) -> Self {
-        Self {
-            file,
-            exchange,
-            left_out: &[],
-            earlier: &[],
-            past_is_unmarked: false,
-        }
+        Self { file, exchange, left_out: &[], earlier: &[], past_is_unmarked: false }
     }
 
     /// Calls for each message that is not left out, with its name in the file.

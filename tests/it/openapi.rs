@@ -56,87 +56,95 @@ fn references(value: &Value) -> Vec<&str> {
     }
 }
 
-#[test]
-fn bindings_and_kinds_have_their_description() {
-    let pool = protos::compile(
-        r#"
-        // Keeps shelves.
-        service Shelves {
-          // Puts a thing. It stays there.
-          rpc Put(PutRequest) returns (Thing) {
-            option deprecated = true;
-            option (google.api.http) = {
-              post: "/v1/{shelf=rooms/*/shelves.v1/**}/things:put"
-              body: "thing"
-              additional_bindings {put: "/v1/things", body: "*", response_body: "name"}
-            };
-          }
-          rpc Watch(PutRequest) returns (stream Thing) { option (google.api.http) = {get: "/v1/*/watch"}; }
-        }
-        message PutRequest {
-          string shelf = 1;
-          Thing thing = 2;
-          repeated uint32 numbers = 3;
-        }
-        // What a shelf holds.
-        message Thing {
-          // Its name.
-          string name = 1;
-          oneof size {
-            // In metres.
-            double metres = 2;
-            int64 atoms = 3;
-          }
-          Thing part = 4;
-          map<string, Colour> colours = 5;
-          bytes data = 6 [deprecated = true];
-          google.protobuf.Timestamp time = 7;
-          google.protobuf.BoolValue maybe = 8;
-          repeated Thing parts = 9;
-        }
-        enum Colour {
-          // None.
-          COLOUR_UNSPECIFIED = 0;
-          // As roses.
-          RED = 1;
-        }"#,
-    );
-    let document = openapi::document(&pool).unwrap();
-    let check = |pointer: &str, expected: Value| {
+const SHELVES: &str = r#"
+    // Keeps shelves.
+    service Shelves {
+      // Puts a thing. It stays there.
+      rpc Put(PutRequest) returns (Thing) {
+        option deprecated = true;
+        option (google.api.http) = {
+          post: "/v1/{shelf=rooms/*/shelves.v1/**}/things:put"
+          body: "thing"
+          additional_bindings {put: "/v1/things", body: "*", response_body: "name"}
+        };
+      }
+      rpc Watch(PutRequest) returns (stream Thing) { option (google.api.http) = {get: "/v1/*/watch"}; }
+    }
+    message PutRequest {
+      string shelf = 1;
+      Thing thing = 2;
+      repeated uint32 numbers = 3;
+    }
+    // What a shelf holds.
+    message Thing {
+      // Its name.
+      string name = 1;
+      oneof size {
+        // In metres.
+        double metres = 2;
+        int64 atoms = 3;
+      }
+      Thing part = 4;
+      map<string, Colour> colours = 5;
+      bytes data = 6 [deprecated = true];
+      google.protobuf.Timestamp time = 7;
+      google.protobuf.BoolValue maybe = 8;
+      repeated Thing parts = 9;
+    }
+    enum Colour {
+      // None.
+      COLOUR_UNSPECIFIED = 0;
+      // As roses.
+      RED = 1;
+    }"#;
+
+/// Holds parts of the description of `SHELVES` against what they should be.
+fn check(document: &Value, parts: &[(&str, Value)]) {
+    for (pointer, expected) in parts {
         let found = document.pointer(pointer).unwrap_or_else(|| panic!("{pointer} in {document:#}"));
-        assert_eq!(*found, expected, "{pointer}");
-    };
+        assert_eq!(found, expected, "{pointer}");
+    }
+}
+
+#[test]
+fn bindings_have_their_description() {
+    let document = openapi::document(&protos::compile(SHELVES)).unwrap();
     check(
-        "/tags",
-        json!([{
-            "name": "Shelves",
-            "description": "Keeps shelves.",
-            "x-grpc-calls": ["test.Shelves/Put", "test.Shelves/Watch"],
-        }]),
-    );
-    check("/paths/~1v1~1{shelf}~1things:put/post/summary", json!("Puts a thing"));
-    check("/paths/~1v1~1{shelf}~1things:put/post/deprecated", json!(true));
-    check(
-        "/paths/~1v1~1{shelf}~1things:put/post/parameters",
-        json!([
-            {
-                "name": "shelf", "in": "path", "required": true,
-                "schema": {"type": "string", "pattern": r"^rooms/[^/]+/shelves\.v1/.*$"},
-            },
-            {
-                "name": "numbers", "in": "query", "required": false,
-                "schema": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32}},
-            },
-        ]),
-    );
-    check(
-        "/paths/~1v1~1{shelf}~1things:put/post/requestBody/content",
-        json!({"application/json": {"schema": {"$ref": "#/components/schemas/test.Thing"}}}),
-    );
-    check("/paths/~1v1~1things/put/parameters", json!([]));
-    check(
-        "/paths/~1v1~1things/put/responses/200/content",
-        json!({"application/json": {"schema": {"type": "string", "description": "Its name."}}}),
+        &document,
+        &[
+            (
+                "/tags",
+                json!([{
+                    "name": "Shelves",
+                    "description": "Keeps shelves.",
+                    "x-grpc-calls": ["test.Shelves/Put", "test.Shelves/Watch"],
+                }]),
+            ),
+            ("/paths/~1v1~1{shelf}~1things:put/post/summary", json!("Puts a thing")),
+            ("/paths/~1v1~1{shelf}~1things:put/post/deprecated", json!(true)),
+            (
+                "/paths/~1v1~1{shelf}~1things:put/post/parameters",
+                json!([
+                    {
+                        "name": "shelf", "in": "path", "required": true,
+                        "schema": {"type": "string", "pattern": r"^rooms/[^/]+/shelves\.v1/.*$"},
+                    },
+                    {
+                        "name": "numbers", "in": "query", "required": false,
+                        "schema": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 4_294_967_295_u32}},
+                    },
+                ]),
+            ),
+            (
+                "/paths/~1v1~1{shelf}~1things:put/post/requestBody/content",
+                json!({"application/json": {"schema": {"$ref": "#/components/schemas/test.Thing"}}}),
+            ),
+            ("/paths/~1v1~1things/put/parameters", json!([])),
+            (
+                "/paths/~1v1~1things/put/responses/200/content",
+                json!({"application/json": {"schema": {"type": "string", "description": "Its name."}}}),
+            ),
+        ],
     );
     let names: Vec<&str> = document["paths"]["/v1/{wildcard1}/watch"]["get"]["parameters"]
         .as_array()
@@ -164,50 +172,60 @@ fn bindings_and_kinds_have_their_description() {
         content.as_object().unwrap().keys().collect::<Vec<_>>(),
         ["application/x-ndjson", "text/event-stream"]
     );
+}
+
+#[test]
+fn messages_and_enums_have_their_schema() {
+    let document = openapi::document(&protos::compile(SHELVES)).unwrap();
     check(
-        "/components/schemas/test.Thing",
-        json!({
-            "type": "object",
-            "description": "What a shelf holds.",
-            "properties": {
-                "name": {"type": "string", "description": "Its name.", "x-field-number": 1},
-                "metres": {
-                    "anyOf": [{"type": "number"}, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}],
-                    "description": "In metres.\n\nOnly one of `metres`, `atoms` is set.",
-                    "x-field-number": 2,
-                },
-                "atoms": {
-                    "type": "string",
-                    "pattern": "^-?[0-9]+$",
-                    "description": "Only one of `metres`, `atoms` is set.",
-                    "x-field-number": 3,
-                },
-                "part": {"$ref": "#/components/schemas/test.Thing", "x-field-number": 4},
-                "colours": {
+        &document,
+        &[
+            (
+                "/components/schemas/test.Thing",
+                json!({
                     "type": "object",
-                    "additionalProperties": {"$ref": "#/components/schemas/test.Colour"},
-                    "x-field-number": 5,
-                },
-                "data": {
-                    "type": "string", "contentEncoding": "base64", "deprecated": true, "x-field-number": 6,
-                },
-                "time": {"type": "string", "format": "date-time", "x-field-number": 7},
-                "maybe": {"type": "boolean", "x-field-number": 8},
-                "parts": {
-                    "type": "array",
-                    "items": {"$ref": "#/components/schemas/test.Thing"},
-                    "x-field-number": 9,
-                },
-            },
-        }),
-    );
-    check(
-        "/components/schemas/test.Colour",
-        json!({
-            "type": "string",
-            "enum": ["COLOUR_UNSPECIFIED", "RED"],
-            "description": "- `COLOUR_UNSPECIFIED`: None.\n- `RED`: As roses.",
-        }),
+                    "description": "What a shelf holds.",
+                    "properties": {
+                        "name": {"type": "string", "description": "Its name.", "x-field-number": 1},
+                        "metres": {
+                            "anyOf": [{"type": "number"}, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}],
+                            "description": "In metres.\n\nOnly one of `metres`, `atoms` is set.",
+                            "x-field-number": 2,
+                        },
+                        "atoms": {
+                            "type": "string",
+                            "pattern": "^-?[0-9]+$",
+                            "description": "Only one of `metres`, `atoms` is set.",
+                            "x-field-number": 3,
+                        },
+                        "part": {"$ref": "#/components/schemas/test.Thing", "x-field-number": 4},
+                        "colours": {
+                            "type": "object",
+                            "additionalProperties": {"$ref": "#/components/schemas/test.Colour"},
+                            "x-field-number": 5,
+                        },
+                        "data": {
+                            "type": "string", "contentEncoding": "base64", "deprecated": true, "x-field-number": 6,
+                        },
+                        "time": {"type": "string", "format": "date-time", "x-field-number": 7},
+                        "maybe": {"type": "boolean", "x-field-number": 8},
+                        "parts": {
+                            "type": "array",
+                            "items": {"$ref": "#/components/schemas/test.Thing"},
+                            "x-field-number": 9,
+                        },
+                    },
+                }),
+            ),
+            (
+                "/components/schemas/test.Colour",
+                json!({
+                    "type": "string",
+                    "enum": ["COLOUR_UNSPECIFIED", "RED"],
+                    "description": "- `COLOUR_UNSPECIFIED`: None.\n- `RED`: As roses.",
+                }),
+            ),
+        ],
     );
 }
 

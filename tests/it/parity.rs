@@ -29,10 +29,16 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
                 (json!({"pair": "XBTUSD", "minSources": 2}), "/v1/prices/XBTUSD?min_sources=2"),
                 (json!({"pair": "SHIB-EUR"}), "/v1/prices/SHIB-EUR"),
                 (json!({"pair": "USD-SHIB"}), "/v1/prices/USD-SHIB"),
-                (json!({"pair": "SHIB-EUR", "allowDerived": false}), "/v1/prices/SHIB-EUR?allowDerived=false"),
+                (
+                    json!({"pair": "SHIB-EUR", "allowDerived": false}),
+                    "/v1/prices/SHIB-EUR?allowDerived=false",
+                ),
                 (json!({"pair": "BTC-USD", "maxAge": "0.000001s"}), "/v1/prices/BTC-USD?max_age=0.000001s"),
                 (json!({"pair": "BTC-USD", "minSources": 9}), "/v1/prices/BTC-USD?minSources=9"),
-                (json!({"pair": "BTC-USD", "maxDispersionBps": "0.0001"}), "/v1/prices/BTC-USD?max_dispersion_bps=0.0001"),
+                (
+                    json!({"pair": "BTC-USD", "maxDispersionBps": "0.0001"}),
+                    "/v1/prices/BTC-USD?max_dispersion_bps=0.0001",
+                ),
                 (json!({"pair": "BTC-USD", "maxAge": "-1s"}), "/v1/prices/BTC-USD?max_age=-1s"),
                 (json!({"pair": "BTX-USD"}), "/v1/prices/BTX-USD"),
                 (json!({"pair": "nonsense!"}), "/v1/prices/nonsense!"),
@@ -46,7 +52,10 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
                     "/v1/prices:batchGet?pairs=BTC-USD&pairs=eth/eur&pairs=NOPE-USD&pairs=!",
                 ),
                 (json!({"pairs": []}), "/v1/prices:batchGet"),
-                (json!({"pairs": ["ETH-USD"], "minSources": 5}), "/v1/prices:batchGet?pairs=ETH-USD&minSources=5"),
+                (
+                    json!({"pairs": ["ETH-USD"], "minSources": 5}),
+                    "/v1/prices:batchGet?pairs=ETH-USD&minSources=5",
+                ),
             ],
         ),
         (
@@ -80,15 +89,27 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
         (
             "ConvertAmount",
             vec![
-                (json!({"amount": "1.5", "from": "BTC", "to": "EUR"}), "/v1/amounts:convert?amount=1.5&from=BTC&to=EUR"),
-                (json!({"amount": "1e5", "from": "BTC", "to": "EUR"}), "/v1/amounts:convert?amount=1e5&from=BTC&to=EUR"),
-                (json!({"amount": "1", "from": "BTC", "to": "BTC"}), "/v1/amounts:convert?amount=1&from=BTC&to=BTC"),
+                (
+                    json!({"amount": "1.5", "from": "BTC", "to": "EUR"}),
+                    "/v1/amounts:convert?amount=1.5&from=BTC&to=EUR",
+                ),
+                (
+                    json!({"amount": "1e5", "from": "BTC", "to": "EUR"}),
+                    "/v1/amounts:convert?amount=1e5&from=BTC&to=EUR",
+                ),
+                (
+                    json!({"amount": "1", "from": "BTC", "to": "BTC"}),
+                    "/v1/amounts:convert?amount=1&from=BTC&to=BTC",
+                ),
             ],
         ),
         ("ListSources", vec![(json!({}), "/v1/sources"), (json!({"pageSize": 1}), "/v1/sources?pageSize=1")]),
         (
             "GetSource",
-            vec![(json!({"source": "kraken"}), "/v1/sources/kraken"), (json!({"source": "krake"}), "/v1/sources/krake")],
+            vec![
+                (json!({"source": "kraken"}), "/v1/sources/kraken"),
+                (json!({"source": "krake"}), "/v1/sources/krake"),
+            ],
         ),
     ]
 }
@@ -119,7 +140,8 @@ async fn every_call_answers_alike_through_every_door() {
             assert_eq!(rest, grpc, "REST: {path}");
             if let Err(error) = &grpc {
                 let infos = error["details"].as_array().unwrap().iter();
-                let infos = infos.filter(|detail| detail["@type"] == "type.googleapis.com/google.rpc.ErrorInfo");
+                let infos =
+                    infos.filter(|detail| detail["@type"] == "type.googleapis.com/google.rpc.ErrorInfo");
                 assert_eq!(infos.count(), 1, "every error carries one reason: {path}: {error}");
             }
         }
@@ -183,7 +205,8 @@ async fn over_grpc_web(running: &Running, method: &MethodDescriptor, message: &[
         }
         let trailers = String::from_utf8(payload).unwrap();
         let headers = trailers.lines().map(|line| line.split_once(':').unwrap());
-        let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.trim().parse().unwrap())).collect();
+        let headers =
+            headers.map(|(name, value)| (name.parse().unwrap(), value.trim().parse().unwrap())).collect();
         return Err(error(&Status::from_header_map(&headers).unwrap()));
     }
     panic!("no frame came: {received:?}");

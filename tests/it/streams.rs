@@ -118,7 +118,7 @@ async fn read_until(answer: &mut reqwest::Response, enough: impl Fn(&str) -> boo
     let mut text = String::new();
     while !enough(&text) {
         let chunk = timeout(Duration::from_secs(15), answer.chunk()).await.unwrap().unwrap();
-        text.push_str(&String::from_utf8(chunk.expect("more to come").to_vec()).unwrap());
+        text.push_str(std::str::from_utf8(&chunk.expect("more to come")).unwrap());
     }
     text
 }

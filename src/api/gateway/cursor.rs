@@ -62,10 +62,8 @@ mod tests {
     use prost_reflect::DescriptorPool;
 
     use super::*;
-    use crate::{
-        api::pb::DESCRIPTORS,
-        client::v1::{Cursor, Price, StreamPricesResponse},
-    };
+    use crate::api::pb::DESCRIPTORS;
+    use crate::client::v1::{Cursor, Price, StreamPricesResponse};
 
     #[test]
     fn a_cursor_is_found_by_its_shape() {

@@ -20,19 +20,19 @@ pub async fn report(reporter: HealthReporter, board: Board, stopping: Cancellati
     for service in SERVICES {
         reporter.set_service_status(service, ServingStatus::Serving).await;
     }
-    let mut reported = HashMap::new();
+    let mut fresh_pairs = HashMap::new();
     // Subscribed before the board is read, so that nothing falls in between.
     let mut subscription = board.subscribe(None);
     for update in board.list(None).collect::<Vec<_>>() {
-        set(&reporter, &mut reported, update.price.pair, update.price.status).await;
+        set(&reporter, &mut fresh_pairs, update.price.pair, update.price.status).await;
     }
     while stopping.run_until_cancelled(subscription.changed()).await.is_some() {
         for update in subscription.take().updates {
-            set(&reporter, &mut reported, update.price.pair, update.price.status).await;
+            set(&reporter, &mut fresh_pairs, update.price.pair, update.price.status).await;
         }
-        let gone: Vec<_> = reported.keys().filter(|pair| !board.contains(**pair)).copied().collect();
+        let gone: Vec<_> = fresh_pairs.keys().filter(|pair| !board.contains(**pair)).copied().collect();
         for pair in gone {
-            reported.remove(&pair);
+            fresh_pairs.remove(&pair);
             let mut reporter = reporter.clone();
             reporter.clear_service_status(&name(pair)).await;
         }
@@ -40,14 +40,14 @@ pub async fn report(reporter: HealthReporter, board: Board, stopping: Cancellati
     for service in SERVICES {
         reporter.set_service_status(service, ServingStatus::NotServing).await;
     }
-    for pair in reported.into_keys() {
+    for pair in fresh_pairs.into_keys() {
         reporter.set_service_status(name(pair), ServingStatus::NotServing).await;
     }
 }
 
-async fn set(reporter: &HealthReporter, reported: &mut HashMap<Pair, bool>, pair: Pair, status: Status) {
+async fn set(reporter: &HealthReporter, fresh_pairs: &mut HashMap<Pair, bool>, pair: Pair, status: Status) {
     let fresh = matches!(status, Status::Live | Status::Degraded);
-    if reported.insert(pair, fresh) != Some(fresh) {
+    if fresh_pairs.insert(pair, fresh) != Some(fresh) {
         let status = if fresh { ServingStatus::Serving } else { ServingStatus::NotServing };
         reporter.set_service_status(name(pair), status).await;
     }

@@ -195,7 +195,7 @@ fn message(message: &Message) -> StreamPricesResponse {
 fn leg(leg: &Leg) -> PriceLeg {
     let of = &leg.explanation.update.price;
     let mut contributions: Vec<_> = leg.explanation.contributions.iter().collect();
-    contributions.sort_by(|a, b| b.weight.cmp(&a.weight));
+    contributions.sort_by_key(|made| std::cmp::Reverse(made.weight));
     PriceLeg {
         price: Some(price(&leg.explanation.update)),
         inverted: leg.inverted,

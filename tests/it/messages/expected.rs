@@ -27,10 +27,7 @@ pub(super) fn fields(protocol: &dyn Protocol, parsed: &Parsed<'_>, expected: &Va
         let pair = format!("{}/{}", pair.base, pair.quote);
         assert!(expected.get("pair").is_none_or(|e| *e == pair), "{name}: {pair}");
         let named = expected.get("extracted_symbol");
-        assert!(
-            named.is_none_or(|e| e == symbol || e == "ALL"),
-            "{name}: {symbol}"
-        );
+        assert!(named.is_none_or(|e| e == symbol || e == "ALL"), "{name}: {symbol}");
     }
     message_time(parsed, expected.get("extracted_timestamp_ms"), name);
     message_time(parsed, expected.get("bbo_msg.timestamp"), name);
@@ -43,12 +40,7 @@ pub(super) fn fields(protocol: &dyn Protocol, parsed: &Parsed<'_>, expected: &Va
 /// Holds a message against normalized events. A ticker is looked at where one is expected, because the suite says
 /// nothing about the tickers of a day.
 pub(super) fn normalized(parsed: &Parsed<'_>, expected: &[Value], name: &str) {
-    let of = |kind: &str| {
-        expected
-            .iter()
-            .filter(|event| event["type"] == kind)
-            .collect::<Vec<_>>()
-    };
+    let of = |kind: &str| expected.iter().filter(|event| event["type"] == kind).collect::<Vec<_>>();
     let (mut trades, mut tickers) = (Vec::new(), Vec::new());
     for event in &parsed.events {
         match event {
@@ -57,20 +49,16 @@ pub(super) fn normalized(parsed: &Parsed<'_>, expected: &[Value], name: &str) {
             _ => {}
         }
     }
-    let mut expected_trades: Vec<Said> = of("trade")
-        .into_iter()
-        .map(|event| said(event, "price", "amount"))
-        .collect();
+    let mut expected_trades: Vec<Said> =
+        of("trade").into_iter().map(|event| said(event, "price", "amount")).collect();
     trades.sort();
     expected_trades.sort();
     assert_eq!(trades, expected_trades, "{name}");
 
     let expected_tickers = of("book_ticker");
     if !expected_tickers.is_empty() {
-        let mut expected: Vec<Said> = expected_tickers
-            .into_iter()
-            .map(|event| said(event, "bidPrice", "askPrice"))
-            .collect();
+        let mut expected: Vec<Said> =
+            expected_tickers.into_iter().map(|event| said(event, "bidPrice", "askPrice")).collect();
         // A message without a time is given that of its receipt.
         for (our, their) in tickers.iter().zip(&mut expected) {
             their.3 = their.3.filter(|_| our.3.is_some());
@@ -81,12 +69,8 @@ pub(super) fn normalized(parsed: &Parsed<'_>, expected: &[Value], name: &str) {
 
 /// Holds the time of a message against its events. Some venues stamp a message apart from what it tells.
 fn message_time(parsed: &Parsed<'_>, expected: Option<&Value>, name: &str) {
-    let times: Vec<i64> = parsed
-        .events
-        .iter()
-        .filter_map(|event| heading(event)?.1)
-        .map(|t| t.timestamp_millis())
-        .collect();
+    let times: Vec<i64> =
+        parsed.events.iter().filter_map(|event| heading(event)?.1).map(|t| t.timestamp_millis()).collect();
     if let (Some(expected), false) = (expected.and_then(Value::as_i64), times.is_empty()) {
         let near = times.iter().any(|time| time.abs_diff(expected) < 1000);
         assert!(near, "{name}: {times:?}, expected {expected}");
@@ -111,9 +95,7 @@ fn trade_fields(parsed: &Parsed<'_>, at: usize, expected: &Map<String, Value>, n
     });
     let trade = trades.nth(at).unwrap_or_else(|| panic!("{name}: no trade {at}"));
     assert_eq!(format!("{:?}", trade.side), side.as_str().unwrap(), "{name}");
-    let amount = field("quantity_contract")
-        .or_else(|| field("quantity_base"))
-        .and_then(number);
+    let amount = field("quantity_contract").or_else(|| field("quantity_base")).and_then(number);
     assert_eq!(Some(trade.amount), amount, "{name}");
     if let Some(price) = field("price") {
         assert_eq!(Some(trade.price), number(price), "{name}");
@@ -127,9 +109,7 @@ fn best_fields(parsed: &Parsed<'_>, expected: &Map<String, Value>, name: &str) {
     let Some(ask) = expected.get("bbo_msg.ask_price") else {
         return;
     };
-    let [Event::Ticker(ticker)] = parsed.events.as_slice() else {
-        panic!("{name}: {parsed:?}")
-    };
+    let [Event::Ticker(ticker)] = parsed.events.as_slice() else { panic!("{name}: {parsed:?}") };
     let book = ticker.book.unwrap();
     assert_eq!(book.ask, number(ask), "{name}");
     assert_eq!(book.bid, number(&expected["bbo_msg.bid_price"]), "{name}");
@@ -159,18 +139,12 @@ fn trade_said(trade: &TradeReport<'_>) -> Said {
 
 fn ticker_said(ticker: &Ticker<'_>) -> Said {
     let book = ticker.book.unwrap_or_default();
-    (
-        spelled(ticker.symbol),
-        String::new(),
-        [book.bid, book.ask],
-        millis(ticker.time),
-    )
+    (spelled(ticker.symbol), String::new(), [book.bid, book.ask], millis(ticker.time))
 }
 
 fn said(event: &Value, first: &str, second: &str) -> Said {
-    let side = event["side"]
-        .as_str()
-        .map(|side| format!("{side} {}", event["id"].as_str().unwrap_or_default()));
+    let side =
+        event["side"].as_str().map(|side| format!("{side} {}", event["id"].as_str().unwrap_or_default()));
     let time: DateTime<Utc> = event["timestamp"].as_str().unwrap().parse().unwrap();
     (
         spelled(event["symbol"].as_str().unwrap()),
@@ -194,7 +168,5 @@ fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {
 }
 
 fn number(value: &Value) -> Option<Decimal> {
-    value
-        .is_number()
-        .then(|| decimal::parse_venue(&value.to_string()).unwrap())
+    value.is_number().then(|| decimal::parse_venue(&value.to_string()).unwrap())
 }

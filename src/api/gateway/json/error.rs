@@ -71,7 +71,7 @@ pub enum JsonError {
     },
     /// A value on the wire has no spelling in JSON.
     #[error("{path}: {reason}")]
-    Unspeakable {
+    Unrepresentable {
         /// The field.
         path: FieldPath,
         /// Why it has none.
@@ -121,7 +121,7 @@ impl JsonError {
             | Self::TooDeep { path }
             | Self::UnknownType { path, .. }
             | Self::Damaged { path, .. }
-            | Self::Unspeakable { path, .. } => path,
+            | Self::Unrepresentable { path, .. } => path,
         }
     }
 
@@ -156,7 +156,7 @@ impl JsonError {
             | Self::TooDeep { path }
             | Self::UnknownType { path, .. }
             | Self::Damaged { path, .. }
-            | Self::Unspeakable { path, .. } => path,
+            | Self::Unrepresentable { path, .. } => path,
         }
     }
 }

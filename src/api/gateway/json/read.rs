@@ -44,15 +44,17 @@ struct Delimited {
     content: usize,
 }
 
-/// Which fields and oneofs of a message were given.
-struct Given {
-    fields: Vec<bool>,
-    oneofs: Vec<bool>,
-}
+/// Which fields of a message were given, and after them which of its oneofs.
+struct Given(Vec<bool>);
 
 impl Given {
     fn new(message: &Message) -> Self {
-        Self { fields: vec![false; message.fields.len()], oneofs: vec![false; message.oneofs.len()] }
+        Self(vec![false; message.fields.len() + message.oneofs.len()])
+    }
+
+    /// Notes one, and says whether it was there before.
+    fn was_there(&mut self, position: usize) -> bool {
+        self.0.get_mut(position).is_some_and(|given| std::mem::replace(given, true))
     }
 }
 
@@ -95,23 +97,20 @@ impl<'t> Reader<'t, '_> {
         depth: u32,
     ) -> Result<(), JsonError> {
         let position = message.positions.get(name);
-        let Some((field, is_given)) =
-            position.and_then(|p| Some((message.fields.get(p)?, given.fields.get_mut(p)?)))
-        else {
+        let Some((position, field)) = position.and_then(|p| Some((p, message.fields.get(p)?))) else {
             let path = FieldPath::default();
-            return Err(
-                JsonError::UnknownField { path, message: message.name.to_string() }.in_field(&shorten(name))
-            );
+            let message = message.name.to_string();
+            return Err(JsonError::UnknownField { path, message }.in_field(&shorten(name)));
         };
-        if std::mem::replace(is_given, true) {
+        if given.was_there(position) {
             return Err(JsonError::Duplicate { path: FieldPath::default() }.in_field(&field.name));
         }
         if self.lexer.peek()? == Token::Null && !self.means_null(field) {
             return self.lexer.word("null");
         }
-        let oneof = field.oneof.and_then(|o| Some((message.oneofs.get(o)?, given.oneofs.get_mut(o)?)));
-        if let Some((oneof, is_given)) = oneof
-            && std::mem::replace(is_given, true)
+        let oneof = field.oneof.and_then(|o| Some((o, message.oneofs.get(o)?)));
+        if let Some((position, oneof)) = oneof
+            && given.was_there(message.fields.len() + position)
         {
             let (path, oneof) = (FieldPath::default(), oneof.to_string());
             return Err(JsonError::Conflict { path, oneof }.in_field(&field.name));
@@ -235,9 +234,15 @@ impl<'t> Reader<'t, '_> {
     }
 
     fn finish(&mut self, value: Delimited) {
-        let mut length = Vec::new();
-        put_varint((self.out.len() - value.content) as u64, &mut length);
-        self.out.splice(value.content - 1..value.content, length);
+        let length = self.out.len() - value.content;
+        let room = self.out.get_mut(value.content - 1);
+        if let (Some(room), Ok(short @ ..0x80)) = (room, u8::try_from(length)) {
+            *room = short;
+        } else {
+            let mut varint = Vec::new();
+            put_varint(length as u64, &mut varint);
+            self.out.splice(value.content - 1..value.content, varint);
+        }
     }
 }
 

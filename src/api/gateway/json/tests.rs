@@ -1,14 +1,20 @@
 //! Both directions against `prost_reflect`, on random messages of random descriptors, and case by case.
 
-mod cases;
+mod dice;
+mod merging;
 mod random;
+mod refusals;
+mod sample;
+mod schema;
 mod scramble;
+mod spellings;
 
 use proptest::prelude::*;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 
-use self::random::{Dice, Features, Schema};
+use self::dice::Dice;
+use self::schema::{Features, Schema};
 use self::scramble::scramble;
 use super::{Damage, JsonError, Tables};
 
@@ -58,8 +64,6 @@ fn rolls() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1500))]
-
     #[test]
     fn messages_are_written_as_prost_reflect_does_to_the_byte(rolls in rolls()) {
         let mut dice = Dice::new(&rolls);

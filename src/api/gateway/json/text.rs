@@ -91,13 +91,16 @@ const fn repeat(byte: u8) -> u64 {
 #[inline]
 fn survey(bytes: &[u8]) -> Survey {
     let nothing = Survey { to_escape: 0, not_ascii: 0 };
-    let (words, tail) = bytes.as_chunks::<8>();
-    let seen = words.iter().fold(nothing, |seen, word| seen.add(u64::from_ne_bytes(*word)));
-    match bytes.last_chunk::<8>() {
-        // The last eight bytes overlap with what was seen, which does no harm.
-        Some(last) if !tail.is_empty() => seen.add(u64::from_ne_bytes(*last)),
-        Some(_) => seen,
-        None => tail.iter().fold(seen, |seen, byte| seen.add(repeat(*byte))),
+    if let Some(last) = bytes.last_chunk() {
+        // The last eight bytes may overlap those before, which does no harm.
+        let (words, _) = bytes.as_chunks();
+        let words = words.iter().chain([last]);
+        words.fold(nothing, |seen, word| seen.add(u64::from_ne_bytes(*word)))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_ne_bytes(*first), u32::from_ne_bytes(*last));
+        nothing.add(u64::from(first) << 32 | u64::from(last))
+    } else {
+        bytes.iter().fold(nothing, |seen, byte| seen.add(repeat(*byte)))
     }
 }
 
@@ -108,9 +111,23 @@ fn put_surveyed(bytes: &[u8], seen: Survey, out: &mut Vec<u8>) {
     if seen.any_to_escape() {
         put_escaped(bytes, out);
     } else {
-        out.extend_from_slice(bytes);
+        put_plain(bytes, out);
     }
     out.push(b'"');
+}
+
+/// Appends bytes as they are. Short ones, which are most, go in two moves of fixed size that may overlap.
+#[inline]
+fn put_plain(bytes: &[u8], out: &mut Vec<u8>) {
+    if let (Some(first), Some(last), ..=16) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>(), bytes.len())
+    {
+        let end = out.len() + bytes.len();
+        out.extend_from_slice(first);
+        out.truncate(end - last.len());
+        out.extend_from_slice(last);
+    } else {
+        out.extend_from_slice(bytes);
+    }
 }
 
 #[cold]

@@ -2,19 +2,21 @@
 //!
 //! Source: the comments of `google/protobuf/timestamp.proto` and `duration.proto`, which also set the ranges.
 
+use std::ops::RangeInclusive;
+
 use super::text::put_integer;
 
 /// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
-const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+const TIMESTAMP_SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// About 10,000 years either way.
 const DURATION_SECONDS: u64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: u32 = 1_000_000_000;
-const SECONDS_PER_DAY: i64 = 86_400;
+const SECONDS_PER_DAY: u32 = 86_400;
 
-/// Days from 0000-03-01, where the arithmetic of leap years is simplest, to 1970-01-01.
-const EPOCH: i64 = 719_468;
+/// Seconds from 0000-03-01, where the arithmetic of leap years is simplest, to 1970-01-01.
+const EPOCH: i64 = 719_468 * SECONDS_PER_DAY as i64;
 
 /// Appends a timestamp with quotes, or says why it has no text.
 pub(super) fn put_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), &'static str> {
@@ -25,8 +27,8 @@ pub(super) fn put_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Resu
         .ok()
         .filter(|nanos| *nanos < NANOS_PER_SECOND)
         .ok_or("the nanos of the timestamp are not within a second")?;
-    let (year, month, day) = date_of(seconds.div_euclid(SECONDS_PER_DAY));
-    let second = seconds.rem_euclid(SECONDS_PER_DAY);
+    let (days, second) = split_days((seconds + EPOCH).unsigned_abs());
+    let (year, month, day) = date_of(days);
     let [y1, y2] = pair(year / 100);
     let [y3, y4] = pair(year % 100);
     let [m1, m2] = pair(month);
@@ -45,7 +47,7 @@ pub(super) fn put_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Resu
 /// Reads a timestamp with any offset, into seconds since 1970 and nanoseconds.
 pub(super) fn parse_timestamp(text: &str) -> Option<(i64, i32)> {
     let mut scan = Scan(text.as_bytes());
-    let year = scan.digits(4)?;
+    let year = scan.digits(4).filter(|year| *year >= 1)?;
     scan.byte(b'-')?;
     let month = scan.digits(2).filter(|month| (1..=12).contains(month))?;
     scan.byte(b'-')?;
@@ -58,15 +60,13 @@ pub(super) fn parse_timestamp(text: &str) -> Option<(i64, i32)> {
     let second = scan.digits(2).filter(|second| *second < 60)?;
     let nanos = scan.fraction()?;
     let offset = scan.offset()?;
-    if !scan.0.is_empty() {
-        return None;
-    }
     let days = days_until(year, month, day);
     // A day that its month does not have comes back as another.
-    if date_of(days) != (year, month, day) {
+    if !scan.0.is_empty() || date_of(days) != (year, month, day) {
         return None;
     }
-    let seconds = days * SECONDS_PER_DAY + hour * 3600 + minute * 60 + second - offset;
+    let midnight = i64::from(days) * i64::from(SECONDS_PER_DAY) - EPOCH;
+    let seconds = midnight + i64::from(hour * 3600 + minute * 60 + second) - offset;
     TIMESTAMP_SECONDS.contains(&seconds).then_some((seconds, nanos))
 }
 
@@ -92,9 +92,9 @@ pub(super) fn put_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Resul
 pub(super) fn parse_duration(text: &str) -> Option<(i64, i32)> {
     let mut scan = Scan(text.as_bytes());
     let sign = if scan.byte(b'-').is_some() { -1_i32 } else { 1 };
-    let mut seconds = scan.digits(1)?;
+    let mut seconds = i64::from(scan.digits(1)?);
     while let Some(digit) = scan.digits(1) {
-        seconds = seconds * 10 + digit;
+        seconds = seconds * 10 + i64::from(digit);
         if seconds.unsigned_abs() > DURATION_SECONDS {
             return None;
         }
@@ -113,19 +113,27 @@ fn put_fraction(nanos: u32, out: &mut Vec<u8>) {
     };
     let mut text = *b".000000000";
     for digit in text.iter_mut().take(width + 1).skip(1).rev() {
-        let [_, last] = pair(value % 10);
-        *digit = last;
+        [_, *digit] = pair(value % 10);
         value /= 10;
     }
-    out.extend_from_slice(text.get(..=width).unwrap_or_default());
+    let end = out.len() + 1 + width;
+    out.extend_from_slice(&text);
+    out.truncate(end);
 }
 
-/// Gets year, month and day of a day since 1970, in the Gregorian calendar extended to before its invention.
+/// Gets the day, counted from 0000-03-01, and the second within it.
+#[expect(clippy::cast_possible_truncation, reason = "the years 1 to 9999 have fewer days than 32 bits count")]
+const fn split_days(seconds: u64) -> (u32, u32) {
+    let per_day = SECONDS_PER_DAY as u64;
+    ((seconds / per_day) as u32, (seconds % per_day) as u32)
+}
+
+/// Gets year, month and day of a day counted from 0000-03-01, in the Gregorian calendar extended to before its
+/// invention.
 ///
 /// Source: `civil_from_days`, <https://howardhinnant.github.io/date_algorithms.html>.
-fn date_of(days: i64) -> (i64, i64, i64) {
-    let days = days + EPOCH;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+const fn date_of(days: u32) -> (u32, u32, u32) {
+    let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     // Months counted from March follow one line of slope 153/5.
@@ -135,17 +143,17 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     (year + era * 400 + carry, month, day)
 }
 
-/// Undoes [`date_of`].
-fn days_until(year: i64, month: i64, day: i64) -> i64 {
+/// Undoes [`date_of`], from the year 1.
+const fn days_until(year: u32, month: u32, day: u32) -> u32 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
-    era * 146_097 + year * 365 + year / 4 - year / 100 + (153 * month + 2) / 5 + day - 1 - EPOCH
+    let (era, year) = (year / 400, year % 400);
+    era * 146_097 + year * 365 + year / 4 - year / 100 + (153 * month + 2) / 5 + day - 1
 }
 
 /// Spells a number below 100 with two digits.
-fn pair(number: impl Into<i64>) -> [u8; 2] {
-    let number = u8::try_from(number.into()).unwrap_or_default();
-    [b'0' + number / 10, b'0' + number % 10]
+#[expect(clippy::cast_possible_truncation, reason = "below 100")]
+const fn pair(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// Text that is still to be read.
@@ -157,29 +165,25 @@ impl Scan<'_> {
         (*first == expected).then(|| self.0 = rest)
     }
 
-    fn digits(&mut self, count: usize) -> Option<i64> {
+    /// Reads so many digits, at most nine.
+    fn digits(&mut self, count: usize) -> Option<u32> {
         let (digits, rest) = self.0.split_at_checked(count)?;
         let value = digits.iter().try_fold(0, |value, digit| {
-            digit.is_ascii_digit().then(|| value * 10 + i64::from(digit - b'0'))
+            digit.is_ascii_digit().then(|| value * 10 + u32::from(digit - b'0'))
         })?;
         self.0 = rest;
         Some(value)
     }
 
-    /// Reads a point and up to nine digits, if there is a point.
+    /// Reads a point and one to nine digits into nanoseconds, if there is a point.
     fn fraction(&mut self) -> Option<i32> {
         if self.byte(b'.').is_none() {
             return Some(0);
         }
-        let (mut nanos, mut unit) = (0, i64::from(NANOS_PER_SECOND));
-        while let Some(digit) = self.digits(1) {
-            unit /= 10;
-            if unit == 0 {
-                return None;
-            }
-            nanos += digit * unit;
-        }
-        (unit < i64::from(NANOS_PER_SECOND)).then(|| i32::try_from(nanos).ok())?
+        let count = self.0.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let missing = u32::try_from(9_usize.checked_sub(count)?).ok()?;
+        let nanos = if count == 0 { None } else { self.digits(count) }?;
+        i32::try_from(nanos * 10_u32.pow(missing)).ok()
     }
 
     /// Reads `Z` or an offset from UTC, into seconds.
@@ -187,13 +191,172 @@ impl Scan<'_> {
         if self.byte(b'Z').is_some() {
             return Some(0);
         }
-        let sign = if self.byte(b'+').is_some() { 1 } else { -1 };
-        if sign < 0 {
+        let sign = if self.byte(b'+').is_some() {
+            1
+        } else {
             self.byte(b'-')?;
-        }
+            -1
+        };
         let hours = self.digits(2).filter(|hours| *hours < 24)?;
         self.byte(b':')?;
         let minutes = self.digits(2).filter(|minutes| *minutes < 60)?;
-        Some(sign * (hours * 3600 + minutes * 60))
+        Some(sign * i64::from(hours * 3600 + minutes * 60))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn timestamp(seconds: i64, nanos: i32) -> Result<String, &'static str> {
+        let mut out = Vec::new();
+        put_timestamp(seconds, nanos, &mut out)?;
+        Ok(String::from_utf8(out).unwrap().trim_matches('"').to_owned())
+    }
+
+    fn duration(seconds: i64, nanos: i32) -> Result<String, &'static str> {
+        let mut out = Vec::new();
+        put_duration(seconds, nanos, &mut out)?;
+        Ok(String::from_utf8(out).unwrap().trim_matches('"').to_owned())
+    }
+
+    #[test]
+    fn timestamps_have_three_digits_or_six_or_nine() {
+        for (seconds, nanos, expected) in [
+            (0, 0, "1970-01-01T00:00:00Z"),
+            (1_790_000_000, 120_000_000, "2026-09-21T14:13:20.120Z"),
+            (1_790_000_000, 1_000, "2026-09-21T14:13:20.000001Z"),
+            (-1, 999_999_999, "1969-12-31T23:59:59.999999999Z"),
+            (951_782_400, 0, "2000-02-29T00:00:00Z"),
+            (-62_135_596_800, 0, "0001-01-01T00:00:00Z"),
+            (253_402_300_799, 999_999_999, "9999-12-31T23:59:59.999999999Z"),
+        ] {
+            assert_eq!(timestamp(seconds, nanos).unwrap(), expected);
+            assert_eq!(parse_timestamp(expected), Some((seconds, nanos)));
+        }
+        for (seconds, nanos) in [
+            (-62_135_596_801, 0),
+            (253_402_300_800, 0),
+            (i64::MIN, 0),
+            (i64::MAX, 0),
+            (0, -1),
+            (0, 1_000_000_000),
+        ] {
+            assert!(timestamp(seconds, nanos).is_err(), "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
+    fn timestamps_may_have_an_offset_and_any_fraction() {
+        for (text, seconds, nanos) in [
+            ("1970-01-01T01:00:00+01:00", 0, 0),
+            ("1969-12-31T18:30:00.5-05:30", 0, 500_000_000),
+            ("1970-01-01T00:00:00.123456789Z", 0, 123_456_789),
+            ("1970-01-01T00:00:00.10Z", 0, 100_000_000),
+            ("1970-01-01T00:00:00-00:00", 0, 0),
+        ] {
+            assert_eq!(parse_timestamp(text), Some((seconds, nanos)), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_timestamp() {
+        for text in [
+            "",
+            "now",
+            "1970-01-01",
+            "1970-01-01T00:00:00",
+            "1970-01-01t00:00:00z",
+            "1970-01-01 00:00:00Z",
+            "1970-01-01T00:00Z",
+            "1970-1-01T00:00:00Z",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00,5Z",
+            "1970-01-01T00:00:00.1234567890Z",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:60:00Z",
+            "1990-12-31T23:59:60Z",
+            "1970-00-01T00:00:00Z",
+            "1970-13-01T00:00:00Z",
+            "1970-01-00T00:00:00Z",
+            "1970-01-32T00:00:00Z",
+            "1970-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "0000-12-31T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "1970-01-01T00:00:00+24:00",
+            "1970-01-01T00:00:00+0100",
+            "1970-01-01T00:00:00Z ",
+            "+1970-01-01T00:00:00Z",
+            "19700-01-01T00:00:00Z",
+            "１970-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse_timestamp(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_keep_their_sign() {
+        for (seconds, nanos, expected) in [
+            (0, 0, "0s"),
+            (1, 500_000_000, "1.500s"),
+            (-1, -500_000_000, "-1.500s"),
+            (0, -1, "-0.000000001s"),
+            (0, 1_000, "0.000001s"),
+            (315_576_000_000, 999_999_999, "315576000000.999999999s"),
+            (-315_576_000_000, -999_999_999, "-315576000000.999999999s"),
+        ] {
+            assert_eq!(duration(seconds, nanos).unwrap(), expected);
+            assert_eq!(parse_duration(expected), Some((seconds, nanos)));
+        }
+        for (seconds, nanos) in
+            [(315_576_000_001, 0), (i64::MIN, 0), (0, 1_000_000_000), (0, i32::MIN), (1, -1), (-1, 1)]
+        {
+            assert!(duration(seconds, nanos).is_err(), "{seconds} {nanos}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_no_duration() {
+        for text in [
+            "",
+            "s",
+            "1",
+            "1.s",
+            ".5s",
+            "+1s",
+            "--1s",
+            "1 s",
+            "1s ",
+            "1e3s",
+            "1.1234567890s",
+            "1m",
+            "315576000001s",
+            "99999999999999999999999s",
+        ] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn timestamps_read_back(seconds in TIMESTAMP_SECONDS, nanos in 0..1_000_000_000_i32) {
+            prop_assert_eq!(parse_timestamp(&timestamp(seconds, nanos).unwrap()), Some((seconds, nanos)));
+        }
+
+        #[test]
+        fn timestamps_are_those_of_chrono(seconds in TIMESTAMP_SECONDS) {
+            let expected = chrono::DateTime::from_timestamp(seconds, 0).unwrap();
+            let expected = expected.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+            prop_assert_eq!(timestamp(seconds, 0).unwrap(), expected);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "[-+0-9TZ:.s]{0,40}|.*") {
+            let _ = parse_timestamp(&text);
+            let _ = parse_duration(&text);
+        }
     }
 }

@@ -58,8 +58,8 @@ enum Fault {
 
 impl Fault {
     #[cold]
-    fn unspeakable(reason: &'static str) -> Self {
-        Self::Failed(Box::new(JsonError::Unspeakable { path: FieldPath::default(), reason }))
+    fn unrepresentable(reason: &'static str) -> Self {
+        Self::Failed(Box::new(JsonError::Unrepresentable { path: FieldPath::default(), reason }))
     }
 
     #[cold]
@@ -287,7 +287,7 @@ impl<'t> Writer<'t, '_> {
             Kind::Finite => {
                 let value = f64::from_bits(wire.fixed64()?);
                 if !value.is_finite() {
-                    return Err(Fault::unspeakable("a JSON value cannot be infinite or NaN"));
+                    return Err(Fault::unrepresentable("a JSON value cannot be infinite or NaN"));
                 }
                 text::put_float(value, self.out);
             }

@@ -118,7 +118,9 @@ impl<'c> Schemas<'c> {
         Some(match name {
             "Timestamp" => json!({"type": "string", "format": "date-time"}),
             // `format: duration` means ISO 8601, which this is not.
-            "Duration" => json!({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$"}),
+            "Duration" => {
+                json!({"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]{1,9})?s$", "examples": ["1.5s"]})
+            }
             "FieldMask" => json!({"type": "string"}),
             "Struct" => json!({"type": "object", "additionalProperties": true}),
             "Value" => json!({}),

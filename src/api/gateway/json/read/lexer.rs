@@ -95,26 +95,27 @@ impl<'j> Lexer<'j> {
     /// Reads a string whose opening quote was seen.
     pub(super) fn string(&mut self) -> Result<Cow<'j, str>, JsonError> {
         self.at += 1;
-        let mut start = self.at;
         let mut unescaped = String::new();
         loop {
+            let special = |byte| matches!(byte, b'"' | b'\\' | 0..0x20);
+            let rest = self.rest();
+            let plain = rest.bytes().position(special).unwrap_or(rest.len());
+            let plain = rest.get(..plain).unwrap_or_default();
+            self.at += plain.len();
             match self.byte() {
                 Some(b'"') => {
-                    let last = self.text.get(start..self.at).unwrap_or_default();
                     self.at += 1;
                     if unescaped.is_empty() {
-                        return Ok(Cow::Borrowed(last));
+                        return Ok(Cow::Borrowed(plain));
                     }
-                    unescaped.push_str(last);
+                    unescaped.push_str(plain);
                     return Ok(Cow::Owned(unescaped));
                 }
                 Some(b'\\') => {
-                    unescaped.push_str(self.text.get(start..self.at).unwrap_or_default());
                     self.at += 1;
+                    unescaped.push_str(plain);
                     unescaped.push(self.escape()?);
-                    start = self.at;
                 }
-                Some(0x20..) => self.at += 1,
                 _ => return Err(self.syntax("a closing quote")),
             }
         }

@@ -3,7 +3,7 @@
 use prost_reflect::{Kind, MessageDescriptor};
 
 use super::super::wire::{Tag, Wire, WireType, put_varint};
-use super::random::Dice;
+use super::dice::Dice;
 
 /// Moves, repeats and splits the fields of a message and of those within, and adds unknown ones.
 pub(super) fn scramble(of: &MessageDescriptor, payload: &[u8], dice: &mut Dice<'_>) -> Vec<u8> {
@@ -18,10 +18,8 @@ pub(super) fn scramble(of: &MessageDescriptor, payload: &[u8], dice: &mut Dice<'
         let field = match dice.below(3) {
             0 => (Tag::new(19_999, WireType::Varint), vec![0x05]),
             1 => (Tag::new(19_998, WireType::GroupStart), Tag::new(19_998, WireType::GroupEnd).bytes()),
-            _ => match fields.is_empty() {
-                true => continue,
-                false => dice.pick(&fields),
-            },
+            _ if fields.is_empty() => continue,
+            _ => dice.pick(&fields),
         };
         fields.insert(place, field);
     }

@@ -7,12 +7,12 @@ use super::{Fault, Writer, below};
 
 pub(super) fn timestamp(payloads: &[&[u8]], depth: u32, out: &mut Vec<u8>) -> Result<(), Fault> {
     let (seconds, nanos) = seconds_and_nanos(payloads, depth)?;
-    time::put_timestamp(seconds, nanos, out).map_err(Fault::unspeakable)
+    time::put_timestamp(seconds, nanos, out).map_err(Fault::unrepresentable)
 }
 
 pub(super) fn duration(payloads: &[&[u8]], depth: u32, out: &mut Vec<u8>) -> Result<(), Fault> {
     let (seconds, nanos) = seconds_and_nanos(payloads, depth)?;
-    time::put_duration(seconds, nanos, out).map_err(Fault::unspeakable)
+    time::put_duration(seconds, nanos, out).map_err(Fault::unrepresentable)
 }
 
 /// Writes the paths of a mask, separated by commas.
@@ -29,7 +29,7 @@ pub(super) fn field_mask(payloads: &[&[u8]], depth: u32, out: &mut Vec<u8>) -> R
             mask.push(',');
         }
         push_camel(path, &mut mask)
-            .ok_or_else(|| Fault::unspeakable("a path of the mask does not survive camel case"))?;
+            .ok_or_else(|| Fault::unrepresentable("a path of the mask does not survive camel case"))?;
         Ok(true)
     })?;
     text::put_str(&mask, out);
