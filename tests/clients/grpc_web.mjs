@@ -18,10 +18,13 @@ const client = createClient(PriceService, createGrpcWebTransport({ baseUrl, defa
 const unary = toJson(GetPriceResponseSchema, await client.getPrice({ pair }));
 
 const stream = [];
-for await (const message of client.streamPrices({ pairs: [pair] })) {
+const leaving = new AbortController();
+for await (const message of client.streamPrices({ pairs: [pair] }, { signal: leaving.signal })) {
   stream.push(toJson(StreamPricesResponseSchema, message));
   break;
 }
+// Leaving the loop alone keeps the connection open, and with it this process.
+leaving.abort();
 
 let error;
 try {

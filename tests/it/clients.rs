@@ -3,12 +3,15 @@
 //! Each is installed below `target` when first used. Where the language it is written in is not there, a line says
 //! that it is skipped.
 
-use std::{ffi::OsStr, path::Path, process::Output};
+use std::{ffi::OsStr, path::Path, process::Output, time::Duration};
 
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
 use crate::{data, harness::Running};
+
+/// How long a program may run: the first time, it is also downloaded and compiled.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4";
 
@@ -106,7 +109,9 @@ async fn is_there(program: impl AsRef<OsStr>) -> bool {
 
 /// Runs a program to its end, and gives what it wrote.
 async fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.kill_on_drop(true).output().await.unwrap();
+    let ended = timeout(PATIENCE, command.kill_on_drop(true).output()).await;
+    let Output { status, stdout, stderr } =
+        ended.unwrap_or_else(|_| panic!("{command:?} does not end")).unwrap();
     let stdout = String::from_utf8(stdout).unwrap();
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(status.success(), "{command:?}: {status}\n{stdout}{stderr}");
