@@ -79,11 +79,11 @@ struct Frame<D> {
     id: i64,
     method: &'static str,
     code: u32,
-    result: Data<D>,
+    result: News<D>,
 }
 
 #[derive(Serialize)]
-struct Data<D> {
+struct News<D> {
     channel: Channel,
     subscription: String,
     instrument_name: String,
@@ -240,7 +240,7 @@ fn frame<D>(channel: Channel, pair: Pair, data: Vec<D>) -> Frame<D> {
         id: -1,
         method: "subscribe",
         code: 0,
-        result: Data {
+        result: News {
             channel,
             subscription: format!("{}.{}", channel.name(), symbol(pair)),
             instrument_name: symbol(pair),
