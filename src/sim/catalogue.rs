@@ -18,52 +18,48 @@ const VENUES: [(Venue, i64); 6] = [
 ];
 
 /// One pair: base, quote, millions of dollars traded in a day, and the decimals of its price at each venue.
-type Row = (&'static str, &'static str, i64, [Option<u32>; 6]);
+type Row = (&'static str, &'static str, i64, [i32; 6]);
 
-#[expect(clippy::unnecessary_wraps, reason = "a cell of the table: there is a market, or there is none")]
-const fn at(decimals: u32) -> Option<u32> {
-    Some(decimals)
-}
-
-const NO: Option<u32> = None;
+/// Not listed.
+const NO: i32 = -1;
 
 #[rustfmt::skip]
 const MARKETS: &[Row] = &[
-    //                       binance coinbase kraken okx    bitfinex crypto.com
-    ("BTC",  "USD",  2_400, [NO,     at(2),   at(1), NO,    at(0),   at(2)]),
-    ("ETH",  "USD",  1_300, [NO,     at(2),   at(2), NO,    at(1),   at(2)]),
-    ("SOL",  "USD",    520, [NO,     at(2),   at(2), NO,    at(2),   at(2)]),
-    ("XRP",  "USD",    610, [NO,     at(4),   at(5), NO,    at(4),   at(5)]),
-    ("ADA",  "USD",    110, [NO,     at(4),   at(6), NO,    NO,      at(5)]),
-    ("DOGE", "USD",    240, [NO,     at(5),   at(7), NO,    at(5),   at(5)]),
-    ("LTC",  "USD",     90, [NO,     at(2),   at(2), NO,    at(2),   at(3)]),
-    ("LINK", "USD",     85, [NO,     at(3),   at(5), NO,    NO,      at(4)]),
-    ("AVAX", "USD",     60, [NO,     at(2),   at(2), NO,    NO,      at(3)]),
-    ("DOT",  "USD",     45, [NO,     at(3),   at(4), NO,    NO,      at(4)]),
-    ("SHIB", "USD",     70, [NO,     at(8),   at(9), NO,    at(9),   at(9)]),
-    ("PEPE", "USD",     95, [NO,     at(8),   at(9), NO,    at(9),   at(9)]),
-    ("USDT", "USD",    310, [NO,     at(5),   at(5), NO,    at(5),   at(5)]),
-    ("USDC", "USD",    150, [NO,     at(4),   at(4), NO,    at(5),   at(5)]),
-    ("EUR",  "USD",    120, [NO,     at(4),   at(5), NO,    at(4),   at(5)]),
-    ("GBP",  "USD",     60, [NO,     at(4),   at(5), NO,    at(4),   NO]),
-    ("BTC",  "USDT", 4_200, [at(2),  NO,      at(1), at(1), at(0),   at(2)]),
-    ("ETH",  "USDT", 2_600, [at(2),  NO,      at(2), at(2), NO,      at(2)]),
-    ("SOL",  "USDT",   930, [at(2),  NO,      NO,    at(2), NO,      at(2)]),
-    ("BNB",  "USDT",   380, [at(1),  NO,      NO,    at(1), NO,      at(2)]),
-    ("XRP",  "USDT",   880, [at(4),  NO,      NO,    at(4), NO,      at(5)]),
-    ("ADA",  "USDT",   170, [at(4),  NO,      NO,    at(4), NO,      at(5)]),
-    ("DOGE", "USDT",   410, [at(5),  NO,      NO,    at(5), NO,      at(5)]),
-    ("SHIB", "USDT",   130, [at(8),  NO,      NO,    at(9), NO,      at(9)]),
-    ("PEPE", "USDT",   260, [at(8),  NO,      NO,    at(9), NO,      at(9)]),
-    ("USDC", "USDT",   900, [at(4),  NO,      at(4), at(4), NO,      at(5)]),
-    ("BTC",  "USDC",   540, [at(2),  at(2),   NO,    at(1), NO,      NO]),
-    ("ETH",  "USDC",   290, [at(2),  at(2),   NO,    at(2), NO,      NO]),
-    ("BTC",  "EUR",    260, [at(2),  at(2),   at(1), NO,    at(0),   NO]),
-    ("BTC",  "GBP",     80, [NO,     at(2),   at(1), NO,    NO,      at(2)]),
-    ("ETH",  "BTC",    210, [at(5),  at(5),   at(5), at(5), at(6),   NO]),
-    ("SOL",  "BTC",     30, [at(7),  NO,      at(7), at(7), NO,      NO]),
-    ("XRP",  "BTC",     40, [at(8),  NO,      at(8), at(9), NO,      NO]),
-    ("LTC",  "BTC",     15, [at(7),  at(7),   at(7), NO,    NO,      NO]),
+    //                       binance coinbase kraken okx bitfinex crypto.com
+    ("BTC",  "USD",  2_400, [NO,     2,       1,     NO, 0,       2]),
+    ("ETH",  "USD",  1_300, [NO,     2,       2,     NO, 1,       2]),
+    ("SOL",  "USD",    520, [NO,     2,       2,     NO, 2,       2]),
+    ("XRP",  "USD",    610, [NO,     4,       5,     NO, 4,       5]),
+    ("ADA",  "USD",    110, [NO,     4,       6,     NO, NO,      5]),
+    ("DOGE", "USD",    240, [NO,     5,       7,     NO, 5,       5]),
+    ("LTC",  "USD",     90, [NO,     2,       2,     NO, 2,       3]),
+    ("LINK", "USD",     85, [NO,     3,       5,     NO, NO,      4]),
+    ("AVAX", "USD",     60, [NO,     2,       2,     NO, NO,      3]),
+    ("DOT",  "USD",     45, [NO,     3,       4,     NO, NO,      4]),
+    ("SHIB", "USD",     70, [NO,     8,       9,     NO, 9,       9]),
+    ("PEPE", "USD",     95, [NO,     8,       9,     NO, 9,       9]),
+    ("USDT", "USD",    310, [NO,     5,       5,     NO, 5,       5]),
+    ("USDC", "USD",    150, [NO,     4,       4,     NO, 5,       5]),
+    ("EUR",  "USD",    120, [NO,     4,       5,     NO, 4,       5]),
+    ("GBP",  "USD",     60, [NO,     4,       5,     NO, 4,       NO]),
+    ("BTC",  "USDT", 4_200, [2,      NO,      1,     1,  0,       2]),
+    ("ETH",  "USDT", 2_600, [2,      NO,      2,     2,  NO,      2]),
+    ("SOL",  "USDT",   930, [2,      NO,      NO,    2,  NO,      2]),
+    ("BNB",  "USDT",   380, [1,      NO,      NO,    1,  NO,      2]),
+    ("XRP",  "USDT",   880, [4,      NO,      NO,    4,  NO,      5]),
+    ("ADA",  "USDT",   170, [4,      NO,      NO,    4,  NO,      5]),
+    ("DOGE", "USDT",   410, [5,      NO,      NO,    5,  NO,      5]),
+    ("SHIB", "USDT",   130, [8,      NO,      NO,    9,  NO,      9]),
+    ("PEPE", "USDT",   260, [8,      NO,      NO,    9,  NO,      9]),
+    ("USDC", "USDT",   900, [4,      NO,      4,     4,  NO,      5]),
+    ("BTC",  "USDC",   540, [2,      2,       NO,    1,  NO,      NO]),
+    ("ETH",  "USDC",   290, [2,      2,       NO,    2,  NO,      NO]),
+    ("BTC",  "EUR",    260, [2,      2,       1,     NO, 0,       NO]),
+    ("BTC",  "GBP",     80, [NO,     2,       1,     NO, NO,      2]),
+    ("ETH",  "BTC",    210, [5,      5,       5,     5,  6,       NO]),
+    ("SOL",  "BTC",     30, [7,      NO,      7,     7,  NO,      NO]),
+    ("XRP",  "BTC",     40, [8,      NO,      8,     9,  NO,      NO]),
+    ("LTC",  "BTC",     15, [7,      7,       7,     NO, NO,      NO]),
 ];
 
 /// A pair at a venue.
@@ -93,7 +89,7 @@ pub(super) fn listings(venue: Venue) -> impl Iterator<Item = Listing> {
             MARKETS.iter().filter_map(move |&(base, quote, millions, decimals)| {
                 Some(Listing {
                     pair: Pair::literal(base, quote),
-                    decimals: decimals.get(column).copied().flatten()?,
+                    decimals: u32::try_from(*decimals.get(column)?).ok()?,
                     turnover: Decimal::from(millions * share * 10_000),
                 })
             })

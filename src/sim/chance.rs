@@ -37,8 +37,8 @@ impl Chance {
 
     /// Chooses one of a list.
     pub(super) fn choose<'a, T>(&mut self, list: &'a [T]) -> Option<&'a T> {
-        let highest = i64::try_from(list.len()).ok()? - 1;
-        let at = usize::try_from(self.between(0, highest)).ok()?;
+        let length = i64::try_from(list.len()).ok()?;
+        let at = usize::try_from(self.between(0, length - 1)).ok()?;
         list.get(at)
     }
 }

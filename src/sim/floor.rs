@@ -17,8 +17,8 @@ use super::{
 };
 use crate::domain::{pair::Pair, venue::Venue};
 
-/// How often in a million a market is quoted anew in a step.
-const QUOTED: i64 = 500_000;
+/// How often a market is quoted anew, on average, if the steps are so frequent; else in each step.
+const QUOTES_A_SECOND: i64 = 5;
 
 /// One venue's markets.
 #[derive(Debug)]
@@ -69,19 +69,21 @@ impl Floor {
         trouble: Option<Trouble>,
     ) -> Step {
         let mut news = Vec::new();
+        // Microseconds are millionths of seconds, and chances are counted in millionths too.
+        let odds = i64::try_from(lapse.as_micros()).unwrap_or(i64::MAX).saturating_mul(QUOTES_A_SECOND);
         for stand in &mut self.stands {
             let Some(fair) = Fair::of(market, stand.listing.pair) else {
                 continue;
             };
             let latency = self.latency + self.chance.between(0, 50);
             let time = (now - TimeDelta::milliseconds(latency)).max(stand.ticker.time);
-            if self.chance.happens(QUOTED) {
+            if self.chance.happens(odds) {
                 stand.quote(fair, time, trouble, &mut self.chance);
                 news.push(News::Quoted(Arc::clone(&stand.ticker)));
             }
             let trades = stand.trade(fair, lapse, time, trouble, &mut self.chance);
-            let as_news = |trade| News::Traded(Arc::clone(&stand.ticker), trade);
-            news.extend(trades.into_iter().map(as_news));
+            let report = |trade| News::Traded(Arc::clone(&stand.ticker), trade);
+            news.extend(trades.into_iter().map(report));
         }
         let tickers = self.stands.iter().map(|stand| Arc::clone(&stand.ticker));
         Step { time: now, tickers: tickers.collect(), news, trouble }
@@ -89,6 +91,11 @@ impl Floor {
 }
 
 impl Step {
+    /// Tells whether the venue is silent: it neither speaks nor listens, and answers when it is back.
+    pub(super) fn hangs(&self) -> bool {
+        self.trouble == Some(Trouble::Silence)
+    }
+
     /// Finds the market that the venue names so.
     pub(super) fn find(&self, named: impl Fn(Pair) -> bool) -> Option<&Ticker> {
         let found = self.tickers.iter().find(|ticker| named(ticker.pair));

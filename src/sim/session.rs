@@ -89,6 +89,9 @@ where
     async fn converse(&mut self) -> Result<Infallible, End> {
         // Nothing is said before the first step: it tells what there is to answer with.
         let mut step = self.steps.recv().await?;
+        while step.hangs() {
+            step = self.steps.recv().await?;
+        }
         let mut out = Outbox::default();
         self.dialect.greet(&step, &mut out);
         loop {
@@ -97,10 +100,10 @@ where
             tokio::select! {
                 next = self.steps.recv() => {
                     step = next?;
-                    self.tell(&step, &mut out)?;
+                    self.tell(&step, &mut out);
                 }
-                message = self.socket.next() => {
-                    if let Some(request) = request(message)? && step.trouble != Some(Trouble::Silence) {
+                message = self.socket.next(), if !step.hangs() => {
+                    if let Some(request) = request(message)? {
                         self.dialect.answer(&request, &step, &mut out);
                     }
                 }
@@ -109,24 +112,25 @@ where
     }
 
     /// Says what happened in a step.
-    fn tell(&mut self, step: &Step, out: &mut Outbox) -> Result<(), End> {
-        match step.trouble {
-            Some(Trouble::Cut) => return Err(End::Cut),
-            Some(Trouble::Silence) => return Ok(()),
-            _ => self.dialect.beat(step, out),
+    fn tell(&mut self, step: &Step, out: &mut Outbox) {
+        if step.hangs() {
+            return;
         }
+        self.dialect.beat(step, out);
         for news in &step.news {
             match news {
                 News::Quoted(ticker) => self.dialect.quoted(ticker, step, out),
                 News::Traded(ticker, trade) => self.dialect.traded(ticker, trade, step, out),
             }
         }
-        Ok(())
     }
 
+    /// Sends frames, as far as the venue's trouble lets it.
     async fn send(&mut self, mut out: Outbox, trouble: Option<Trouble>) -> Result<(), End> {
-        if trouble == Some(Trouble::Malformed) {
-            out.damage();
+        match trouble {
+            Some(Trouble::Cut) => return Err(End::Cut),
+            Some(Trouble::Malformed) => out.damage(),
+            _ => {}
         }
         let sending = async {
             for frame in out.frames {
@@ -186,13 +190,47 @@ mod tests {
     use super::*;
     use crate::sim::venues::SERVERS;
 
-    fn step() -> Arc<Step> {
-        Arc::new(Step {
-            time: chrono::DateTime::UNIX_EPOCH,
-            tickers: Vec::new(),
-            news: Vec::new(),
-            trouble: None,
-        })
+    fn step(trouble: Option<Trouble>) -> Arc<Step> {
+        Arc::new(Step { time: chrono::DateTime::UNIX_EPOCH, tickers: Vec::new(), news: Vec::new(), trouble })
+    }
+
+    /// Lets Kraken say that it is online while it has this trouble, and gives what the client hears.
+    async fn hear(trouble: Option<Trouble>) -> Vec<String> {
+        let (client, stream) = tokio::io::duplex(4_096);
+        let (steps, receiver) = broadcast::channel(4);
+        for _ in 0..2 {
+            steps.send(step(trouble)).unwrap();
+        }
+        drop(steps);
+        let serving = serve(stream, &SERVERS[2], receiver, CancellationToken::new());
+        let hearing = async {
+            let (mut socket, _) = client_async("ws://localhost/v2", client).await.unwrap();
+            let mut heard = Vec::new();
+            while let Some(Ok(Message::Text(text))) = socket.next().await {
+                heard.push(text.to_string());
+            }
+            heard
+        };
+        tokio::join!(serving, hearing).1
+    }
+
+    #[tokio::test]
+    async fn a_healthy_venue_is_heard() {
+        let heard = hear(None).await;
+        assert!(heard.len() == 1 && heard[0].ends_with("}]}"), "{heard:?}");
+    }
+
+    #[tokio::test]
+    async fn a_silent_or_cut_venue_is_not() {
+        assert!(hear(Some(Trouble::Silence)).await.is_empty());
+        assert!(hear(Some(Trouble::Cut)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_malformed_frame_breaks_off() {
+        let heard = hear(Some(Trouble::Malformed)).await;
+        assert!(heard.len() == 1 && !heard[0].ends_with('}'), "{heard:?}");
+        assert!(heard[0].starts_with(r#"{"channel":"status""#), "{heard:?}");
     }
 
     #[tokio::test]
@@ -210,7 +248,7 @@ mod tests {
         let (client, stream) = tokio::io::duplex(4_096);
         let (steps, receiver) = broadcast::channel(2);
         for _ in 0..5 {
-            steps.send(step()).unwrap();
+            steps.send(step(None)).unwrap();
         }
         let serving = serve(stream, &SERVERS[0], receiver, CancellationToken::new());
         let ((), client) = tokio::join!(serving, client_async("ws://localhost/stream", client));

@@ -20,8 +20,8 @@ const CROSSING: i64 = 20 * BASIS_POINT;
 /// Past trades of a market when its floor opens.
 const PAST: i64 = 5;
 
-/// A market trades once a second for so many dollars of its turnover of a day.
-const DOLLARS_A_TRADE_A_SECOND: Decimal = Decimal::from_parts(400_000_000, 0, 0, false, 0);
+/// Dollars that a market turns over in a day if it trades once a second.
+const TURNOVER_AT_ONE_A_SECOND: Decimal = Decimal::from_parts(400_000_000, 0, 0, false, 0);
 
 /// A market with what makes it differ from the same market elsewhere.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl Stand {
         chance: &mut Chance,
     ) -> Vec<Trade> {
         let seconds = Decimal::new(i64::try_from(lapse.as_micros()).unwrap_or(i64::MAX), 6);
-        let rate = self.listing.turnover / DOLLARS_A_TRADE_A_SECOND;
+        let rate = self.listing.turnover / TURNOVER_AT_ONE_A_SECOND;
         let odds = (rate.clamp(Decimal::new(1, 1), Decimal::from(5)) * seconds).min(Decimal::ONE);
         let in_a_million = (odds * Decimal::from(1_000_000)).trunc();
         let trades = chance.happens(i64::try_from(in_a_million).unwrap_or(1_000_000));

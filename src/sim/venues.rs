@@ -41,3 +41,14 @@ pub(super) static SERVERS: [Server; 6] = [
         dialect: || Box::new(cryptocom::CryptoCom::default()),
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::catalogue;
+
+    #[test]
+    fn every_venue_of_the_catalogue_has_a_server() {
+        assert!(SERVERS.iter().map(|server| server.venue).eq(catalogue::venues()));
+    }
+}

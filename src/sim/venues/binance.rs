@@ -136,16 +136,16 @@ struct DayTicker {
 
 impl Dialect for Binance {
     fn answer(&mut self, request: &str, step: &Step, out: &mut Outbox) {
-        let refuse = |out: &mut Outbox, code, msg, id| out.json(&Refusal { error: Reason { code, msg }, id });
         let Ok(value) = serde_json::from_str::<Value>(request) else {
-            return refuse(out, 3, "Invalid JSON: expected value at line 1 column 1", None);
+            return refuse(3, "Invalid JSON: expected value at line 1 column 1", None, out);
         };
         let Ok(request) = Request::deserialize(&value) else {
-            return refuse(out, 2, "Invalid request: request ID and method are required", value.get("id"));
+            let msg = "Invalid request: request ID and method are required";
+            return refuse(2, msg, value.get("id"), out);
         };
         if request.method != "SUBSCRIBE" {
             let msg = format!("Invalid request: unknown variant `{}`", request.method);
-            return refuse(out, 2, &msg, Some(&request.id));
+            return refuse(2, &msg, Some(&request.id), out);
         }
         let streams = request.params.iter().filter_map(|stream| find(stream, step));
         self.streams.extend(streams);
@@ -188,6 +188,10 @@ impl Channel {
             Self::Ticker => "ticker",
         }
     }
+}
+
+fn refuse(code: i32, msg: &str, id: Option<&Value>, out: &mut Outbox) {
+    out.json(&Refusal { error: Reason { code, msg }, id });
 }
 
 fn symbol(pair: Pair) -> String {

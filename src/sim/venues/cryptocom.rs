@@ -79,12 +79,11 @@ struct Frame<D> {
     id: i64,
     method: &'static str,
     code: u32,
-    result: Data<D>,
+    result: News<D>,
 }
 
 #[derive(Serialize)]
-#[expect(clippy::struct_field_names, reason = "the venue's own names")]
-struct Data<D> {
+struct News<D> {
     channel: Channel,
     subscription: String,
     instrument_name: String,
@@ -218,7 +217,7 @@ fn frame<D>(channel: Channel, pair: Pair, data: Vec<D>) -> Frame<D> {
         id: -1,
         method: "subscribe",
         code: 0,
-        result: Data {
+        result: News {
             channel,
             subscription: format!("{}.{}", channel.name(), symbol(pair)),
             instrument_name: symbol(pair),
