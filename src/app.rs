@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// How often the simulated market moves in a second.
-const SIMULATED_RATE: NonZeroU32 = NonZeroU32::new(10).unwrap();
+const SIMULATED_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// Where prices come from.
 #[derive(Debug, Clone)]

@@ -14,7 +14,6 @@ use super::super::wire::{Tag, WireType, put_varint};
 use super::write;
 
 /// A message with a field of each kind.
-#[expect(clippy::too_many_lines, reason = "one list of fields")]
 pub(super) fn sample() -> MessageDescriptor {
     let mut pool = prost_types::Any::default().descriptor().parent_pool().clone();
     let one = |name: &str, number, r#type: Type| FieldDescriptorProto {
