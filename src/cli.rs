@@ -2,7 +2,7 @@
 //!
 //! The client's commands ([`ClientCommand`]) know the generated client ([`crate::client`]) and nothing else of the
 //! crate: they see what any other caller sees. A command asks, turns the answer into text with the pure functions
-//! of its file, and prints it in one go through the [`console`].
+//! of its file, and prints it in one go through the console.
 
 use std::process::ExitCode;
 

@@ -104,7 +104,8 @@ pub(super) fn root_cause(error: &dyn Error) -> String {
     words::one_line(&innermost.to_string())
 }
 
-/// Puts an error with its details into one line: reason, message, metadata, fields, what to do about it.
+/// Puts an error with its details into one line: reason, message, metadata, fields, what to do about it. What the
+/// message says already is not said again.
 fn describe(code: Code, message: &str, details: &ErrorDetails) -> String {
     let mut metadata = BTreeMap::new();
     let mut clauses = Vec::new();
@@ -114,13 +115,16 @@ fn describe(code: Code, message: &str, details: &ErrorDetails) -> String {
     } else {
         clauses.push(format!("{code:?}: {message}"));
     }
+    metadata.retain(|_, value| !message.contains(*value));
     let nearest = metadata.remove("nearest").and_then(suggestion);
     if !metadata.is_empty() {
         let known: Vec<_> = metadata.iter().map(|(key, value)| format!("{key}: {value}")).collect();
         clauses.push(known.join(", "));
     }
     for violation in details.bad_request().iter().flat_map(|request| &request.field_violations) {
-        clauses.push(format!("{}: {}", violation.field, violation.description));
+        if !message.contains(&violation.description) {
+            clauses.push(format!("{}: {}", violation.field, violation.description));
+        }
     }
     clauses.extend(nearest);
     if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
@@ -158,7 +162,7 @@ mod tests {
         );
         insta::assert_snapshot!(
             line(Code::NotFound, "no venue lists BTC-UDS", unknown.clone()),
-            @"PAIR_UNKNOWN: no venue lists BTC-UDS; pair: BTC-UDS; did you mean BTC-USD, BTC-EUR or BCH-USD?"
+            @"PAIR_UNKNOWN: no venue lists BTC-UDS; did you mean BTC-USD, BTC-EUR or BCH-USD?"
         );
         unknown.set_error_info("PAIR_UNKNOWN", "cryptoprice", [("nearest".to_owned(), "BTC-USD".to_owned())]);
         insta::assert_snapshot!(
