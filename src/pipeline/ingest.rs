@@ -8,7 +8,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{aggregator::Aggregator, health::Sources};
 use crate::{
@@ -101,7 +101,10 @@ fn note(sources: &Sources, delivery: &Delivery) {
         DeliveryKind::Connected => source.connected(now),
         DeliveryKind::Disconnected { error } => source.disconnected(error, now),
         DeliveryKind::Malformed { error, .. } => source.malformed(error, now),
-        DeliveryKind::Refused(message) => source.error(message, now),
+        DeliveryKind::Refused(message) => {
+            warn!(venue = %delivery.venue, message, "a venue refuses something");
+            source.error(message, now);
+        }
         DeliveryKind::Ticker { .. }
         | DeliveryKind::Trade { .. }
         | DeliveryKind::Confirm(_)
