@@ -36,14 +36,15 @@ pub struct Quote {
     pub last: Option<LastTrade>,
     /// Volume of the last 24 hours in units of the market's quote asset, where the venue gives it.
     pub quote_volume_24h: Option<Decimal>,
-    /// When bid, ask or last trade last took the values they have: by the venue's clock where it gives one.
+    /// When bid and ask (without a book: the last trade) took the values they have: by the venue's clock where it
+    /// gives one.
     pub observe_time: DateTime<Utc>,
     /// When the venue last confirmed that they still hold; never before `observe_time`. A venue that sends
     /// changes only confirms by its heartbeat.
     pub confirm_time: DateTime<Utc>,
     /// When the last message that changed or confirmed the quote was received, by our clock.
     pub receive_time: DateTime<Utc>,
-    /// When bid, ask or last trade last changed, by our clock.
+    /// When bid and ask (without a book: the last trade) last changed, by our clock.
     pub change_time: DateTime<Utc>,
     /// The price that all venues agreed on when this quote last changed: a quote that stays while that moves
     /// away is frozen.

@@ -115,6 +115,10 @@ impl Quotes {
         }
         standing.quote.last = Some(LastTrade { price: trade.price, time: trade.time });
         let changed = last.is_none_or(|last| last.price != trade.price);
+        if standing.quote.book.is_some() {
+            // Trades say nothing of bid and ask: where those have stopped coming, the quote has to grow old.
+            return if changed { Effect::Changed } else { Effect::Confirmed };
+        }
         standing.touch(changed, trade.time, consensus, received)
     }
 
@@ -254,6 +258,15 @@ mod tests {
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!(quote.book.unwrap().bid, Some(1.into()));
         assert_eq!(quote.last.unwrap().price, 2.into());
+    }
+
+    #[test]
+    fn trades_do_not_keep_a_book_fresh() {
+        let mut quotes = Quotes::default();
+        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(0)), None, at(0));
+        assert_eq!(quotes.trade(VENUE, MARKET, trade("1", 2, 50), None, at(50)), Effect::Changed);
+        let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
+        assert_eq!((quote.confirm_time, quote.change_time, quote.last.unwrap().time), (at(0), at(0), at(50)));
     }
 
     #[test]
