@@ -386,3 +386,6 @@ fn differs(published: &Price, price: &Price, refresh: TimeDelta) -> bool {
             .zip(observed(price))
             .is_some_and(|(before, after)| after - before >= refresh && after != before)
 }
+
+#[cfg(test)]
+mod tests;

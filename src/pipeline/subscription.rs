@@ -93,3 +93,100 @@ impl Subscription {
         self.pairs.as_ref().is_none_or(|pairs| pairs.contains(&pair))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::{
+        domain::price::{Origin, Price, StatusReason},
+        pipeline::board::Publisher,
+    };
+
+    const A: Pair = Pair::literal("A", "USD");
+    const B: Pair = Pair::literal("B", "USD");
+
+    fn board() -> (Board, Publisher) {
+        Board::new(7, |_, _| Bytes::new())
+    }
+
+    fn publish(publisher: &mut Publisher, pair: Pair) {
+        let now = DateTime::UNIX_EPOCH;
+        let price = Price::unavailable(pair, StatusReason::NoFreshQuotes, Origin::Simulated, now);
+        publisher.publish(price, Vec::new(), now);
+    }
+
+    fn taken(subscription: &mut Subscription) -> (Vec<(Pair, u64)>, u64, u64) {
+        let changes = subscription.take();
+        let place = |update: &Arc<Update>| (update.price.pair, update.stamp.cursor.sequence);
+        (changes.updates.iter().map(place).collect(), changes.cursor.sequence, changes.skipped)
+    }
+
+    #[tokio::test]
+    async fn what_changed_comes_once_and_only_the_latest_of_each_pair() {
+        let (board, mut publisher) = board();
+        publish(&mut publisher, A);
+        let mut all = board.subscribe(None);
+        let mut only_b = board.subscribe(Some(vec![B]));
+        for pair in [A, B, A, A, B, A] {
+            publish(&mut publisher, pair);
+        }
+        all.changed().await;
+        assert_eq!(taken(&mut all), (vec![(B, 6), (A, 7)], 7, 4));
+        assert_eq!(taken(&mut all), (vec![], 7, 0));
+        assert_eq!(taken(&mut only_b), (vec![(B, 6)], 7, 1));
+        publish(&mut publisher, A);
+        assert_eq!(taken(&mut only_b), (vec![], 8, 0));
+        assert_eq!(taken(&mut all), (vec![(A, 8)], 8, 0));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_the_log_has_left_behind_reads_the_board() {
+        let (board, mut publisher) = board();
+        publish(&mut publisher, B);
+        let mut late = board.subscribe(None);
+        publish(&mut publisher, B);
+        for _ in 0..40_000 {
+            publish(&mut publisher, A);
+        }
+        let (updates, cursor, skipped) = taken(&mut late);
+        assert_eq!((updates, cursor), (vec![(B, 2), (A, 40_002)], 40_002));
+        assert!(skipped > 0);
+    }
+
+    #[test]
+    fn readers_beside_a_writer_see_every_update_once() {
+        let (board, mut publisher) = board();
+        publish(&mut publisher, A);
+        publish(&mut publisher, B);
+        let reader = |mut subscription: Subscription| {
+            move || {
+                let (mut seen, mut skipped) = (0, 0);
+                let mut last = 2;
+                while last < 20_002 {
+                    let (updates, cursor, passed) = taken(&mut subscription);
+                    assert!(updates.iter().all(|(_, sequence)| *sequence > last && *sequence <= cursor));
+                    assert!(updates.is_sorted_by_key(|(_, sequence)| *sequence));
+                    seen += updates.len() as u64;
+                    skipped += passed;
+                    last = cursor;
+                }
+                (seen, skipped)
+            }
+        };
+        let threads: Vec<_> = (0..2).map(|_| std::thread::spawn(reader(board.subscribe(None)))).collect();
+        for at in 0..20_000 {
+            publish(&mut publisher, if at % 3 == 0 { A } else { B });
+            if at % 100 == 0 {
+                std::thread::yield_now();
+            }
+        }
+        for thread in threads {
+            let (seen, skipped) = thread.join().unwrap();
+            // Whoever the log has left behind counts less than was passed over, never more.
+            assert!(seen > 0 && seen + skipped <= 20_000, "{seen} {skipped}");
+        }
+    }
+}
