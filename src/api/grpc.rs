@@ -4,6 +4,7 @@ pub mod health;
 mod prices;
 mod requests;
 mod sources;
+mod stream;
 
 pub use prices::PriceDoor;
 pub use sources::SourceDoor;

@@ -57,7 +57,8 @@ fn classify(error: &ServiceError) -> (Code, ErrorReason) {
         ServiceError::Divergent { .. } => (Code::Unavailable, ErrorReason::Divergent),
         ServiceError::PriceUnavailable { .. } => (Code::Unavailable, ErrorReason::PriceUnavailable),
         ServiceError::LegSkew { .. } => (Code::Unavailable, ErrorReason::LegSkew),
-        ServiceError::Stopping => (Code::Unavailable, ErrorReason::Stopping),
+        ServiceError::Stopping { .. } => (Code::Unavailable, ErrorReason::Stopping),
+        ServiceError::SlowReader { .. } => (Code::Unavailable, ErrorReason::SlowReader),
         ServiceError::Depegged { .. } => (Code::FailedPrecondition, ErrorReason::Depegged),
         ServiceError::DerivedNotAllowed { .. } => (Code::FailedPrecondition, ErrorReason::DerivedNotAllowed),
         ServiceError::BelowPrecision { .. } => (Code::OutOfRange, ErrorReason::BelowPrecision),
@@ -103,7 +104,10 @@ fn metadata(error: &ServiceError) -> Vec<(&'static str, String)> {
             vec![("source", source_name.clone()), ("nearest", nearest.join(", "))]
         }
         ServiceError::Field { field, .. } => vec![("field", field.clone())],
-        ServiceError::PageToken | ServiceError::Stopping => Vec::new(),
+        ServiceError::Stopping { resume_after } | ServiceError::SlowReader { resume_after } => {
+            vec![("epoch", resume_after.epoch.to_string()), ("sequence", resume_after.sequence.to_string())]
+        }
+        ServiceError::PageToken => Vec::new(),
     }
 }
 

@@ -45,6 +45,7 @@ impl WatchArgs {
             min_sources: bar.min_sources,
             max_dispersion_bps: bar.max_dispersion_bps,
             allow_derived: bar.allow_derived,
+            ..Default::default()
         };
         let json = self.client.json;
         let mut events = std::pin::pin!(follow(self.client.server, request));

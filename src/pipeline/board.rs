@@ -143,7 +143,18 @@ impl Board {
 
     /// Subscribes to some pairs, or to all, from the newest update on.
     pub fn subscribe(&self, pairs: Option<Vec<Pair>>) -> Subscription {
-        Subscription::new(self.clone(), pairs, self.0.head.subscribe())
+        let head = self.0.head.subscribe();
+        let newest = *head.borrow();
+        Subscription::new(self.clone(), pairs, head, newest)
+    }
+
+    /// Subscribes from an earlier position on, if it is one of this board that the log still reaches.
+    pub fn resume(&self, pairs: Option<Vec<Pair>>, after: Cursor) -> Option<Subscription> {
+        let head = self.0.head.subscribe();
+        let newest = *head.borrow();
+        let reached = after.sequence == newest || self.logged(after.sequence.checked_add(1)?).is_some();
+        let known = after.epoch == self.0.epoch && after.sequence <= newest && reached;
+        known.then(|| Subscription::new(self.clone(), pairs, head, after.sequence))
     }
 
     /// Encodes a price that is not on the board, such as one derived when read.

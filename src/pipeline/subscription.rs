@@ -31,8 +31,12 @@ pub struct Changes {
 }
 
 impl Subscription {
-    pub(super) fn new(board: Board, pairs: Option<Vec<Pair>>, mut head: watch::Receiver<u64>) -> Self {
-        let position = *head.borrow_and_update();
+    pub(super) fn new(
+        board: Board,
+        pairs: Option<Vec<Pair>>,
+        head: watch::Receiver<u64>,
+        position: u64,
+    ) -> Self {
         Self { board, pairs: pairs.map(|pairs| pairs.into_iter().collect()), position, head }
     }
 
@@ -54,6 +58,17 @@ impl Subscription {
         let (updates, skipped) = self.logged(head).unwrap_or_else(|| self.scanned(head));
         self.position = head;
         Changes { updates, cursor: Cursor { sequence: head, ..self.board.cursor() }, skipped }
+    }
+
+    /// Takes every update since the position, and moves the position on; `None`, and no move, if the log no longer
+    /// reaches back to it.
+    pub fn take_all(&mut self) -> Option<Changes> {
+        let head = *self.head.borrow_and_update();
+        let logged: Option<Vec<_>> =
+            (self.position + 1..=head).map(|sequence| self.board.logged(sequence)).collect();
+        let updates = logged?.into_iter().filter(|update| self.matches(update.price.pair)).collect();
+        self.position = head;
+        Some(Changes { updates, cursor: self.cursor(), skipped: 0 })
     }
 
     /// Reads the log from the newest update back to the position; `None` if it no longer reaches that far.

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
-use crate::domain::pair::Pair;
+use crate::domain::{pair::Pair, price::Cursor};
 
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -114,8 +114,17 @@ pub enum ServiceError {
     #[error("page_token: not a token of this list with these arguments")]
     PageToken,
     /// The service is stopping.
-    #[error("the service is stopping")]
-    Stopping,
+    #[error("the service is stopping; the stream can be resumed after {}-{}", resume_after.epoch, resume_after.sequence)]
+    Stopping {
+        /// Where the stream can go on elsewhere, or later.
+        resume_after: Cursor,
+    },
+    /// A stream of all updates was read too slowly.
+    #[error("the stream was read too slowly; it can be resumed after {}-{}", resume_after.epoch, resume_after.sequence)]
+    SlowReader {
+        /// Up to where everything was delivered.
+        resume_after: Cursor,
+    },
 }
 
 impl ServiceError {

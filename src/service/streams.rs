@@ -1,13 +1,22 @@
-//! Streams of prices: a snapshot, then what changes.
+//! Streams of prices: a snapshot, or the rest of an earlier stream, then what changes.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use rust_decimal::Decimal;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{bar::Bar, error::ServiceError, prices::Prices};
 use crate::{
-    domain::{pair::Pair, price::Cursor},
+    domain::{
+        decimal,
+        pair::Pair,
+        price::{Cursor, Status},
+    },
     pipeline::{
         board::Update,
         crosses::Kept,
@@ -18,14 +27,30 @@ use crate::{
 /// Pairs of a stream at most.
 pub const MAX_PAIRS: usize = 1_000;
 
-/// Updates are collected this long before they go out as one message.
-const FLUSH: Duration = Duration::from_millis(10);
-
-/// A stream that has nothing to say says so this often.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Updates are collected at least this long before they go out as one message.
+pub const FLUSH: Duration = Duration::from_millis(10);
 
 /// Prices of one message of a snapshot at most.
 const SNAPSHOT_CHUNK: usize = 500;
+
+/// What a caller asks of a stream.
+#[derive(Debug, Clone)]
+pub struct StreamQuery {
+    /// The pairs; all that are kept if empty.
+    pub pairs: Vec<String>,
+    /// A price that misses it goes out without its number.
+    pub bar: Bar,
+    /// Whether every update is delivered, or the latest of each pair.
+    pub every_update: bool,
+    /// The time between two messages at least.
+    pub min_interval: Duration,
+    /// How far a price must have moved to go out again, in basis points.
+    pub deviation_bps: Option<Decimal>,
+    /// How often a stream that has nothing to say says so.
+    pub heartbeat: Duration,
+    /// Where an earlier stream was.
+    pub resume_after: Option<Cursor>,
+}
 
 /// What a message of a stream is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +61,8 @@ pub enum MessageKind {
     Update,
     /// Nothing has changed.
     Heartbeat,
+    /// The stream cannot go on where it was: a snapshot follows.
+    Reset,
 }
 
 /// One message of a stream.
@@ -43,7 +70,7 @@ pub enum MessageKind {
 pub struct Message {
     /// What it is.
     pub kind: MessageKind,
-    /// The prices, at most one of each pair.
+    /// The prices.
     pub updates: Vec<Arc<Update>>,
     /// All matching updates up to here were delivered or superseded.
     pub cursor: Cursor,
@@ -55,22 +82,50 @@ pub struct Message {
 #[derive(Debug)]
 pub struct PriceStream {
     prices: Prices,
-    bar: Bar,
+    query: StreamQuery,
     subscription: Subscription,
-    snapshot: VecDeque<Message>,
-    quiet_since: Instant,
+    waiting: VecDeque<Message>,
+    sent: HashMap<Pair, (Option<Decimal>, Status)>,
+    last_message: Instant,
     stopping: CancellationToken,
     _kept: Vec<Kept>,
 }
 
 impl Prices {
-    /// Opens a stream of some pairs, or of all that are kept if none is named. Unknown pairs fail it at once.
+    /// Opens a stream. Unknown pairs fail it at once.
     pub fn stream(
         &self,
-        pairs: &[String],
-        bar: Bar,
+        query: StreamQuery,
         stopping: CancellationToken,
     ) -> Result<PriceStream, ServiceError> {
+        let wanted = self.wanted(&query.pairs)?;
+        let filter = (!wanted.is_empty()).then(|| wanted.clone());
+        let resumed = query.resume_after.and_then(|after| self.board().resume(filter.clone(), after));
+        let reset = query.resume_after.is_some() && resumed.is_none();
+        let goes_on = resumed.is_some();
+        // Subscribed before prices are read: what changes in between comes again rather than not at all.
+        let subscription = resumed.unwrap_or_else(|| self.board().subscribe(filter));
+        let (first, kept) = self.first(&wanted)?;
+        let mut stream = PriceStream {
+            prices: self.clone(),
+            query,
+            waiting: VecDeque::new(),
+            sent: HashMap::new(),
+            last_message: Instant::now(),
+            stopping,
+            subscription,
+            _kept: kept,
+        };
+        if goes_on {
+            stream.catch_up(first);
+        } else {
+            stream.start_over(&first, reset);
+        }
+        Ok(stream)
+    }
+
+    /// Reads the pairs of a stream, each once.
+    fn wanted(&self, pairs: &[String]) -> Result<Vec<Pair>, ServiceError> {
         if pairs.len() > MAX_PAIRS {
             let wrong = format!("has {} pairs: {MAX_PAIRS} at most are allowed", pairs.len());
             return Err(ServiceError::field("pairs", wrong));
@@ -82,20 +137,7 @@ impl Prices {
                 wanted.push(pair);
             }
         }
-        // Subscribed before the snapshot is read: what changes in between comes again rather than not at all.
-        let subscription = self.board().subscribe((!wanted.is_empty()).then(|| wanted.clone()));
-        let cursor = subscription.cursor();
-        let (updates, kept) = self.first(&wanted)?;
-        let snapshot = snapshot(&updates, cursor, |update| self.shown(update, &bar));
-        Ok(PriceStream {
-            prices: self.clone(),
-            bar,
-            subscription,
-            snapshot,
-            quiet_since: Instant::now(),
-            stopping,
-            _kept: kept,
-        })
+        Ok(wanted)
     }
 
     /// Reads what a stream starts with, and keeps the derived pairs among it on the board.
@@ -130,46 +172,88 @@ impl Prices {
 }
 
 impl PriceStream {
-    /// Waits for the next message. A stream ends only with an error: the service is stopping.
+    /// Waits for the next message. A stream ends only with an error, which names the position to resume after.
     pub async fn next(&mut self) -> Result<Message, ServiceError> {
-        if let Some(message) = self.snapshot.pop_front() {
+        if let Some(message) = self.waiting.pop_front() {
             return Ok(message);
         }
+        let stopping = self.stopping.clone();
+        let stopped = ServiceError::Stopping { resume_after: self.subscription.cursor() };
+        stopping.run_until_cancelled(self.news()).await.unwrap_or(Err(stopped))
+    }
+
+    async fn news(&mut self) -> Result<Message, ServiceError> {
         loop {
-            let heartbeat = self.quiet_since + HEARTBEAT;
+            let heartbeat = self.last_message + self.query.heartbeat;
             tokio::select! {
-                () = self.subscription.changed() => sleep(FLUSH).await,
+                () = self.subscription.changed() => {
+                    let flush = Instant::now() + FLUSH;
+                    sleep_until(flush.max(self.last_message + self.query.min_interval)).await;
+                }
                 () = sleep_until(heartbeat) => {}
-                () = self.stopping.cancelled() => return Err(ServiceError::Stopping),
             }
-            let Changes { updates, cursor, skipped } = self.subscription.take();
+            let Changes { mut updates, cursor, skipped } = self.take()?;
+            updates.retain(|update| self.moved(update));
             let kind = match updates.is_empty() {
                 false => MessageKind::Update,
                 true if Instant::now() >= heartbeat => MessageKind::Heartbeat,
                 true => continue,
             };
-            self.quiet_since = Instant::now();
-            let updates = updates.iter().map(|update| self.prices.shown(update, &self.bar)).collect();
+            self.last_message = Instant::now();
+            let updates = updates.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
             return Ok(Message { kind, updates, cursor, skipped });
         }
     }
-}
 
-/// Cuts a snapshot into messages; there is at least one, if only to say the cursor.
-fn snapshot(
-    updates: &[Arc<Update>],
-    cursor: Cursor,
-    shown: impl Fn(&Arc<Update>) -> Arc<Update>,
-) -> VecDeque<Message> {
-    let message = |updates: &[Arc<Update>]| Message {
-        kind: MessageKind::Snapshot,
-        updates: updates.iter().map(&shown).collect(),
-        cursor,
-        skipped: 0,
-    };
-    if updates.is_empty() {
-        [message(&[])].into()
-    } else {
-        updates.chunks(SNAPSHOT_CHUNK).map(message).collect()
+    fn take(&mut self) -> Result<Changes, ServiceError> {
+        if !self.query.every_update {
+            return Ok(self.subscription.take());
+        }
+        let resume_after = self.subscription.cursor();
+        self.subscription.take_all().ok_or(ServiceError::SlowReader { resume_after })
+    }
+
+    /// Tells whether a price has moved far enough since it last went out, and remembers it if so.
+    fn moved(&mut self, update: &Arc<Update>) -> bool {
+        let Some(least) = self.query.deviation_bps else { return true };
+        let price = &update.price;
+        let now = (price.value.map(|value| value.price), price.status);
+        let near = self.sent.get(&price.pair).is_some_and(|sent| {
+            let apart = sent.0.zip(now.0).and_then(|(sent, now)| decimal::deviation_bps(now, sent));
+            sent.1 == now.1 && apart.is_some_and(|apart| apart.abs() < least)
+        });
+        if !near {
+            self.sent.insert(price.pair, now);
+        }
+        !near
+    }
+
+    /// Starts with the state of all pairs; there is at least one message, if only to say the cursor.
+    fn start_over(&mut self, first: &[Arc<Update>], reset: bool) {
+        let cursor = self.subscription.cursor();
+        let message = |kind, updates| Message { kind, updates, cursor, skipped: 0 };
+        if reset {
+            self.waiting.push_back(message(MessageKind::Reset, Vec::new()));
+        }
+        for update in first {
+            self.moved(update);
+        }
+        let shown: Vec<_> = first.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
+        if shown.is_empty() {
+            self.waiting.push_back(message(MessageKind::Snapshot, Vec::new()));
+        }
+        let chunks = shown.chunks(SNAPSHOT_CHUNK);
+        self.waiting.extend(chunks.map(|chunk| message(MessageKind::Snapshot, chunk.to_vec())));
+    }
+
+    /// Goes on where an earlier stream was. Derived pairs that nobody kept meanwhile have left nothing in the log: they
+    /// come once as they are, if they have changed.
+    fn catch_up(&mut self, mut first: Vec<Arc<Update>>) {
+        let cursor = self.subscription.cursor();
+        first.retain(|update| !update.price.route.is_empty() && update.stamp.cursor > cursor);
+        if !first.is_empty() {
+            let updates = first.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
+            self.waiting.push_back(Message { kind: MessageKind::Update, updates, cursor, skipped: 0 });
+        }
     }
 }

@@ -76,6 +76,13 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
             vec![
                 (json!({"pairs": ["BTC-USD", "SHIB-EUR"]}), "/v1/prices:stream?pairs=BTC-USD&pairs=SHIB-EUR"),
                 (json!({"pairs": ["NOPE-NOPE"]}), "/v1/prices:stream?pairs=NOPE-NOPE"),
+                (
+                    json!({"pairs": ["BTC-USD"], "resumeAfter": {"epoch": "1", "sequence": "2"}}),
+                    "/v1/prices:stream?pairs=BTC-USD&resumeAfter.epoch=1&resume_after.sequence=2",
+                ),
+                (json!({"heartbeat": "0.5s"}), "/v1/prices:stream?heartbeat=0.5s"),
+                (json!({"minInterval": "7200s"}), "/v1/prices:stream?minInterval=7200s"),
+                (json!({"deviationBps": "-1"}), "/v1/prices:stream?deviation_bps=-1"),
             ],
         ),
         (

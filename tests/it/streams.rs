@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use cryptoprice::{
     app::Mode,
-    client::v1::{StreamPricesKind, StreamPricesRequest},
+    client::v1::{Cursor, StreamDelivery, StreamPricesKind, StreamPricesRequest, StreamPricesResponse},
     pipeline::replay::ReplayOptions,
 };
 use futures::StreamExt as _;
 use tokio::time::timeout;
+use tonic_types::StatusExt as _;
 
 use crate::harness::{Running, eventually, frames};
 
@@ -95,6 +96,122 @@ async fn a_price_below_the_bar_goes_out_without_its_number() {
     running.stop().await;
 }
 
+/// Reads messages until there are this many prices.
+async fn prices_of(
+    stream: &mut tonic::Streaming<StreamPricesResponse>,
+    enough: usize,
+) -> (Vec<(String, u64)>, Cursor) {
+    let (mut read, mut cursor) = (Vec::new(), None);
+    while read.len() < enough {
+        let next = timeout(Duration::from_secs(15), stream.next()).await.unwrap().unwrap().unwrap();
+        read.extend(next.prices.into_iter().map(|price| (price.pair, price.sequence)));
+        cursor = next.cursor;
+    }
+    (read, cursor.unwrap())
+}
+
+#[tokio::test]
+async fn a_cut_stream_goes_on_without_gap_or_duplicate() {
+    let running = looping().await;
+    let mut prices = running.prices().await;
+    let request = |resume_after| StreamPricesRequest {
+        delivery: StreamDelivery::All.into(),
+        resume_after,
+        ..Default::default()
+    };
+    let mut whole = prices.stream_prices(request(None)).await.unwrap().into_inner();
+    let snapshot = whole.next().await.unwrap().unwrap();
+    assert_eq!(snapshot.kind(), StreamPricesKind::Snapshot);
+    let (expected, _) = prices_of(&mut whole, 60).await;
+    let (mut pieced, mut cursor) = (Vec::new(), snapshot.cursor);
+    while pieced.len() < 60 {
+        let mut part = prices.stream_prices(request(cursor)).await.unwrap().into_inner();
+        let (read, place) = prices_of(&mut part, 10).await;
+        pieced.extend(read);
+        cursor = Some(place);
+    }
+    assert_eq!(pieced[..60], expected[..60]);
+    // Every update: the sequence has no holes.
+    assert!(expected.windows(2).all(|two| two[1].1 == two[0].1 + 1), "{expected:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_position_that_is_not_known_resets_the_stream() {
+    let running = looping().await;
+    let mut prices = running.prices().await;
+    let (_, listed) = running.get("/v1/prices/BTC-USD").await;
+    let epoch = listed["price"]["epoch"].as_str().unwrap().parse::<u64>().unwrap();
+    for (epoch, sequence) in [(epoch - 1, 5), (epoch + 1, 5), (epoch, u64::MAX), (0, 0)] {
+        let request = StreamPricesRequest {
+            pairs: vec!["BTC-USD".into()],
+            resume_after: Some(Cursor { epoch, sequence }),
+            ..Default::default()
+        };
+        let mut stream = prices.stream_prices(request).await.unwrap().into_inner();
+        let kinds =
+            [stream.next().await.unwrap().unwrap().kind(), stream.next().await.unwrap().unwrap().kind()];
+        assert_eq!(kinds, [StreamPricesKind::Reset, StreamPricesKind::Snapshot], "{epoch}-{sequence}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn events_are_resumed_by_the_last_id() {
+    let running = looping().await;
+    let client = reqwest::Client::new();
+    let open = async |last: Option<&str>| {
+        let url = running.url("/v1/prices:stream?pairs=BTC-USD&delivery=STREAM_DELIVERY_ALL");
+        let request = client.get(url).header("accept", "text/event-stream");
+        match last {
+            Some(id) => request.header("last-event-id", id).send().await.unwrap(),
+            None => request.send().await.unwrap(),
+        }
+    };
+    let mut first = open(None).await;
+    let text = read_until(&mut first, |text| text.matches("\n\n").count() >= 4).await;
+    let id = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
+    let mut second = open(Some(id)).await;
+    let text = read_until(&mut second, |text| text.contains("data: ") && text.ends_with("\n\n")).await;
+    assert!(text.contains("STREAM_PRICES_KIND_UPDATE") && !text.contains("SNAPSHOT"), "{text}");
+    let refused = open(Some("nonsense")).await;
+    assert_eq!(refused.status(), 400);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_caller_says_how_often_and_how_much() {
+    let running = looping().await;
+    let mut prices = running.prices().await;
+    let interval = prost_types::Duration { seconds: 0, nanos: 400_000_000 };
+    let request = StreamPricesRequest { min_interval: Some(interval), ..Default::default() };
+    let mut slow = prices.stream_prices(request).await.unwrap().into_inner();
+    slow.next().await.unwrap().unwrap();
+    let started = tokio::time::Instant::now();
+    let mut skipped = 0;
+    for _ in 0..4 {
+        skipped += slow.next().await.unwrap().unwrap().skipped;
+    }
+    assert!(
+        started.elapsed() >= Duration::from_millis(1_500) && skipped > 0,
+        "{:?} {skipped}",
+        started.elapsed()
+    );
+    // Nothing in the recordings moves by a half: after the snapshot there are heartbeats only.
+    let request = StreamPricesRequest {
+        pairs: vec!["BTC-USD".into()],
+        deviation_bps: "5000".into(),
+        heartbeat: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        ..Default::default()
+    };
+    let mut quiet = prices.stream_prices(request).await.unwrap().into_inner();
+    let first = quiet.next().await.unwrap().unwrap();
+    let second = quiet.next().await.unwrap().unwrap();
+    assert_eq!((second.kind(), second.prices.len()), (StreamPricesKind::Heartbeat, 0));
+    assert!(second.cursor.unwrap().sequence > first.cursor.unwrap().sequence, "the cursor moves on");
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn stopping_ends_streams_with_a_reason() {
     let running = looping().await;
@@ -109,6 +226,8 @@ async fn stopping_ends_streams_with_a_reason() {
         }
     };
     assert_eq!(status.code(), tonic::Code::Unavailable);
+    let place = status.get_error_details().error_info().unwrap().metadata["sequence"].parse::<u64>().unwrap();
+    assert!(place > 0, "the reason names where to resume");
     let text = read_until(&mut lines, |text| text.contains("\"error\"")).await;
     assert!(text.lines().last().unwrap().contains("STOPPING"), "{text}");
     stopped.await.unwrap();

@@ -2,11 +2,11 @@
 
 use std::{pin::Pin, sync::Arc};
 
-use futures::{Stream, stream};
+use futures::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::requests::bar;
+use super::{requests::bar, stream};
 use crate::{
     api::{
         pb::v1::{
@@ -109,11 +109,9 @@ impl PriceService for PriceDoor {
         &self,
         request: Request<StreamPricesRequest>,
     ) -> Result<Response<Self::StreamPricesStream>, Status> {
-        let request = request.into_inner();
-        let bar =
-            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
-        let opened = self.prices.stream(&request.pairs, bar, self.stopping.clone())?;
-        let messages = stream::unfold(Some(opened), async |opened| {
+        let query = stream::query(request)?;
+        let opened = self.prices.stream(query, self.stopping.clone())?;
+        let messages = futures::stream::unfold(Some(opened), async |opened| {
             let mut opened = opened?;
             Some(match opened.next().await {
                 Ok(next) => (Ok(message(&next)), Some(opened)),
@@ -184,6 +182,7 @@ fn message(message: &Message) -> StreamPricesResponse {
             MessageKind::Snapshot => StreamPricesKind::Snapshot,
             MessageKind::Update => StreamPricesKind::Update,
             MessageKind::Heartbeat => StreamPricesKind::Heartbeat,
+            MessageKind::Reset => StreamPricesKind::Reset,
         }
         .into(),
         prices: message.updates.iter().map(price).collect(),

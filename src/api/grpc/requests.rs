@@ -24,7 +24,7 @@ pub(super) fn bar(
     })
 }
 
-fn positive(field: &str, span: Duration) -> Result<TimeDelta, ServiceError> {
+pub(super) fn positive(field: &str, span: Duration) -> Result<TimeDelta, ServiceError> {
     let nanos = u32::try_from(span.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
     nanos
         .and_then(|nanos| TimeDelta::new(span.seconds, nanos))
@@ -32,7 +32,7 @@ fn positive(field: &str, span: Duration) -> Result<TimeDelta, ServiceError> {
         .ok_or_else(|| ServiceError::field(field, "is not a positive duration"))
 }
 
-fn basis_points(field: &str, text: &str) -> Result<Option<Decimal>, ServiceError> {
+pub(super) fn basis_points(field: &str, text: &str) -> Result<Option<Decimal>, ServiceError> {
     if text.is_empty() {
         return Ok(None);
     }

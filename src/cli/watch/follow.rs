@@ -40,7 +40,8 @@ impl fmt::Display for Cut {
     }
 }
 
-/// Follows prices for ever, from a snapshot on, with a new snapshot after each cut.
+/// Follows prices for ever, from a snapshot on; after a cut it goes on where it was, or with a new snapshot if the
+/// server says that this cannot be.
 ///
 /// It ends with an error if the server refuses what is asked, or if nothing answers the first time.
 pub(super) fn follow(
@@ -69,6 +70,7 @@ impl Follower {
         let failure = match self.message().await {
             Ok(message) => {
                 self.cuts = Some(0);
+                self.request.resume_after = message.cursor;
                 return Ok(Event::Message(Box::new(message)));
             }
             Err(failure) => failure,

@@ -1,0 +1,77 @@
+//! What a caller asks of a stream: the request's fields, and the header that browsers resume with.
+
+use std::time::Duration;
+
+use prost_types::Duration as Span;
+use tonic::{Request, metadata::MetadataMap};
+
+use super::requests::{bar, basis_points, positive};
+use crate::{
+    api::pb::v1::{StreamDelivery, StreamPricesRequest},
+    domain::price::Cursor,
+    service::{
+        error::ServiceError,
+        streams::{FLUSH, StreamQuery},
+    },
+};
+
+/// How often a stream that has nothing to say says so, unless the caller wants it otherwise.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// The shortest and the longest heartbeat that a caller may want.
+const HEARTBEATS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// The longest time between two messages that a caller may want.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// The header by which server-sent events are resumed: the id of the last one, `EPOCH-SEQUENCE`.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// Reads what is asked of a stream. The field `resume_after` wins over the header.
+pub(super) fn query(request: Request<StreamPricesRequest>) -> Result<StreamQuery, ServiceError> {
+    let last_event = last_event(request.metadata())?;
+    let request = request.into_inner();
+    let delivery = StreamDelivery::try_from(request.delivery)
+        .map_err(|_| ServiceError::field("delivery", format!("{} is not a delivery", request.delivery)))?;
+    let resume_after =
+        request.resume_after.map(|cursor| Cursor { epoch: cursor.epoch, sequence: cursor.sequence });
+    Ok(StreamQuery {
+        bar: bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?,
+        every_update: delivery == StreamDelivery::All,
+        min_interval: within(
+            "min_interval",
+            request.min_interval,
+            FLUSH,
+            (Duration::ZERO, LONGEST_INTERVAL),
+        )?,
+        deviation_bps: basis_points("deviation_bps", &request.deviation_bps)?,
+        heartbeat: within("heartbeat", request.heartbeat, HEARTBEAT, HEARTBEATS)?,
+        resume_after: resume_after.or(last_event),
+        pairs: request.pairs,
+    })
+}
+
+fn within(
+    field: &str,
+    asked: Option<Span>,
+    default: Duration,
+    (least, most): (Duration, Duration),
+) -> Result<Duration, ServiceError> {
+    let Some(asked) = asked else { return Ok(default) };
+    let span = positive(field, asked)?.to_std().unwrap_or(Duration::MAX);
+    if (least..=most).contains(&span) {
+        return Ok(span);
+    }
+    let bounds = format!("is not from {} s to {} s", least.as_secs(), most.as_secs());
+    Err(ServiceError::field(field, bounds))
+}
+
+fn last_event(metadata: &MetadataMap) -> Result<Option<Cursor>, ServiceError> {
+    let Some(id) = metadata.get(LAST_EVENT_ID) else { return Ok(None) };
+    let parsed = id.to_str().ok().and_then(|id| id.split_once('-'));
+    let cursor = parsed.and_then(|(epoch, sequence)| {
+        Some(Cursor { epoch: epoch.parse().ok()?, sequence: sequence.parse().ok()? })
+    });
+    let wrong = || ServiceError::field("resume_after", "Last-Event-ID is not EPOCH-SEQUENCE");
+    cursor.map(Some).ok_or_else(wrong)
+}
