@@ -86,6 +86,7 @@ pub struct PriceStream {
     subscription: Subscription,
     waiting: VecDeque<Message>,
     sent: HashMap<Pair, (Option<Decimal>, Status)>,
+    last_update: Instant,
     last_message: Instant,
     stopping: CancellationToken,
     _kept: Vec<Kept>,
@@ -111,6 +112,7 @@ impl Prices {
             query,
             waiting: VecDeque::new(),
             sent: HashMap::new(),
+            last_update: Instant::now(),
             last_message: Instant::now(),
             stopping,
             subscription,
@@ -185,23 +187,30 @@ impl PriceStream {
     async fn news(&mut self) -> Result<Message, ServiceError> {
         loop {
             let heartbeat = self.last_message + self.query.heartbeat;
+            let due = self.last_update + self.query.min_interval;
             tokio::select! {
                 () = self.subscription.changed() => {
                     let flush = Instant::now() + FLUSH;
-                    sleep_until(flush.max(self.last_message + self.query.min_interval)).await;
+                    sleep_until(flush.max(due.min(heartbeat))).await;
                 }
                 () = sleep_until(heartbeat) => {}
             }
-            let Changes { mut updates, cursor, skipped } = self.take()?;
-            updates.retain(|update| self.moved(update));
-            let kind = match updates.is_empty() {
-                false => MessageKind::Update,
-                true if Instant::now() >= heartbeat => MessageKind::Heartbeat,
-                true => continue,
-            };
-            self.last_message = Instant::now();
-            let updates = updates.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
-            return Ok(Message { kind, updates, cursor, skipped });
+            let now = Instant::now();
+            if now >= due {
+                let Changes { mut updates, cursor, skipped } = self.take()?;
+                updates.retain(|update| self.moved(update));
+                if !updates.is_empty() {
+                    (self.last_update, self.last_message) = (now, now);
+                    let updates =
+                        updates.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
+                    return Ok(Message { kind: MessageKind::Update, updates, cursor, skipped });
+                }
+            }
+            if now >= heartbeat {
+                self.last_message = now;
+                let cursor = self.subscription.cursor();
+                return Ok(Message { kind: MessageKind::Heartbeat, updates: Vec::new(), cursor, skipped: 0 });
+            }
         }
     }
 

@@ -197,6 +197,15 @@ async fn the_caller_says_how_often_and_how_much() {
         "{:?} {skipped}",
         started.elapsed()
     );
+    // Between two updates that are far apart the stream still says that it lives, and does not move on.
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let request =
+        StreamPricesRequest { min_interval: seconds(2), heartbeat: seconds(1), ..Default::default() };
+    let mut sparse = prices.stream_prices(request).await.unwrap().into_inner();
+    let snapshot = sparse.next().await.unwrap().unwrap();
+    let alive = sparse.next().await.unwrap().unwrap();
+    assert_eq!((alive.kind(), alive.cursor), (StreamPricesKind::Heartbeat, snapshot.cursor));
+    assert_eq!(sparse.next().await.unwrap().unwrap().kind(), StreamPricesKind::Update);
     // Nothing in the recordings moves by a half: after the snapshot there are heartbeats only.
     let request = StreamPricesRequest {
         pairs: vec!["BTC-USD".into()],
