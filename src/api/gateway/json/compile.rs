@@ -14,7 +14,7 @@ use super::wire::Tag;
 impl Tables {
     /// Compiles every message of a pool.
     pub fn new(pool: &DescriptorPool) -> Self {
-        let names: HashMap<_, _> = pool
+        let mut names: HashMap<_, _> = pool
             .all_messages()
             .enumerate()
             .map(|(position, message)| (message.full_name().to_owned(), MessageId(position)))
@@ -24,18 +24,17 @@ impl Tables {
             .enumerate()
             .map(|(position, e)| (e.full_name().to_owned(), EnumId(position)))
             .collect();
-        let compiler = Compiler { names: &names, enums: &enums };
-        Self {
-            messages: pool.all_messages().map(|m| compiler.message(&m)).collect(),
-            enumerations: pool.all_enums().map(|e| enumeration(&e)).collect(),
-            names,
-        }
+        let compiler = Compiler { messages: &names, enums: &enums };
+        let messages: Vec<_> = pool.all_messages().map(|m| compiler.message(&m)).collect();
+        // An entry of a map has no JSON outside of its map.
+        names.retain(|_, id| messages.get(id.0).is_some_and(|m: &Message| m.shape != Shape::Entry));
+        Self { messages, enumerations: pool.all_enums().map(|e| enumeration(&e)).collect(), names }
     }
 }
 
 /// Where the messages and enums of the pool will stand in the tables.
 struct Compiler<'n> {
-    names: &'n HashMap<String, MessageId>,
+    messages: &'n HashMap<String, MessageId>,
     enums: &'n HashMap<String, EnumId>,
 }
 
@@ -105,8 +104,8 @@ impl Compiler<'_> {
             Described::Bytes => Kind::Bytes,
             Described::Enum(e) if e.full_name() == "google.protobuf.NullValue" => Kind::Null,
             Described::Enum(e) => Kind::Enum(known(self.enums, e.full_name())),
-            Described::Message(m) if field.is_group() => Kind::Group(known(self.names, m.full_name())),
-            Described::Message(m) => Kind::Message(known(self.names, m.full_name())),
+            Described::Message(m) if field.is_group() => Kind::Group(known(self.messages, m.full_name())),
+            Described::Message(m) => Kind::Message(known(self.messages, m.full_name())),
         }
     }
 }
@@ -205,7 +204,6 @@ fn zero(field: &FieldDescriptor, rule: Rule) -> Vec<u8> {
         ) => b"\"0\"".to_vec(),
         (_, Described::Enum(e)) if e.full_name() == "google.protobuf.NullValue" => b"null".to_vec(),
         (_, Described::Enum(e)) => quoted(e.default_value().name()),
-        (_, Described::Message(_)) => b"null".to_vec(),
         _ => b"0".to_vec(),
     }
 }

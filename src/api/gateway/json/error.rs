@@ -125,6 +125,11 @@ impl JsonError {
         }
     }
 
+    /// Says whether wire bytes are at fault, and not what they stand for.
+    pub(super) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
+
     /// Says that the error is within this field. Paths grow from the inside out, only once something failed.
     #[cold]
     pub(super) fn in_field(mut self, name: &str) -> Self {

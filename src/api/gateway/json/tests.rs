@@ -16,7 +16,7 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, SerializeOptions};
 use self::dice::Dice;
 use self::schema::{Features, Schema};
 use self::scramble::scramble;
-use super::{Damage, JsonError, Tables};
+use super::{JsonError, Tables};
 
 /// The JSON that `prost_reflect` writes.
 fn oracle(message: &DynamicMessage, options: &SerializeOptions) -> Result<String, serde_json::Error> {
@@ -87,11 +87,18 @@ proptest! {
     fn fields_may_come_in_any_order_and_number(rolls in rolls()) {
         let mut dice = Dice::new(&rolls);
         let schema = Schema::random(&mut dice, Features { unordered: true, not_finite: true });
-        let ordered = schema.message(&mut dice).encode_to_vec();
+        // Bytes of two messages are those of their merger.
+        let ordered = [schema.message(&mut dice), schema.message(&mut dice)].map(|m| m.encode_to_vec()).concat();
         let wire = scramble(&schema.root(), &ordered, &mut dice);
         let message = decode(&schema.root(), &wire).unwrap();
-        let written = write(&schema.root(), &wire).unwrap();
-        assert_same_json(&written, &oracle(&message, &canonical()).unwrap());
+        match (write(&schema.root(), &wire), oracle(&message, &canonical())) {
+            (Ok(written), Ok(expected)) => assert_same_json(&written, &expected),
+            // What is left of an `Any` that was torn apart.
+            (Ok(written), Err(error)) => prop_assert!(error.to_string().contains("type url"), "{error}: {written}"),
+            // Two times may merge into one that only `prost_reflect` normalises.
+            (Err(_), Err(_)) | (Err(JsonError::Unrepresentable { .. }), Ok(_)) => {}
+            (Err(error), Ok(expected)) => prop_assert!(false, "{error}: {expected}"),
+        }
     }
 
     #[test]
@@ -99,9 +106,10 @@ proptest! {
         rolls in rolls(),
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in proptest::option::of(any::<prop::sample::Index>()),
+        unordered: bool,
     ) {
         let mut dice = Dice::new(&rolls);
-        let schema = Schema::random(&mut dice, Features { unordered: true, not_finite: false });
+        let schema = Schema::random(&mut dice, Features { unordered, not_finite: false });
         let mut wire = schema.message(&mut dice).encode_to_vec();
         for (place, byte) in changes {
             if !wire.is_empty() {
@@ -120,10 +128,9 @@ proptest! {
                 Err(error) => prop_assert!(error.to_string().contains("type url"), "{error}: {written}"),
             },
             (Ok(written), Err(error)) => prop_assert!(false, "{error}: {written}"),
-            (Err(JsonError::Damaged { damage, .. }), Ok(message)) => {
-                // Within an `Any` damage shows only when it is written. Entries of maps nest, as for other decoders.
-                let unwritable = oracle(&message, &canonical()).is_err();
-                prop_assert!(unwritable || damage == Damage::TooDeep, "{damage}");
+            (Err(error), Ok(message)) if error.is_damage() => {
+                // It takes any wire type for a map. Damage within an `Any` it meets only when it writes JSON.
+                prop_assert!(unordered || oracle(&message, &canonical()).is_err(), "{error}");
             }
             (Err(_), _) => {}
         }

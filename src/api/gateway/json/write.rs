@@ -29,11 +29,12 @@ pub(super) fn message(
         let mut writer = Writer { tables, out, order };
         match writer.message(id, &[wire], DEPTH_LIMIT) {
             Ok(()) => return Ok(()),
-            Err(Fault::OutOfOrder) => order = Order::Any,
-            Err(Fault::Failed(error)) => {
+            Err(Fault::Failed(error)) if order == Order::Any || error.is_damage() => {
                 out.truncate(start);
                 return Err(*error);
             }
+            // A field that comes out of order may also put right what seemed to have no JSON.
+            Err(_) => order = Order::Any,
         }
         out.truncate(start);
     }

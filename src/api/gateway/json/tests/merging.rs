@@ -31,10 +31,23 @@ fn messages_in_parts_are_merged() {
 
 #[test]
 fn the_last_member_of_a_oneof_wins() {
+    let members = |wire: &[u8]| (member(wire, "word"), member(wire, "count"));
     let word = |text: &[u8]| delimited(18, text);
     let count = vec![0x98, 0x01, 0x05];
-    let wire = [word(b"a"), count.clone(), word(b"b"), count.clone()].concat();
-    assert_eq!((member(&wire, "word").as_str(), member(&wire, "count").as_str()), ("", "5"));
-    let wire = [word(b"a"), count, word(b"b")].concat();
-    assert_eq!((member(&wire, "word").as_str(), member(&wire, "count").as_str()), ("\"b\"", ""));
+    for (wire, expected) in [
+        ([word(b"a"), count.clone()].concat(), ("", "5")),
+        ([word(b"a"), count.clone(), word(b"b")].concat(), ("\"b\"", "")),
+        ([word(b"a"), count.clone(), word(b"b"), count].concat(), ("", "5")),
+    ] {
+        let (word, count) = members(&wire);
+        assert_eq!((word.as_str(), count.as_str()), expected);
+    }
+}
+
+#[test]
+fn a_message_is_judged_once_it_is_whole() {
+    let url = delimited(27, &delimited(1, b"x/google.protobuf.Duration"));
+    let value = delimited(27, &delimited(2, &[0x08, 0x05]));
+    let expected = r#"{"@type":"x/google.protobuf.Duration","value":"5s"}"#;
+    assert_eq!(member(&[value, url].concat(), "any"), expected);
 }

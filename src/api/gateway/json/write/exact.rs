@@ -18,7 +18,8 @@ struct Occurrence<'w> {
 impl<'t> Writer<'t, '_> {
     /// Writes the fields that are spread over some payloads, each of which ends between two fields.
     ///
-    /// Values that are superseded are written too and taken back, so that damage is found in them as well.
+    /// Values that are superseded are written too and taken back, so that damage is found in them as well. They
+    /// may lack what they need to have JSON, such as the type of an `Any`.
     pub(super) fn fields_in_any_order(
         &mut self,
         message: &'t Message,
@@ -39,7 +40,10 @@ impl<'t> Writer<'t, '_> {
     fn occurring(&mut self, field: &'t Field, found: &[Occurrence<'_>], depth: u32) -> Result<(), Fault> {
         let start = self.out.len();
         for occurrence in found.iter().filter(|o| o.superseded) {
-            self.singular(field, &[occurrence], depth)?;
+            match self.singular(field, &[occurrence], depth) {
+                Err(Fault::Failed(error)) if !error.is_damage() => {}
+                result => result?,
+            }
             self.out.truncate(start);
         }
         let live: Vec<_> = found.iter().filter(|o| !o.superseded).collect();
@@ -92,9 +96,10 @@ fn occurrences<'w>(
     payloads: &[&'w [u8]],
     depth: u32,
 ) -> Result<Vec<Occurrence<'w>>, Fault> {
-    let mut found: Vec<Occurrence<'w>> = Vec::new();
-    // The field that each oneof holds so far.
-    let mut holds = vec![None; message.oneofs.len()];
+    let mut found = Vec::new();
+    // The field that each oneof holds, and how many occurrences there were before it did.
+    let mut holds = vec![(None, 0); message.oneofs.len()];
+    let oneof_of = |position: usize| message.fields.get(position).and_then(|field| field.oneof);
     for payload in payloads {
         let mut wire = Wire::new(payload);
         while let Some(tag) = wire.tag()? {
@@ -102,16 +107,17 @@ fn occurrences<'w>(
             let Some(position) = message.position(tag.number()) else {
                 continue;
             };
-            let oneof = message.fields.get(position).and_then(|field| field.oneof);
-            if let Some(held) = oneof.and_then(|oneof| holds.get_mut(oneof))
-                && let Some(earlier) = held.replace(position)
-                && earlier != position
+            if let Some(held) = oneof_of(position).and_then(|oneof| holds.get_mut(oneof))
+                && held.0 != Some(position)
             {
-                let others = found.iter_mut().filter(|o| o.position == earlier);
-                others.for_each(|o| o.superseded = true);
+                *held = (Some(position), found.len());
             }
             found.push(Occurrence { position, tag, value, superseded: false });
         }
+    }
+    for (count, occurrence) in found.iter_mut().enumerate() {
+        let held = oneof_of(occurrence.position).and_then(|oneof| holds.get(oneof));
+        occurrence.superseded = held.is_some_and(|(_, since)| count < *since);
     }
     found.sort_by_key(|occurrence| occurrence.position);
     Ok(found)
