@@ -5,6 +5,7 @@ use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
+use tonic_types::StatusExt as _;
 
 use cryptoprice::{app::Mode, pipeline::replay::ReplayOptions};
 
@@ -29,6 +30,7 @@ async fn services_and_pairs_are_checked_and_watched() {
     }
     let unknown = health.check(of("cryptoprice.v1/NOPE-USD")).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
+    assert_eq!(unknown.get_details_error_info().unwrap().reason, "SERVICE_UNKNOWN");
     let mut watched = health.watch(of("cryptoprice.v1/BTC-USD")).await.unwrap().into_inner();
     assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
     running.stop().await;

@@ -73,6 +73,8 @@ fn explained(bare: &Status, path: &str, answer: Response) -> Response {
             let message = format!("no service has the call {}", path[0].1);
             status(Code::Unimplemented, ErrorReason::CallUnknown, message, path)
         }
+        // Only the health service leaves it at that.
+        Code::NotFound => status(Code::NotFound, ErrorReason::ServiceUnknown, message, none),
         Code::OutOfRange | Code::ResourceExhausted => {
             status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, message, none)
         }
