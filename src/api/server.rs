@@ -9,7 +9,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 /// What one stream may hold back before it waits for its reader. The default of several hundred kilobytes would hide
@@ -46,6 +46,7 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
         .keep_alive_interval(KEEP_ALIVE.0)
         .keep_alive_timeout(KEEP_ALIVE.1);
     let connections = GracefulShutdown::new();
+    let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -62,8 +63,9 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
         let service = TowerToHyperService::new(router.clone());
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
         let connection = connections.watch(connection.into_owned());
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
+        let cut = cut.clone();
+        tasks.spawn(async move {
+            if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
                 debug!(%peer, %error, "a connection ended");
             }
         });
@@ -72,5 +74,8 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
     let open = connections.count();
     if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
         warn!(open, grace_ms = grace.as_millis(), "connections did not end in time and are cut");
+        cut.cancel();
     }
+    tasks.close();
+    tasks.wait().await;
 }

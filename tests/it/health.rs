@@ -67,3 +67,21 @@ async fn a_fresh_price_makes_it_ready() {
     assert_eq!((status, report), (200, serde_json::json!({"ready": true, "reasons": []})));
     running.stop().await;
 }
+
+#[tokio::test]
+async fn a_call_that_does_not_end_is_cut_when_the_grace_is_over() {
+    let options = ReplayOptions { files: vec![frame("KRAKEN")], speed: None, repeat: false };
+    let settings = [("CRYPTOPRICE__SERVER__SHUTDOWN_GRACE", "300ms")];
+    let running = Running::start(Mode::Replay(options), &settings).await;
+    let mut health = HealthClient::new(running.channel().await);
+    let mut watched = health.watch(of("")).await.unwrap().into_inner();
+    watched.next().await.unwrap().unwrap();
+    let started = tokio::time::Instant::now();
+    running.stop().await;
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+    while let Some(next) = watched.next().await {
+        if next.is_err() {
+            return;
+        }
+    }
+}
