@@ -6,7 +6,7 @@ use futures::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::{requests::bar, stream};
+use super::{requests::Barred as _, stream};
 use crate::{
     api::{
         pb::v1::{
@@ -54,8 +54,7 @@ impl PriceService for PriceDoor {
         request: Request<GetPriceRequest>,
     ) -> Result<Response<GetPriceResponse>, Status> {
         let request = request.into_inner();
-        let bar =
-            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let bar = request.bar()?;
         let update = self.prices.get(&request.pair, &bar)?;
         Ok(Response::new(GetPriceResponse { price: Some(price(&update)) }))
     }
@@ -65,8 +64,7 @@ impl PriceService for PriceDoor {
         request: Request<BatchGetPricesRequest>,
     ) -> Result<Response<BatchGetPricesResponse>, Status> {
         let request = request.into_inner();
-        let bar =
-            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let bar = request.bar()?;
         let outcomes = self.prices.batch(&request.pairs, &bar)?;
         let result = |(pair, outcome): (String, Result<Arc<Update>, ServiceError>)| PriceResult {
             pair,
@@ -85,12 +83,7 @@ impl PriceService for PriceDoor {
     ) -> Result<Response<ListPricesResponse>, Status> {
         let request = request.into_inner();
         let page = self.prices.list(&ListQuery {
-            bar: bar(
-                request.max_age,
-                request.min_sources,
-                &request.max_dispersion_bps,
-                request.allow_derived,
-            )?,
+            bar: request.bar()?,
             status: status(request.status)?,
             base: request.base,
             quote: request.quote,
@@ -126,8 +119,7 @@ impl PriceService for PriceDoor {
         request: Request<ExplainPriceRequest>,
     ) -> Result<Response<ExplainPriceResponse>, Status> {
         let request = request.into_inner();
-        let bar =
-            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let bar = request.bar()?;
         let explained = self.prices.explain(&request.pair, &bar)?;
         Ok(Response::new(ExplainPriceResponse {
             price: Some(price(&explained.update)),
@@ -141,8 +133,7 @@ impl PriceService for PriceDoor {
         request: Request<ConvertAmountRequest>,
     ) -> Result<Response<ConvertAmountResponse>, Status> {
         let request = request.into_inner();
-        let bar =
-            bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?;
+        let bar = request.bar()?;
         let (amount, update) = self.prices.convert(&request.amount, &request.from, &request.to, &bar)?;
         let amount = decimal::text(amount);
         Ok(Response::new(ConvertAmountResponse { amount, price: Some(price(&update)) }))

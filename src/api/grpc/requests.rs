@@ -5,24 +5,33 @@ use prost_types::Duration;
 use rust_decimal::Decimal;
 
 use crate::{
+    api::pb::v1 as pb,
     domain::decimal,
     service::{bar::Bar, error::ServiceError},
 };
 
-/// Reads the caller's bar from the fields that every reading call has.
-pub(super) fn bar(
-    max_age: Option<Duration>,
-    min_sources: u32,
-    max_dispersion_bps: &str,
-    allow_derived: Option<bool>,
-) -> Result<Bar, ServiceError> {
-    Ok(Bar {
-        max_age: max_age.map(|span| positive("max_age", span)).transpose()?,
-        min_sources,
-        max_dispersion_bps: basis_points("max_dispersion_bps", max_dispersion_bps)?,
-        allow_derived: allow_derived.unwrap_or(true),
-    })
+/// A request that carries the caller's bar, in the fields that every reading call has.
+pub(super) trait Barred {
+    /// Reads the bar.
+    fn bar(&self) -> Result<Bar, ServiceError>;
 }
+
+macro_rules! barred {
+    ($($request:ident)*) => {
+        $(impl Barred for pb::$request {
+            fn bar(&self) -> Result<Bar, ServiceError> {
+                Ok(Bar {
+                    max_age: self.max_age.map(|span| positive("max_age", span)).transpose()?,
+                    min_sources: self.min_sources,
+                    max_dispersion_bps: basis_points("max_dispersion_bps", &self.max_dispersion_bps)?,
+                    allow_derived: self.allow_derived.unwrap_or(true),
+                })
+            }
+        })*
+    };
+}
+
+barred!(GetPriceRequest BatchGetPricesRequest ListPricesRequest StreamPricesRequest ExplainPriceRequest ConvertAmountRequest);
 
 pub(super) fn positive(field: &str, span: Duration) -> Result<TimeDelta, ServiceError> {
     let nanos = u32::try_from(span.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_types::Duration as Span;
 use tonic::{Request, metadata::MetadataMap};
 
-use super::requests::{bar, basis_points, positive};
+use super::requests::{Barred as _, basis_points, positive};
 use crate::{
     api::pb::v1::{StreamDelivery, StreamPricesRequest},
     domain::price::Cursor,
@@ -36,7 +36,7 @@ pub(super) fn query(request: Request<StreamPricesRequest>) -> Result<StreamQuery
     let resume_after =
         request.resume_after.map(|cursor| Cursor { epoch: cursor.epoch, sequence: cursor.sequence });
     Ok(StreamQuery {
-        bar: bar(request.max_age, request.min_sources, &request.max_dispersion_bps, request.allow_derived)?,
+        bar: request.bar()?,
         every_update: delivery == StreamDelivery::All,
         min_interval: within(
             "min_interval",
