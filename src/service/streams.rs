@@ -1,7 +1,7 @@
 //! Streams of prices: a snapshot, or the rest of an earlier stream, then what changes.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -29,6 +29,9 @@ pub const MAX_PAIRS: usize = 1_000;
 
 /// Updates are collected at least this long before they go out as one message.
 pub const FLUSH: Duration = Duration::from_millis(10);
+
+/// How often a stream looks for prices that have grown too old for its caller since they went out.
+const AGEING: Duration = Duration::from_secs(1);
 
 /// Prices of one message of a snapshot at most.
 const SNAPSHOT_CHUNK: usize = 500;
@@ -86,6 +89,9 @@ pub struct PriceStream {
     subscription: Subscription,
     waiting: VecDeque<Message>,
     sent: HashMap<Pair, (Option<Decimal>, Status)>,
+    /// What went out with its number, kept only if it can grow too old for the caller.
+    fresh: BTreeMap<Pair, Arc<Update>>,
+    ageing: Instant,
     last_update: Instant,
     last_message: Instant,
     stopping: CancellationToken,
@@ -112,6 +118,8 @@ impl Prices {
             query,
             waiting: VecDeque::new(),
             sent: HashMap::new(),
+            fresh: BTreeMap::new(),
+            ageing: Instant::now() + AGEING,
             last_update: Instant::now(),
             last_message: Instant::now(),
             stopping,
@@ -194,15 +202,24 @@ impl PriceStream {
                     sleep_until(flush.max(due.min(heartbeat))).await;
                 }
                 () = sleep_until(heartbeat) => {}
+                () = sleep_until(self.ageing), if !self.fresh.is_empty() => {}
             }
             let now = Instant::now();
+            if now >= self.ageing {
+                self.ageing = now + AGEING;
+                let updates = self.aged();
+                if !updates.is_empty() {
+                    self.last_message = now;
+                    let cursor = self.subscription.cursor();
+                    return Ok(Message { kind: MessageKind::Update, updates, cursor, skipped: 0 });
+                }
+            }
             if now >= due {
                 let Changes { mut updates, cursor, skipped } = self.take()?;
                 updates.retain(|update| self.moved(update));
                 if !updates.is_empty() {
                     (self.last_update, self.last_message) = (now, now);
-                    let updates =
-                        updates.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
+                    let updates = self.shown(&updates);
                     return Ok(Message { kind: MessageKind::Update, updates, cursor, skipped });
                 }
             }
@@ -220,6 +237,38 @@ impl PriceStream {
         }
         let resume_after = self.subscription.cursor();
         self.subscription.take_all().ok_or(ServiceError::SlowReader { resume_after })
+    }
+
+    /// Shows prices as the caller's bar allows, and remembers those that can grow too old for it.
+    fn shown(&mut self, updates: &[Arc<Update>]) -> Vec<Arc<Update>> {
+        let shown: Vec<_> = updates.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
+        if self.query.bar.max_age.is_some() {
+            for update in &shown {
+                if update.price.value.is_some() {
+                    self.fresh.insert(update.price.pair, Arc::clone(update));
+                } else {
+                    self.fresh.remove(&update.price.pair);
+                }
+            }
+        }
+        shown
+    }
+
+    /// Takes the prices that have grown too old since they went out, without their numbers.
+    fn aged(&mut self) -> Vec<Arc<Update>> {
+        let now = self.prices.clock().now();
+        let bar = self.query.bar;
+        let mut aged = Vec::new();
+        self.fresh.retain(|pair, update| {
+            let holds = bar.check(&update.price, now).is_ok();
+            if !holds {
+                aged.push(self.prices.shown(update, &bar));
+                // The next one comes however little it has moved.
+                self.sent.remove(pair);
+            }
+            holds
+        });
+        aged
     }
 
     /// Tells whether a price has moved far enough since it last went out, and remembers it if so.
@@ -247,7 +296,7 @@ impl PriceStream {
         for update in first {
             self.moved(update);
         }
-        let shown: Vec<_> = first.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
+        let shown = self.shown(first);
         if shown.is_empty() {
             self.waiting.push_back(message(MessageKind::Snapshot, Vec::new()));
         }
@@ -261,7 +310,7 @@ impl PriceStream {
         let cursor = self.subscription.cursor();
         first.retain(|update| !update.price.route.is_empty() && update.stamp.cursor > cursor);
         if !first.is_empty() {
-            let updates = first.iter().map(|update| self.prices.shown(update, &self.query.bar)).collect();
+            let updates = self.shown(&first);
             self.waiting.push_back(Message { kind: MessageKind::Update, updates, cursor, skipped: 0 });
         }
     }

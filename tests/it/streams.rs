@@ -222,6 +222,31 @@ async fn the_caller_says_how_often_and_how_much() {
 }
 
 #[tokio::test]
+async fn a_price_that_grows_too_old_loses_its_number() {
+    // Played at its own speed, SHIB-USD is quoted once in two and a half seconds.
+    let options = ReplayOptions { files: frames(), speed: Some(1.0), repeat: true };
+    let running = Running::start(Mode::Replay(options), &[]).await;
+    eventually("SHIB-USD has a price", async || {
+        (running.get("/v1/prices/SHIB-USD").await.0 == 200).then_some(())
+    })
+    .await;
+    let mut prices = running.prices().await;
+    let max_age = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let request = StreamPricesRequest { pairs: vec!["SHIB-USD".into()], max_age, ..Default::default() };
+    let mut stream = prices.stream_prices(request).await.unwrap().into_inner();
+    let mut seen = Vec::new();
+    let turns = timeout(Duration::from_secs(20), async {
+        while !seen.ends_with(&[true, false, true, false]) {
+            let next = stream.next().await.unwrap().unwrap();
+            seen.extend(next.prices.iter().map(|price| price.price.is_some()));
+            seen.dedup();
+        }
+    });
+    assert!(turns.await.is_ok(), "with a number, without, and again: {seen:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn stopping_ends_streams_with_a_reason() {
     let running = looping().await;
     let mut prices = running.prices().await;
