@@ -118,7 +118,7 @@ impl Dialect for Bitfinex {
         out.json(&Info {
             event: "info",
             version: 2,
-            server_id: "083bd8d4-aca7-4690-a573-eabfc8103de8",
+            server_id: "00000000-1111-4222-8333-444444444444",
             platform: Platform { status: 1 },
         });
     }
@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(
             greeting,
             [
-                r#"{"event":"info","version":2,"serverId":"083bd8d4-aca7-4690-a573-eabfc8103de8","platform":{"status":1}}"#
+                r#"{"event":"info","version":2,"serverId":"00000000-1111-4222-8333-444444444444","platform":{"status":1}}"#
             ]
         );
         assert_eq!(
