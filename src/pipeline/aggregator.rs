@@ -66,6 +66,8 @@ pub struct Aggregator {
     crosses: Crosses,
     crosses_version: u64,
     derived: BTreeMap<Pair, Option<Price>>,
+    /// A stablecoin has lost its peg or got it back: routes through it are judged anew.
+    rederive: bool,
     sources: Sources,
     publisher: Publisher,
 }
@@ -98,6 +100,7 @@ impl Aggregator {
             crosses,
             crosses_version: 0,
             derived: BTreeMap::new(),
+            rederive: false,
             sources,
             publisher,
             options,
@@ -207,8 +210,12 @@ impl Aggregator {
         match effect {
             Effect::Changed => {
                 if !self.pairs.contains_key(&market) {
-                    let state = PairState::new(self.unpriced(market, now), now);
-                    self.pairs.insert(market, state);
+                    let unpriced = self.unpriced(market, now);
+                    self.pairs.insert(market, PairState::new(unpriced.clone(), now));
+                    // What was derived is priced by itself from now on: a pair has one writer.
+                    if self.derived.remove(&market).is_some() {
+                        self.publisher.publish(unpriced, Vec::new(), now);
+                    }
                 }
                 let reference = self.reference(market);
                 self.dirty
@@ -247,7 +254,7 @@ impl Aggregator {
         let before = worth(&self.pegs);
         self.pegs.update(coin, aggregate, &self.options.peg, now);
         let depegged = self.pegs.declared().map(|(coin, _)| coin).filter(|coin| self.pegs.depegged(*coin));
-        self.crosses.set_depegged(depegged.collect());
+        self.rederive |= self.crosses.set_depegged(depegged.collect());
         before != worth(&self.pegs)
     }
 
@@ -262,25 +269,27 @@ impl Aggregator {
     /// Brings the derived pairs on the board up to date with the legs that changed, and with what is wanted.
     fn settle_crosses(&mut self, changed: &BTreeSet<Pair>, now: DateTime<Utc>) {
         let version = self.crosses.version();
+        let rederive = std::mem::take(&mut self.rederive);
         if version != self.crosses_version {
             self.crosses_version = version;
             self.keep_wanted();
-        } else if changed.is_empty() {
+        } else if changed.is_empty() && !rederive {
             return;
         }
+        // A pair without a price may get one over another way, whose ends are its own.
+        let ends: BTreeSet<_> = changed.iter().flat_map(|leg| [leg.base, leg.quote]).collect();
         for (pair, published) in &mut self.derived {
-            let on_the_way = |price: &Price| price.route.iter().any(|leg| changed.contains(leg));
-            if published.as_ref().is_some_and(|price| price.value.is_some() && !on_the_way(price)) {
+            let concerned = |price: &Price| {
+                rederive
+                    || price.route.iter().any(|leg| changed.contains(leg))
+                    || (price.value.is_none() && [pair.base, pair.quote].iter().any(|end| ends.contains(end)))
+            };
+            if published.as_ref().is_some_and(|price| !concerned(price)) {
                 continue;
             }
-            let Some((price, _)) = self.crosses.derive(self.publisher.board(), *pair, now) else {
-                if published.is_none() {
-                    let absent = Price::unavailable(*pair, StatusReason::NoRoute, self.options.origin, now);
-                    *published = Some(absent.clone());
-                    self.publisher.publish(absent, Vec::new(), now);
-                }
-                continue;
-            };
+            let derived = self.crosses.derive(self.publisher.board(), *pair, now).map(|(price, _)| price);
+            let absent = || Price::unavailable(*pair, StatusReason::NoRoute, self.options.origin, now);
+            let price = derived.unwrap_or_else(absent);
             if published.as_ref().is_none_or(|published| differs(published, &price, TimeDelta::zero())) {
                 *published = Some(price.clone());
                 self.publisher.publish(price, Vec::new(), now);

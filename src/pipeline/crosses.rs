@@ -16,7 +16,7 @@ use super::board::{Board, Update};
 use crate::domain::{
     cross::{self, CrossPolicy, EdgeQuality, Step},
     pair::{Asset, Pair},
-    price::{Price, Stamp},
+    price::{Price, Stamp, Status},
 };
 
 /// The derived pairs that are wanted. Clones share one set.
@@ -53,7 +53,8 @@ impl Crosses {
     }
 
     /// Derives a pair from the direct prices on the board, along the best route. It has its newest leg's place in the
-    /// sequence. There is none if no route of known pairs leads from base to quote.
+    /// sequence. There is none if no route of known pairs leads from base to quote; if one does, but its legs have no
+    /// price, neither has the pair.
     pub fn derive(&self, board: &Board, pair: Pair, now: DateTime<Utc>) -> Option<(Price, Stamp)> {
         let legs = self.legs(board, pair)?;
         let newest = legs.iter().map(|(_, leg)| leg.stamp).max_by_key(|stamp| stamp.cursor)?;
@@ -63,11 +64,13 @@ impl Crosses {
         Some((cross::derive(pair, &legs, &self.0.policy, &lost, now), newest))
     }
 
-    /// Says which stablecoins have lost their peg: nothing is derived through them.
-    pub(super) fn set_depegged(&self, coins: BTreeSet<Asset>) {
-        if **self.0.depegged.load() != coins {
+    /// Says which stablecoins have lost their peg: nothing is derived through them. Tells whether that is news.
+    pub(super) fn set_depegged(&self, coins: BTreeSet<Asset>) -> bool {
+        let news = **self.0.depegged.load() != coins;
+        if news {
             self.0.depegged.store(Arc::new(coins));
         }
+        news
     }
 
     fn legs(&self, board: &Board, pair: Pair) -> Option<Vec<(Step, Arc<Update>)>> {
@@ -80,8 +83,13 @@ impl Crosses {
             .filter(direct)
             .map(|update| (update.price.pair, update))
             .collect();
-        let qualities = edges.iter().map(|(pair, update)| (*pair, EdgeQuality::from(&update.price)));
-        let route = cross::route(pair.base, pair.quote, qualities, self.0.policy.max_hops)?;
+        let route = |quality: fn(&Price) -> EdgeQuality| {
+            let edges = edges.iter().map(|(pair, update)| (*pair, quality(&update.price)));
+            cross::route(pair.base, pair.quote, edges, self.0.policy.max_hops)
+        };
+        // Where none is priced, the way that would be taken tells why.
+        let known = |price: &Price| EdgeQuality { status: price.status.min(Status::Stale), ..price.into() };
+        let route = route(|price| price.into()).or_else(|| route(known))?;
         route.into_iter().map(|step| Some((step, Arc::clone(edges.get(&step.pair)?)))).collect()
     }
 

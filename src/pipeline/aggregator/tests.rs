@@ -26,6 +26,10 @@ struct Bench {
 
 impl Bench {
     fn new(crosses: &[Pair]) -> Self {
+        Self::with(crosses, Markets::Configured([BTC_USD, BTC_USDT, USDT_USD, EUR_USD].into()))
+    }
+
+    fn with(crosses: &[Pair], markets: Markets) -> Self {
         let options = Options {
             policy: Policy::default(),
             peg: PegPolicy::default(),
@@ -33,7 +37,7 @@ impl Bench {
             jump: JumpPolicy::default(),
             refresh: TimeDelta::seconds(1),
             origin: Origin::Simulated,
-            markets: Markets::Configured([BTC_USD, BTC_USDT, USDT_USD, EUR_USD].into()),
+            markets,
         };
         let (board, publisher) = Board::new(1, |price, _| Bytes::from(price.pair.to_string()));
         let crosses = Crosses::new(crosses.iter().copied(), 10, CrossPolicy::default());
@@ -205,7 +209,7 @@ fn a_venue_that_stands_still_while_the_others_move_loses_its_vote() {
 fn kept_crosses_follow_their_legs() {
     let mut bench = Bench::new(&[BTC_EUR]);
     bench.tick(0);
-    bench.check(BTC_EUR, "nothing Unavailable NoRoute 0");
+    bench.check(BTC_EUR, "nothing Unavailable NoFreshQuotes 0");
     for venue in [KRAKEN, COINBASE] {
         bench.say(venue, BTC_USD, "60000", 0);
         bench.say(venue, EUR_USD, "1.2", 0);
@@ -218,6 +222,34 @@ fn kept_crosses_follow_their_legs() {
     bench.check(BTC_EUR, "50500 Live 2");
     bench.tick(40);
     bench.check(BTC_EUR, "50500 Stale NoFreshQuotes 2");
+}
+
+#[test]
+fn a_cross_has_no_price_when_its_legs_have_none() {
+    let nowhere = Pair::literal("BTC", "CHF");
+    let mut bench = Bench::new(&[BTC_EUR, nowhere]);
+    bench.peg("1", 0);
+    bench.say(BINANCE, BTC_USDT, "60000", 0);
+    bench.say(KRAKEN, EUR_USD, "1.2", 0);
+    bench.check(BTC_EUR, "50000 Degraded TooFewSources 1");
+    bench.check(nowhere, "nothing Unavailable NoRoute 0");
+    bench.peg("0.97", 1);
+    bench.check(BTC_USD, "nothing Unavailable Depegged 0");
+    bench.check(BTC_EUR, "nothing Unavailable Depegged 0");
+    bench.peg("1", 2);
+    bench.check(BTC_EUR, "50000 Degraded TooFewSources 1");
+}
+
+#[test]
+fn a_cross_whose_own_market_is_met_is_derived_no_more() {
+    let mut bench = Bench::with(&[BTC_EUR], Markets::Met);
+    bench.say(KRAKEN, BTC_USD, "60000", 0);
+    bench.say(KRAKEN, EUR_USD, "1.2", 0);
+    bench.check(BTC_EUR, "50000 Degraded TooFewSources 1");
+    bench.say(KRAKEN, BTC_EUR, "50100", 1);
+    bench.say(KRAKEN, BTC_USD, "60060", 2);
+    bench.check(BTC_EUR, "50100 Degraded TooFewSources 1");
+    assert_eq!(bench.update(BTC_EUR).price.route, []);
 }
 
 #[test]
