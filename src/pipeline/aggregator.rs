@@ -158,9 +158,15 @@ impl Aggregator {
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(venue, market, receive_time);
             }
-            // What concerns the connection is counted where it is known.
+            DeliveryKind::Disconnected { .. } => self.quotes.disconnected(venue),
+            // What else concerns the connection is counted where it is known.
             _ => {}
         }
+    }
+
+    /// Takes what comes next as a recording that starts again.
+    pub fn start_again(&mut self) {
+        self.quotes.forget_trades();
     }
 
     /// Looks at every pair whose quotes changed, and publishes what changed of it.
@@ -356,7 +362,9 @@ impl PairState {
         let Some(value) = aggregate.value else {
             return match (aggregate.status_reason, self.good) {
                 // What can only be said in a coin that has lost its peg is not said.
+                // It is not the last good price either, should the coin's own price be lost next.
                 (Some(reason @ (StatusReason::Depegged | StatusReason::BelowPrecision)), _) => {
+                    (self.good, self.guard, self.judged) = (None, JumpGuard::default(), None);
                     Price::unavailable(pair, reason, options.origin, now)
                 }
                 (reason, Some(good)) => price(Status::Stale, reason, good),
@@ -375,7 +383,9 @@ impl PairState {
         };
         self.judged = Some((value, verdict));
         if let (JumpVerdict::Hold, Some(good)) = (verdict, self.good) {
-            return price(Status::Degraded, Some(StatusReason::JumpUnconfirmed), good);
+            let old = now - good.0.observe_time > options.policy.max_age;
+            let status = if old { Status::Stale } else { Status::Degraded };
+            return price(status, Some(StatusReason::JumpUnconfirmed), good);
         }
         self.good = Some(new);
         price(aggregate.status, aggregate.status_reason, new)

@@ -49,6 +49,8 @@ pub(super) struct Quotes {
 struct Standing {
     quote: Quote,
     book_time: Option<DateTime<Utc>>,
+    /// Whether the connection that stands now has said what the quote is.
+    heard: bool,
     trade_ids: HashSet<String>,
     trade_order: VecDeque<String>,
 }
@@ -90,8 +92,13 @@ impl Quotes {
         }
         let base_volume = ticker.base_volume_24h.zip(ticker.last).and_then(|(v, price)| v.checked_mul(price));
         quote.quote_volume_24h = ticker.quote_volume_24h.or(base_volume).or(quote.quote_volume_24h);
-        let changed = before != (quote.book, quote.last.map(|last| last.price));
-        standing.touch(changed, time, consensus, received)
+        let after = (quote.book, quote.last.map(|last| last.price));
+        if ticker.book.is_some() {
+            standing.touch(before.0 != after.0, time, consensus, received);
+        } else if quote.book.is_none() {
+            standing.touch(before != after, time, consensus, received);
+        }
+        if before == after { Effect::Confirmed } else { Effect::Changed }
     }
 
     /// Takes in a trade.
@@ -115,14 +122,15 @@ impl Quotes {
         }
         standing.quote.last = Some(LastTrade { price: trade.price, time: trade.time });
         let changed = last.is_none_or(|last| last.price != trade.price);
-        if standing.quote.book.is_some() {
-            // Trades say nothing of bid and ask: where those have stopped coming, the quote has to grow old.
-            return if changed { Effect::Changed } else { Effect::Confirmed };
+        // Trades say nothing of bid and ask: where those have stopped coming, the quote has to grow old.
+        if standing.quote.book.is_none() {
+            standing.touch(changed, trade.time, consensus, received);
         }
-        standing.touch(changed, trade.time, consensus, received)
+        if changed { Effect::Changed } else { Effect::Confirmed }
     }
 
-    /// Confirms one market of a venue, or all, as still holding; gives the markets.
+    /// Confirms one market of a venue, or all, as still holding; gives the markets. One that this connection has said
+    /// nothing of is not confirmed by it.
     pub(super) fn confirm(
         &mut self,
         venue: Venue,
@@ -133,6 +141,7 @@ impl Quotes {
         for (pair, venues) in &mut self.markets {
             if market.is_none_or(|market| market == *pair)
                 && let Some(standing) = venues.iter_mut().find(|standing| standing.quote.venue == venue)
+                && standing.heard
             {
                 standing.quote.confirm_time = standing.quote.confirm_time.max(received);
                 standing.quote.receive_time = standing.quote.receive_time.max(received);
@@ -140,6 +149,20 @@ impl Quotes {
             }
         }
         confirmed
+    }
+
+    /// Notes the end of a venue's connection: what the next one confirms is what it has said itself.
+    pub(super) fn disconnected(&mut self, venue: Venue) {
+        let standing = self.markets.values_mut().flatten();
+        standing.filter(|standing| standing.quote.venue == venue).for_each(|standing| standing.heard = false);
+    }
+
+    /// Forgets which trades have come: a recording that starts again says them again.
+    pub(super) fn forget_trades(&mut self) {
+        for standing in self.markets.values_mut().flatten() {
+            standing.trade_ids.clear();
+            standing.trade_order.clear();
+        }
     }
 
     fn standing(
@@ -175,29 +198,29 @@ impl Standing {
                 consensus_at_change: None,
             },
             book_time: None,
+            heard: false,
             trade_ids: HashSet::new(),
             trade_order: VecDeque::new(),
         }
     }
 
-    /// Notes when a message was, and whether it said something new.
+    /// Notes when bid and ask (without a book: the last trade) were said, and whether they changed.
     fn touch(
         &mut self,
         changed: bool,
         time: DateTime<Utc>,
         consensus: Option<Decimal>,
         received: DateTime<Utc>,
-    ) -> Effect {
+    ) {
+        self.heard = true;
         let quote = &mut self.quote;
         quote.confirm_time = quote.confirm_time.max(time);
         quote.receive_time = quote.receive_time.max(received);
-        if !changed {
-            return Effect::Confirmed;
+        if changed {
+            quote.observe_time = quote.observe_time.max(time);
+            quote.change_time = received;
+            quote.consensus_at_change = consensus;
         }
-        quote.observe_time = quote.observe_time.max(time);
-        quote.change_time = received;
-        quote.consensus_at_change = consensus;
-        Effect::Changed
     }
 
     /// Remembers a trade's id; tells whether it is new.
@@ -267,6 +290,36 @@ mod tests {
         assert_eq!(quotes.trade(VENUE, MARKET, trade("1", 2, 50), None, at(50)), Effect::Changed);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!((quote.confirm_time, quote.change_time, quote.last.unwrap().time), (at(0), at(0), at(50)));
+    }
+
+    #[test]
+    fn a_last_price_does_not_keep_a_book_fresh() {
+        let mut quotes = Quotes::default();
+        let last = |price: i64, time| TickerUpdate {
+            last: Some(price.into()),
+            time: Some(at(time)),
+            ..TickerUpdate::default()
+        };
+        quotes.ticker(VENUE, MARKET, &last(2, 0), None, at(0));
+        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(1)), None, at(1));
+        assert_eq!(quotes.ticker(VENUE, MARKET, &last(4, 50), None, at(50)), Effect::Changed);
+        assert_eq!(quotes.ticker(VENUE, MARKET, &last(4, 51), None, at(51)), Effect::Confirmed);
+        let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
+        assert_eq!((quote.confirm_time, quote.change_time, quote.last.unwrap().time), (at(1), at(1), at(50)));
+    }
+
+    #[test]
+    fn a_new_connection_confirms_only_what_it_has_said() {
+        let mut quotes = Quotes::default();
+        let other = Pair::literal("ETH", "USD");
+        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(0)), None, at(0));
+        quotes.ticker(VENUE, other, &book(1, 3, Some(0)), None, at(0));
+        quotes.disconnected(VENUE);
+        assert_eq!(quotes.confirm(VENUE, None, at(300)), []);
+        quotes.ticker(VENUE, other, &book(1, 3, Some(300)), None, at(300));
+        assert_eq!(quotes.confirm(VENUE, None, at(301)), [other]);
+        let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
+        assert_eq!(quote.confirm_time, at(0));
     }
 
     #[test]

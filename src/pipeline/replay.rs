@@ -102,6 +102,7 @@ impl Replay {
                     break;
                 }
                 self.rewind(clock.now())?;
+                aggregator.start_again();
                 continue;
             };
             while next_tick <= due {

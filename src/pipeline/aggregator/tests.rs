@@ -153,6 +153,16 @@ fn a_jump_of_one_source_waits_for_samples_and_is_then_believed() {
 }
 
 #[test]
+fn a_price_that_waits_for_a_jump_grows_old_too() {
+    let mut bench = Bench::new(&[]);
+    bench.say(KRAKEN, BTC_USD, "60000", 0);
+    bench.tick(31);
+    bench.check(BTC_USD, "60000 Stale NoFreshQuotes 1");
+    bench.say(KRAKEN, BTC_USD, "70000", 40);
+    bench.check(BTC_USD, "60000 Stale JumpUnconfirmed 1");
+}
+
+#[test]
 fn stablecoin_markets_count_at_the_live_rate_or_not_at_all() {
     let mut bench = Bench::new(&[]);
     bench.say(BINANCE, BTC_USDT, "60000", 0);
@@ -179,7 +189,11 @@ fn what_only_a_depegged_coin_prices_has_no_price() {
     bench.check(BTC_USD, "nothing Unavailable Depegged 0");
     bench.check(USDT_USD, "0.97 Live 3");
     bench.check(BTC_USDT, "60000 Degraded TooFewSources 1");
-    bench.say(KRAKEN, BTC_USD, "58200", 2);
+    // Nor does the price from before come back when nobody tells the coin's worth any more.
+    bench.tick(40);
+    bench.check(USDT_USD, "0.97 Stale NoFreshQuotes 3");
+    bench.check(BTC_USD, "nothing Unavailable NoFreshQuotes 0");
+    bench.say(KRAKEN, BTC_USD, "58200", 41);
     bench.check(BTC_USD, "58200 Degraded TooFewSources 1");
 }
 
