@@ -245,11 +245,14 @@ impl Aggregator {
         let state = self.pairs.get_mut(&pair)?;
         state.looked_at = now;
         let price = state.judge(pair, &aggregate, &self.options, now);
-        if differs(&state.published, &price, self.options.refresh) {
-            let contributions = std::mem::take(&mut aggregate.contributions);
+        let contributions = std::mem::take(&mut aggregate.contributions);
+        let new = !self.publisher.board().contains(pair);
+        if new || differs(&state.published, &price, self.options.refresh) {
             state.published = price.clone();
             self.publisher.publish(price, contributions, now);
             changed.insert(pair);
+        } else {
+            self.publisher.explain(pair, contributions, now);
         }
         Some(aggregate)
     }

@@ -44,8 +44,10 @@ pub struct Update {
 pub struct Explanation {
     /// The price.
     pub update: Arc<Update>,
-    /// What each venue said; empty for a derived price.
+    /// What each venue said when the price was last looked at; empty for a derived price.
     pub contributions: Vec<Contribution>,
+    /// When it was last looked at.
+    pub time: DateTime<Utc>,
 }
 
 /// Reads the board. Clones read the same board.
@@ -211,6 +213,13 @@ impl Publisher {
         self.board.0.head.send_replace(self.sequence);
     }
 
+    /// Explains the latest price of a pair anew: it was looked at again, and is what it was.
+    pub fn explain(&mut self, pair: Pair, contributions: Vec<Contribution>, now: DateTime<Utc>) {
+        if let Some(slot) = self.board.0.directory.load().slots.get(&pair) {
+            slot.latest.store(Arc::new(Explanation { update: slot.update(), contributions, time: now }));
+        }
+    }
+
     /// Takes a pair off the board.
     pub fn remove(&mut self, pair: Pair) {
         let directory = self.board.0.directory.load();
@@ -233,7 +242,7 @@ impl Publisher {
         if let Some(entry) = self.board.entry(self.sequence) {
             entry.store(Some(Arc::clone(&update)));
         }
-        Arc::new(Explanation { update, contributions })
+        Arc::new(Explanation { update, contributions, time: now })
     }
 }
 

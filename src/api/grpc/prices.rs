@@ -21,9 +21,9 @@ use crate::{
     domain::{
         aggregate::{self, Basis, Verdict},
         decimal,
-        price::{Price, Status as PriceState},
+        price::Status as PriceState,
     },
-    pipeline::board::Update,
+    pipeline::board::{Explanation, Update},
     service::{
         error::ServiceError,
         prices::{Leg, ListQuery, Prices},
@@ -183,20 +183,19 @@ fn message(message: &Message) -> StreamPricesResponse {
 }
 
 fn leg(leg: &Leg) -> PriceLeg {
-    let of = &leg.explanation.update.price;
     let mut contributions: Vec<_> = leg.explanation.contributions.iter().collect();
     contributions.sort_by_key(|made| std::cmp::Reverse(made.weight));
     PriceLeg {
         price: Some(price(&leg.explanation.update)),
         inverted: leg.inverted,
-        contributions: contributions.into_iter().map(|made| contribution(made, of)).collect(),
+        contributions: contributions.into_iter().map(|made| contribution(made, &leg.explanation)).collect(),
     }
 }
 
-fn contribution(made: &aggregate::Contribution, of: &Price) -> Contribution {
+fn contribution(made: &aggregate::Contribution, of: &Explanation) -> Contribution {
     let (quote, reading) = (&made.quote, made.reading.as_ref());
     let text = |value: Option<rust_decimal::Decimal>| value.map(decimal::text);
-    let agreed = of.value.map(|value| value.price);
+    let agreed = of.update.price.value.map(|value| value.price);
     let deviation =
         reading.zip(agreed).and_then(|(reading, agreed)| decimal::deviation_bps(reading.price, agreed));
     Contribution {
@@ -223,7 +222,7 @@ fn contribution(made: &aggregate::Contribution, of: &Price) -> Contribution {
         observe_time: Some(wire::timestamp(quote.observe_time)),
         confirm_time: Some(wire::timestamp(quote.confirm_time)),
         receive_time: Some(wire::timestamp(quote.receive_time)),
-        age: Some(wire::duration(of.aggregate_time - quote.confirm_time)),
+        age: Some(wire::duration(of.time - quote.confirm_time)),
     }
 }
 

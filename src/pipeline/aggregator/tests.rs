@@ -163,6 +163,18 @@ fn a_price_that_waits_for_a_jump_grows_old_too() {
 }
 
 #[test]
+fn what_is_not_priced_is_explained_all_the_same() {
+    let mut bench = Bench::new(&[]);
+    let before = bench.update(BTC_USD).stamp;
+    bench.say(BINANCE, BTC_USDT, "60000", 1);
+    bench.check(BTC_USD, "nothing Unavailable NoFreshQuotes 0");
+    let explained = bench.board.explain(BTC_USD).unwrap();
+    let [made] = explained.contributions.as_slice() else { panic!("{explained:?}") };
+    assert_eq!((made.verdict, explained.time), (aggregate::Verdict::PegUnknown, at(1)));
+    assert_eq!(explained.update.stamp, before, "to explain is no update");
+}
+
+#[test]
 fn stablecoin_markets_count_at_the_live_rate_or_not_at_all() {
     let mut bench = Bench::new(&[]);
     bench.say(BINANCE, BTC_USDT, "60000", 0);
