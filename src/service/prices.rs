@@ -137,6 +137,7 @@ impl Prices {
         };
         let now = self.clock.now();
         let mut page = Page { updates: Vec::new(), next_page_token: String::new(), omitted: 0 };
+        let mut last = None;
         for update in &mut candidates {
             let price = &update.price;
             let matches = base.is_none_or(|base| base == price.pair.base)
@@ -146,10 +147,11 @@ impl Prices {
                 continue;
             }
             if page.updates.len() == size {
-                let last = page.updates.last().map(|last| last.price.pair.to_string()).unwrap_or_default();
-                page.next_page_token = page::token(&arguments, &last);
+                page.next_page_token =
+                    last.map_or_else(String::new, |last: Pair| page::token(&arguments, &last.to_string()));
                 break;
             }
+            last = Some(price.pair);
             // A price that is not there is shown as such, unless more than that is asked for.
             if query.bar == Bar::default() || query.bar.check(price, now).is_ok() {
                 page.updates.push(update);
@@ -162,19 +164,24 @@ impl Prices {
 
     /// Explains the price of a pair, whether or not it meets the bar.
     pub fn explain(&self, pair: &str, bar: &Bar) -> Result<Explained, ServiceError> {
-        let update = self.find(self.resolve("pair", pair)?)?;
-        let verdict = bar.check(&update.price, self.clock.now());
-        let (pair, route) = (update.price.pair, &update.price.route);
-        let legs = if route.is_empty() { vec![pair] } else { route.clone() };
+        let pair = self.resolve("pair", pair)?;
+        let verdict = |update: &Arc<Update>| bar.check(&update.price, self.clock.now());
+        // A direct price is read once: the number and what it is made of belong together.
+        let direct = self.board.explain(pair).filter(|found| found.update.price.route.is_empty());
+        if let Some(explanation) = direct {
+            let update = Arc::clone(&explanation.update);
+            let legs = vec![Leg { explanation, inverted: false }];
+            return Ok(Explained { verdict: verdict(&update), update, legs });
+        }
+        let update = self.find(pair)?;
         let mut at = pair.base;
-        let mut explained = Vec::new();
-        for leg in legs {
+        let mut legs = Vec::new();
+        for leg in &update.price.route {
             let inverted = leg.base != at;
             at = if inverted { leg.base } else { leg.quote };
-            let explanation = self.board.explain(leg);
-            explained.extend(explanation.map(|explanation| Leg { explanation, inverted }));
+            legs.extend(self.board.explain(*leg).map(|explanation| Leg { explanation, inverted }));
         }
-        Ok(Explained { update, legs: explained, verdict })
+        Ok(Explained { verdict: verdict(&update), update, legs })
     }
 
     /// Reads what a caller wrote as a pair. A joined spelling that can be read in two ways means the pair that is

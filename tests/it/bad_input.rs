@@ -53,6 +53,29 @@ async fn grpc_answers_with_a_reason() {
 }
 
 #[tokio::test]
+async fn what_a_list_leaves_out_is_counted_once() {
+    let running = Running::replayed().await;
+    let mut prices = running.prices().await;
+    let all = prices.list_prices(ListPricesRequest::default()).await.unwrap().into_inner().prices.len();
+    for (min_sources, page_size) in [(2, 1), (2, 2), (9, 1)] {
+        let (mut shown, mut omitted, mut page_token) = (0, 0, String::new());
+        loop {
+            let request = ListPricesRequest { min_sources, page_size, page_token, ..Default::default() };
+            let page = prices.list_prices(request).await.unwrap().into_inner();
+            shown += page.prices.len();
+            omitted += page.omitted_count as usize;
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        assert!(omitted > 0);
+        assert_eq!(shown + omitted, all, "{min_sources} {page_size}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn waiting_is_suggested_where_it_helps() {
     let running = Running::replayed().await;
     let mut prices = running.prices().await;
