@@ -75,6 +75,12 @@ impl Gateway {
         status::answer(error, &self.tables)
     }
 
+    /// Answers that a path of another router does not take this method.
+    pub fn refuse_method(&self, method: &Method, allow: &str) -> Response<Body> {
+        let fault = Fault::MethodNotAllowed { method: method.to_string(), allow: allow.to_owned() };
+        status::refuse(fault, &self.tables)
+    }
+
     /// Lists the calls that are served, each with its route.
     pub fn calls(&self) -> impl Iterator<Item = String> {
         self.routes

@@ -61,10 +61,17 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
             debug!(%peer, %error, "cannot send small packets at once");
         }
         let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
-        let connection = connections.watch(connection.into_owned());
-        let cut = cut.clone();
+        let (builder, watcher) = (builder.clone(), connections.watcher());
+        let (stopping, cut) = (stopping.clone(), cut.clone());
         tasks.spawn(async move {
+            // Whoever says nothing is not waited for: the library's own limit begins with the first byte.
+            let mut first = [0];
+            let spoken = tokio::time::timeout(HEADER_TIMEOUT, socket.peek(&mut first));
+            let Some(Ok(Ok(1..))) = stopping.run_until_cancelled(spoken).await else {
+                return;
+            };
+            let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
+            let connection = watcher.watch(connection.into_owned());
             if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
                 debug!(%peer, %error, "a connection ended");
             }

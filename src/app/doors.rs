@@ -13,8 +13,9 @@ use tonic_web::GrpcWebLayer;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowOrigin, Any, CorsLayer},
-    trace::TraceLayer,
+    trace::{DefaultOnFailure, TraceLayer},
 };
+use tracing::Level;
 
 use crate::{
     api::{
@@ -52,13 +53,18 @@ impl Doors {
         let pool = DescriptorPool::decode(pb::DESCRIPTORS)?;
         let grpc = self.grpc(health, server.reflection)?.layer(GrpcWebLayer::new());
         let gateway = Gateway::new(&pool, grpc)?;
-        let (faults, calls) = (gateway.clone(), gateway.calls().collect());
+        let (faults, methods, calls) = (gateway.clone(), gateway.clone(), gateway.calls().collect());
+        // A price that misses a bar is a 503, and no failure of ours: what is, is logged where it is handled.
+        let trace = TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(Level::DEBUG));
         let router = ops::routes(self.readiness)
             .merge(docs::routes(&openapi::document(&pool)?))
+            .method_not_allowed_fallback(async move |method: Method| {
+                methods.refuse_method(&method, "GET, HEAD")
+            })
             .fallback_service(gateway)
+            .layer(CatchPanicLayer::custom(move |fault| faults.refuse(&panic::status(fault))))
             .layer(cors(&server.cors_origins))
-            .layer(TraceLayer::new_for_http())
-            .layer(CatchPanicLayer::custom(move |fault| faults.refuse(&panic::status(fault))));
+            .layer(trace);
         Ok((router, calls))
     }
 

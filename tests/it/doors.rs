@@ -38,6 +38,21 @@ async fn browsers_may_call_from_elsewhere_and_read_the_status() {
 }
 
 #[tokio::test]
+async fn every_path_refuses_a_wrong_method_in_the_same_words() {
+    let running = Running::replayed().await;
+    for path in ["/v1/prices/BTC-USD", "/v1/openapi.json", "/docs", "/livez", "/readyz"] {
+        let answer = reqwest::Client::new().delete(running.url(path)).send().await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()),
+            (405, "GET, HEAD")
+        );
+        let body: serde_json::Value = answer.json().await.unwrap();
+        assert_eq!(body["error"]["details"][0]["reason"], "METHOD_NOT_ALLOWED", "{path}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn reflection_tells_the_contract_with_its_comments() {
     let running = Running::replayed().await;
     let mut reflection = ServerReflectionClient::new(running.channel().await);

@@ -33,6 +33,35 @@ async fn services_and_pairs_are_checked_and_watched() {
     assert_eq!(unknown.get_details_error_info().unwrap().reason, "SERVICE_UNKNOWN");
     let mut watched = health.watch(of("cryptoprice.v1/BTC-USD")).await.unwrap().into_inner();
     assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::Serving);
+    // Nobody has to be cut: who watches is told, and the stream ends.
+    let stopping = std::time::Instant::now();
+    let stopped = tokio::spawn(running.stop());
+    assert_eq!(watched.next().await.unwrap().unwrap().status(), ServingStatus::NotServing);
+    assert!(watched.next().await.is_none());
+    stopped.await.unwrap();
+    assert!(stopping.elapsed() < std::time::Duration::from_secs(4), "{:?}", stopping.elapsed());
+}
+
+#[tokio::test]
+async fn who_says_nothing_does_not_hold_up_the_end() {
+    let running = Running::replayed().await;
+    let mute = tokio::net::TcpStream::connect(running.address).await.unwrap();
+    let half = tokio::net::TcpStream::connect(running.address).await.unwrap();
+    half.try_write(b"GET /livez HT").unwrap();
+    let stopping = std::time::Instant::now();
+    running.stop().await;
+    assert!(stopping.elapsed() < std::time::Duration::from_secs(8), "{:?}", stopping.elapsed());
+    drop((mute, half));
+}
+
+#[tokio::test]
+async fn a_derived_pair_can_be_required() {
+    let options =
+        ReplayOptions { files: vec![frame("COINBASE"), frame("KRAKEN")], speed: None, repeat: false };
+    let settings = [("CRYPTOPRICE__HEALTH__REQUIRED_PAIRS", "ETH-EUR")];
+    let running = Running::start(Mode::Replay(options), &settings).await;
+    eventually("the derived pair is fresh", async || (running.get("/readyz").await.0 == 200).then_some(()))
+        .await;
     running.stop().await;
 }
 

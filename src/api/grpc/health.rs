@@ -37,11 +37,11 @@ pub async fn report(reporter: HealthReporter, board: Board, stopping: Cancellati
             reporter.clear_service_status(&name(pair)).await;
         }
     }
-    for service in SERVICES {
-        reporter.set_service_status(service, ServingStatus::NotServing).await;
-    }
-    for pair in fresh_pairs.into_keys() {
-        reporter.set_service_status(name(pair), ServingStatus::NotServing).await;
+    let services = SERVICES.into_iter().map(ToOwned::to_owned);
+    for service in services.chain(fresh_pairs.into_keys().map(name)) {
+        reporter.set_service_status(&service, ServingStatus::NotServing).await;
+        // Whoever watches has heard the last word: the stream ends, and the service need not wait for it.
+        reporter.clone().clear_service_status(&service).await;
     }
 }
 
