@@ -117,19 +117,17 @@ impl Application {
         let epoch = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         let (board, publisher) = Board::new(epoch, wire::encode);
         let cross = CrossPolicy { max_hops: config.cross.max_hops, max_skew: delta(config.cross.max_skew) };
+        let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
         let configured = config.cross.pairs.iter().map(|pair| pair.0);
         // A recording holds what it holds: derived pairs come when they are asked for.
-        let configured: Vec<_> = if origin == Origin::Replay { Vec::new() } else { configured.collect() };
-        let crosses = Crosses::new(configured, config.cross.max_streamed, cross);
+        let configured = configured.filter(|_| origin != Origin::Replay);
+        let kept = configured.chain(required.iter().copied());
+        let crosses = Crosses::new(kept, config.cross.max_streamed, cross);
         let options = options(&config, origin, &listened);
         let aggregator = Aggregator::new(options, crosses.clone(), health.clone(), publisher, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let readiness = Readiness {
-            board: board.clone(),
-            required: config.health.required_pairs.iter().map(|pair| pair.0).collect(),
-            stopping: stopping.clone(),
-        };
+        let readiness = Readiness { board: board.clone(), required, stopping: stopping.clone() };
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let sources = Sources::new(health.clone(), clock.clone());
         let doors =

@@ -45,8 +45,7 @@ impl Listened {
                 })
             })
             .collect::<anyhow::Result<_>>()?;
-        anyhow::ensure!(!asked.is_empty(), "no venue is enabled: there is nothing to listen to");
-        Ok(Self::Sockets(asked))
+        some(asked)
     }
 
     /// Listens to the simulated venues, but for those that the configuration disables.
@@ -60,7 +59,7 @@ impl Listened {
                 pairs: venue.pairs.clone(),
             })
         });
-        asked.collect::<anyhow::Result<_>>().map(Self::Sockets)
+        some(asked.collect::<anyhow::Result<_>>()?)
     }
 
     /// Takes what recordings hold.
@@ -106,6 +105,11 @@ impl Listened {
             })
             .collect()
     }
+}
+
+fn some(asked: Vec<Asked>) -> anyhow::Result<Listened> {
+    anyhow::ensure!(!asked.is_empty(), "no venue is enabled: there is nothing to listen to");
+    Ok(Listened::Sockets(asked))
 }
 
 fn protocol(name: &str) -> anyhow::Result<&'static dyn Protocol> {

@@ -72,6 +72,20 @@ fn what_is_wrong_is_named() {
             "log.format (CRYPTOPRICE__LOG__FORMAT): unknown variant `xml`",
         ),
         (None, Some(("CRYPTOPRICE__LOG__FILTER", "a=b=c")), "log.filter: "),
+        (
+            None,
+            Some(("CRYPTOPRICE__AGGREGATION__REFRESH", "9000000years")),
+            "aggregation.refresh: must be at most 24h",
+        ),
+        (None, Some(("CRYPTOPRICE__FEED__MAX_BACKOFF", "0s")), "feed.max_backoff: must be longer than zero"),
+        (None, Some(("CRYPTOPRICE__JUMP__THRESHOLD", "-0.1")), "jump.threshold: must not be negative"),
+        (None, Some(("CRYPTOPRICE__PEG__ANCHORS", "0")), "peg.anchors: must be above 0"),
+        (None, Some(("CRYPTOPRICE__PEG__COINS__DAI", "DAI")), "peg.coins.DAI: cannot be pegged to itself"),
+        (
+            None,
+            Some(("CRYPTOPRICE__SERVER__CORS_ORIGINS", "https://a.example, https://b.example/")),
+            "server.cors_origins: `https://b.example/` is not",
+        ),
     ] {
         let error = load(file, environment.as_slice()).unwrap_err();
         assert!(error.starts_with(expected), "{error}\nexpected: {expected}");

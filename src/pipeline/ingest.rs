@@ -79,7 +79,10 @@ async fn aggregate(
                     since_correction = 0;
                 }
             }
-            _ = receiver.recv_many(&mut batch, BATCH) => {
+            received = receiver.recv_many(&mut batch, BATCH) => {
+                if received == 0 {
+                    return;
+                }
                 for delivery in batch.drain(..) {
                     note(&sources, &delivery);
                     aggregator.apply(delivery);
