@@ -102,7 +102,8 @@ pub fn encode(price: &Price, stamp: Stamp) -> Bytes {
 pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: time.timestamp(),
-        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(999_999_999),
+        // A leap second counts on past the second, which the format does not know.
+        nanos: i32::try_from(time.timestamp_subsec_nanos().min(999_999_999)).unwrap_or_default(),
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) enum ConnectError {
     #[error(transparent)]
     Socket(Box<tungstenite::Error>),
     #[error("cannot ask for the address: {0}")]
-    Rest(#[from] reqwest::Error),
+    Rest(reqwest::Error),
     #[error("the answer with the address is not understood: {0}")]
     Answer(String),
 }
@@ -92,6 +92,13 @@ impl ConnectError {
                 .and_then(|seconds| seconds.trim().parse().ok())
                 .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER)),
         }
+    }
+}
+
+impl From<reqwest::Error> for ConnectError {
+    /// Leaves the address out, which may hold a token: callers read a source's last error.
+    fn from(error: reqwest::Error) -> Self {
+        Self::Rest(error.without_url())
     }
 }
 
