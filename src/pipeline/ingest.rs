@@ -79,8 +79,9 @@ async fn aggregate(
                     since_correction = 0;
                 }
             }
-            received = receiver.recv_many(&mut batch, BATCH) => {
-                if received == 0 {
+            taken = receiver.recv_many(&mut batch, BATCH) => {
+                // Nobody is left who could say anything.
+                if taken == 0 {
                     return;
                 }
                 for delivery in batch.drain(..) {

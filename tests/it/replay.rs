@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::{
     data,
-    harness::{Running, frame, frames},
+    harness::{Running, eventually, frame, frames},
 };
 
 #[tokio::test]
@@ -45,6 +45,28 @@ async fn prices_are_calculated_from_the_recorded_quotes() {
     assert_eq!(answer["price"]["price"].as_str(), Some("2778.119863885738"));
     assert_eq!(answer["price"]["route"], serde_json::json!(["ETH-USD", "EUR-USD"]));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_recording_that_starts_again_says_its_trades_again() {
+    let trades = async |running: &Running| {
+        let listed = running.sources().await.list_sources(ListSourcesRequest::default()).await;
+        let sources = listed.unwrap().into_inner().sources;
+        sources.iter().map(|source| (source.trade_count, source.duplicate_count)).collect::<Vec<_>>()
+    };
+    let once = Running::replayed().await;
+    let expected = trades(&once).await;
+    once.stop().await;
+    assert!(expected.iter().any(|(counted, _)| *counted > 0));
+    let options = ReplayOptions { files: frames(), speed: Some(50.0), repeat: true };
+    let looped = Running::start(Mode::Replay(options), &[]).await;
+    eventually("every trade has come three times", async || {
+        let counted = trades(&looped).await;
+        let thrice = |((now, _), (once, _)): (&(u64, u64), &(u64, u64))| *now >= 3 * once;
+        counted.iter().zip(&expected).all(thrice).then_some(())
+    })
+    .await;
+    looped.stop().await;
 }
 
 #[tokio::test]
