@@ -181,7 +181,7 @@ impl Application {
         vec![input, board, doors]
     }
 
-    /// Lists the calls that are served over REST, each with its route.
+    /// Lists what is served: the calls, each with its route, and what stands beside the contract.
     pub fn calls(&self) -> &[String] {
         &self.calls
     }

@@ -32,6 +32,16 @@ use crate::{
     service::{prices::Prices, sources::Sources},
 };
 
+/// Paths that are served and are no call of the contract.
+const BESIDE_CONTRACT: [&str; 4] = ["/livez", "/readyz", "/docs", "/v1/openapi.json"];
+
+/// The service that answers how the others do.
+const HEALTH: &str = "grpc.health.v1.Health";
+
+/// The services that tell the contract.
+const REFLECTION: [&str; 2] =
+    ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+
 /// What the doors lead to.
 #[derive(Debug)]
 pub(super) struct Doors {
@@ -44,7 +54,7 @@ pub(super) struct Doors {
 impl Doors {
     /// Makes the router of the public port: gRPC and gRPC-Web by their content type, everything else as REST.
     ///
-    /// Also lists the calls, each with its route.
+    /// Also lists what is served: the calls, each with its route, and what stands beside the contract.
     pub(super) fn router<H: Health>(
         self,
         health: HealthServer<H>,
@@ -53,7 +63,11 @@ impl Doors {
         let pool = DescriptorPool::decode(pb::DESCRIPTORS)?;
         let grpc = self.grpc(health, server.reflection)?.layer(GrpcWebLayer::new());
         let gateway = Gateway::new(&pool, grpc)?;
-        let (faults, methods, calls) = (gateway.clone(), gateway.clone(), gateway.calls().collect());
+        let (faults, methods) = (gateway.clone(), gateway.clone());
+        let plain = BESIDE_CONTRACT.iter().map(|path| format!("GET {path}"));
+        let reflection = REFLECTION.iter().filter(|_| server.reflection);
+        let services = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
+        let calls = gateway.calls().chain(plain).chain(services).collect();
         // A price that misses a bar is a 503, and no failure of ours: what is, is logged where it is handled.
         let trace = TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(Level::DEBUG));
         let router = ops::routes(self.readiness)

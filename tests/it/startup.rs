@@ -78,7 +78,13 @@ fn a_signal_ends_it_cleanly() {
             .spawn()
             .unwrap();
         let log = until_serving(&mut child);
-        for expected in ["setting: listen", "component: board", "call: GET /v1/prices/{pair=*}"] {
+        for expected in [
+            "setting: listen",
+            "component: board",
+            "call: GET /v1/prices/{pair=*}",
+            "call: GET /readyz",
+            "call: gRPC grpc.health.v1",
+        ] {
             assert!(log.contains(expected), "{expected} is missing: {log}");
         }
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
