@@ -1,0 +1,146 @@
+//! Two contenders in turns, and what the ratio of the two is worth.
+//!
+//! Machines are shared and noisy: what is firm is the ratio of two runs that follow each other closely. So both run in
+//! each round, the first one changing, and the result is the median of the rounds' ratios with its interval.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+
+use crate::{http1, http2, process::Server};
+
+/// How long a contender runs in a round, and how long it warms up beforehand, once.
+pub const TURN: Duration = Duration::from_millis(700);
+
+/// A server and the load on it.
+#[derive(Debug)]
+pub struct Contender<'s> {
+    pub server: &'s Server,
+    pub load: Load,
+}
+
+/// A load of either protocol.
+#[derive(Debug)]
+pub enum Load {
+    Http1(http1::Load),
+    Http2(http2::Load),
+}
+
+/// What came out of some turns of one contender.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Calls in a second, the median of the turns.
+    pub per_second: f64,
+    /// Microseconds until the answer, of all turns.
+    pub p50_us: u64,
+    pub p99_us: u64,
+    /// Microseconds of the server's processor time for a call, the median of the turns.
+    pub cpu_us: f64,
+    /// Memory of the server afterwards, in bytes.
+    pub resident: u64,
+}
+
+/// A ratio, and the interval in which its median lies with a confidence of 95 %.
+#[derive(Debug, Clone, Copy)]
+pub struct Ratio {
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+#[derive(Debug)]
+struct Turns {
+    per_second: Vec<f64>,
+    cpu_us: Vec<f64>,
+    took: Histogram<u64>,
+}
+
+impl Load {
+    async fn run(&mut self, until: Instant) -> anyhow::Result<Histogram<u64>> {
+        match self {
+            Self::Http1(load) => load.run(until).await,
+            Self::Http2(load) => load.run(until).await,
+        }
+    }
+}
+
+/// Runs both in turns; gives how many calls the first answers for each of the second, and what each did.
+pub async fn compare(
+    rounds: usize,
+    ours: &mut Contender<'_>,
+    theirs: &mut Contender<'_>,
+) -> anyhow::Result<(Ratio, Figures, Figures)> {
+    let mut turns = [Turns::new()?, Turns::new()?];
+    ours.load.run(Instant::now() + TURN).await?;
+    theirs.load.run(Instant::now() + TURN).await?;
+    for round in 0..rounds {
+        let [first, second] = &mut turns;
+        if round % 2 == 0 {
+            first.take(ours).await?;
+            second.take(theirs).await?;
+        } else {
+            second.take(theirs).await?;
+            first.take(ours).await?;
+        }
+    }
+    let [first, second] = turns;
+    let ratios: Vec<f64> = first.per_second.iter().zip(&second.per_second).map(|(a, b)| a / b).collect();
+    Ok((Ratio::of(&ratios), first.figures(ours)?, second.figures(theirs)?))
+}
+
+impl Turns {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { per_second: Vec::new(), cpu_us: Vec::new(), took: Histogram::new(3)? })
+    }
+
+    async fn take(&mut self, contender: &mut Contender<'_>) -> anyhow::Result<()> {
+        let before = contender.server.usage()?;
+        let began = Instant::now();
+        let took = contender.load.run(began + TURN).await?;
+        let elapsed = began.elapsed().as_secs_f64();
+        let cpu = contender.server.usage()?.cpu - before.cpu;
+        let calls = took.len() as f64;
+        self.per_second.push(calls / elapsed);
+        self.cpu_us.push(cpu.as_secs_f64() * 1e6 / calls);
+        self.took.add(took)?;
+        Ok(())
+    }
+
+    fn figures(self, contender: &Contender<'_>) -> anyhow::Result<Figures> {
+        Ok(Figures {
+            per_second: median(&self.per_second),
+            p50_us: self.took.value_at_quantile(0.5),
+            p99_us: self.took.value_at_quantile(0.99),
+            cpu_us: median(&self.cpu_us),
+            resident: contender.server.usage()?.resident,
+        })
+    }
+}
+
+impl Ratio {
+    /// Finds the median and its interval, by drawing from the ratios again and again.
+    pub fn of(ratios: &[f64]) -> Self {
+        const DRAWS: usize = 2_000;
+        let mut random = SmallRng::seed_from_u64(1);
+        let mut medians: Vec<f64> = (0..DRAWS)
+            .map(|_| {
+                let drawn: Vec<f64> = ratios.iter().map(|_| ratios[random.random_range(0..ratios.len())]).collect();
+                median(&drawn)
+            })
+            .collect();
+        medians.sort_by(f64::total_cmp);
+        Self { median: median(ratios), low: medians[DRAWS / 40], high: medians[DRAWS - 1 - DRAWS / 40] }
+    }
+}
+
+/// Finds the middle of some numbers.
+pub fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        odd if odd % 2 == 1 => sorted[odd / 2],
+        even => f64::midpoint(sorted[even / 2 - 1], sorted[even / 2]),
+    }
+}
