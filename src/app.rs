@@ -8,8 +8,8 @@ mod markets;
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use axum::Router;
 use chrono::TimeDelta;
+use prometheus::Registry;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -17,19 +17,26 @@ use tracing::{error, info, warn};
 
 use self::markets::Listened;
 use crate::{
-    api::{grpc, ops::Readiness, server, wire},
+    api::{
+        front::Front,
+        grpc, ops,
+        ops::Readiness,
+        server::{self, Transport, stall::Watchdog},
+        wire,
+    },
     clock::Clock,
-    config::Config,
+    config::{self, Config},
     domain::{aggregate, cross::CrossPolicy, jump::JumpPolicy, peg::PegPolicy, price::Origin},
     pipeline::{
         aggregator::{Aggregator, Options},
         board::Board,
         crosses::Crosses,
+        fanout::Fanout,
         health::Sources as SourceHealth,
         ingest,
         replay::{Replay, ReplayOptions},
     },
-    service::{prices::Prices, sources::Sources},
+    service::{prices::Prices, sources::Sources, streams::Streams},
     sim::{SimOptions, Simulation, Truth},
 };
 
@@ -57,14 +64,15 @@ pub enum Mode {
 pub struct Application {
     public: (TcpListener, SocketAddr),
     ops: (TcpListener, SocketAddr),
-    router: Router,
+    front: Front,
     calls: Vec<String>,
-    ops_router: Router,
-    board: Board,
+    ops_router: axum::Router,
+    transport: Transport,
+    fanout: Fanout,
     health: HealthReporter,
     pipeline: Pipeline,
     stopping: CancellationToken,
-    grace: Duration,
+    streams: config::Streams,
 }
 
 /// What fills the board.
@@ -115,7 +123,7 @@ impl Application {
         let health = SourceHealth::new(listened.venues(), origin, silent_after, now);
         // Rises at every start. In a replay it hangs on the recordings alone, so that two runs are the same.
         let epoch = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        let (board, publisher) = Board::new(epoch, wire::encode);
+        let (board, publisher) = Board::new(epoch, wire::ENCODER);
         let cross = CrossPolicy { max_hops: config.cross.max_hops, max_skew: delta(config.cross.max_skew) };
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
         let configured = config.cross.pairs.iter().map(|pair| pair.0);
@@ -128,11 +136,13 @@ impl Application {
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let readiness = Readiness { board: board.clone(), required, stopping: stopping.clone() };
+        let fanout = Fanout::new(board.clone());
         let prices = Prices::new(board.clone(), crosses, clock.clone());
+        let streams = Streams::new(prices.clone(), fanout.clone());
         let sources = Sources::new(health.clone(), clock.clone());
-        let doors =
-            doors::Doors { prices, sources, readiness: readiness.clone(), stopping: stopping.clone() };
-        let (router, calls) = doors.router(health_service, &config.server)?;
+        let doors = doors::Doors { prices, streams, sources, readiness: readiness.clone() };
+        let registry = Registry::new();
+        let (front, calls) = doors.front(health_service, &config.server, &registry)?;
 
         let input = match replay {
             Some(replay) => Input::Replay(replay),
@@ -145,14 +155,15 @@ impl Application {
         Ok(Self {
             public,
             ops,
-            router,
+            front,
             calls,
-            ops_router: crate::api::ops::routes(readiness),
-            board,
+            ops_router: ops::routes(readiness),
+            transport: transport(&config),
+            fanout,
             health: reporter,
             pipeline: Pipeline { aggregator, sources: health, clock, input },
             stopping,
-            grace: config.server.shutdown_grace,
+            streams: config.streams,
         })
     }
 
@@ -175,7 +186,7 @@ impl Application {
                 format!("input: WebSockets to {} {kind}", venues.len())
             }
         };
-        let board = format!("board: {} pairs in memory", self.board.list(None).count());
+        let board = format!("board: {} pairs in memory", self.fanout.board().len());
         let doors =
             format!("doors: gRPC, gRPC-Web and REST on {}, health on {} too", self.public.1, self.ops.1);
         vec![input, board, doors]
@@ -198,11 +209,16 @@ impl Application {
     /// ended.
     pub async fn run_until_stopped(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let feeds = CancellationToken::new();
-        let (stopping, grace) = (self.stopping, self.grace);
+        let (stopping, transport) = (self.stopping, self.transport);
+        let watchdog = Watchdog::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(server::serve(self.public.0, self.router, stopping.clone(), grace));
-        tasks.spawn(server::serve(self.ops.0, self.ops_router, stopping.clone(), grace));
-        tasks.spawn(grpc::health::report(self.health, self.board, stopping.clone()));
+        let public = server::serve(self.public.0, self.front, transport, watchdog.clone(), stopping.clone());
+        tasks.spawn(public);
+        let ops = server::serve(self.ops.0, self.ops_router, transport, watchdog.clone(), stopping.clone());
+        tasks.spawn(ops);
+        tasks.spawn(watchdog.run(self.streams.stall_timeout, stopping.clone()));
+        tasks.spawn(grpc::health::report(self.health, self.fanout.clone(), stopping.clone()));
+        tasks.spawn(self.fanout.run(self.streams.flush, stopping.clone()));
         let mut pipeline = tokio::spawn(self.pipeline.run(feeds.clone()));
         info!(public = %self.public.1, ops = %self.ops.1, "serving on http://{}", self.public.1);
 
@@ -294,6 +310,19 @@ fn options(config: &Config, origin: Origin, listened: &Listened) -> Options {
         refresh: delta(aggregation.refresh),
         origin,
         markets: listened.markets(),
+    }
+}
+
+fn transport(config: &Config) -> Transport {
+    let server = &config.server;
+    Transport {
+        send_buffer: config.streams.send_buffer,
+        max_streams: server.max_streams,
+        max_head: server.max_header,
+        keep_alive: server.keep_alive,
+        keep_alive_timeout: server.keep_alive_timeout,
+        max_age: server.max_connection_age,
+        grace: server.shutdown_grace,
     }
 }
 

@@ -36,6 +36,8 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 pub struct Config {
     /// The public doors.
     pub server: Server,
+    /// Streams of prices.
+    pub streams: Streams,
     /// The listener for whoever runs the service.
     pub ops: Ops,
     /// What is logged, and how.
@@ -66,9 +68,39 @@ pub struct Server {
     pub reflection: bool,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
-    /// How long calls may take to end when the service stops.
+    /// How long calls may take to end when the service or a connection ends.
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
+    /// How long a call that does not stream may take.
+    #[serde(with = "humantime_serde")]
+    pub call_timeout: Duration,
+    /// Bytes of a request's path and headers at most.
+    pub max_header: usize,
+    /// Bytes of a request's message at most.
+    pub max_message: usize,
+    /// Streams of prices of one connection at most.
+    pub max_streams: usize,
+    /// After how long connections are asked to go.
+    #[serde(with = "humantime_serde")]
+    pub max_connection_age: Duration,
+    /// How often an idle HTTP/2 connection is asked whether it is still there.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive: Duration,
+    /// How long it may take to answer.
+    #[serde(with = "humantime_serde")]
+    pub keep_alive_timeout: Duration,
+}
+
+/// Streams of prices.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Streams {
+    #[serde(with = "humantime_serde")]
+    pub flush: Duration,
+    #[serde(with = "humantime_serde")]
+    pub stall_timeout: Duration,
+    pub send_buffer: usize,
 }
 
 /// The listener for whoever runs the service.
@@ -308,6 +340,12 @@ impl Config {
             ("feed.backoff", feed.backoff),
             ("feed.max_backoff", feed.max_backoff),
             ("feed.silent_after", feed.silent_after),
+            ("server.call_timeout", self.server.call_timeout),
+            ("server.max_connection_age", self.server.max_connection_age),
+            ("server.keep_alive", self.server.keep_alive),
+            ("server.keep_alive_timeout", self.server.keep_alive_timeout),
+            ("streams.flush", self.streams.flush),
+            ("streams.stall_timeout", self.streams.stall_timeout),
         ];
         let others = [
             ("server.shutdown_grace", self.server.shutdown_grace),
@@ -349,6 +387,10 @@ impl Config {
             ("peg.anchors", peg.anchors == 0),
             ("feed.max_frame", self.feed.max_frame == 0),
             ("feed.queue", self.feed.queue == 0),
+            ("server.max_header", self.server.max_header == 0),
+            ("server.max_message", self.server.max_message == 0),
+            ("server.max_streams", self.server.max_streams == 0),
+            ("streams.send_buffer", self.streams.send_buffer == 0),
         ];
         match positive.iter().find(|(_, zero)| *zero) {
             Some((key, _)) => Err(wrong(key, "must be above 0")),

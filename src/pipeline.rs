@@ -1,14 +1,16 @@
 //! From what venues say to the board that everybody reads.
 //!
-//! [`board`] holds the latest price of each pair and the log of updates, [`subscription`] reads it as a stream.
+//! [`board`] holds the latest price of each pair and the log of updates; [`fanout`] tells readers what changes, in
+//! [`message`]s that are made once for all of them.
 //! [`aggregator`] keeps the venues' quotes and turns them into prices, [`crosses`] says which derived pairs are kept.
 //! [`ingest`] drives it from live sockets, [`replay`] from recordings. [`health`] counts what each source does.
 
 pub mod aggregator;
 pub mod board;
 pub mod crosses;
+pub mod fanout;
 pub mod health;
 pub mod ingest;
+pub mod message;
 mod quotes;
 pub mod replay;
-pub mod subscription;

@@ -22,7 +22,8 @@ pub struct Load {
 /// Writes a request.
 pub fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}{length}\r\n").into_bytes();
+    let mut request =
+        format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}{length}\r\n").into_bytes();
     request.extend_from_slice(body);
     request
 }
@@ -44,9 +45,11 @@ impl Load {
         let share = self.requests.len().div_ceil(self.connections.len());
         let (requests, start) = (&self.requests, self.next);
         self.next = (self.next + 1) % requests.len();
-        let runs = self.connections.iter_mut().enumerate().map(|(at, (socket, received))| {
-            run(socket, received, requests, start + at * share, until)
-        });
+        let runs = self
+            .connections
+            .iter_mut()
+            .enumerate()
+            .map(|(at, (socket, received))| run(socket, received, requests, start + at * share, until));
         let mut all = Histogram::new(3)?;
         for one in futures::future::try_join_all(runs).await? {
             all.add(one)?;

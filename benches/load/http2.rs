@@ -182,9 +182,11 @@ impl Load {
         let share = self.messages.len().div_ceil(self.connections.len());
         let (messages, depth, start) = (&self.messages, self.depth, self.next);
         self.next = (self.next + 1) % messages.len();
-        let runs = self.connections.iter_mut().enumerate().map(|(at, (connection, _))| {
-            run(connection, messages, start + at * share, depth, until)
-        });
+        let runs = self
+            .connections
+            .iter_mut()
+            .enumerate()
+            .map(|(at, (connection, _))| run(connection, messages, start + at * share, depth, until));
         let mut all = Histogram::new(3)?;
         for one in futures::future::try_join_all(runs).await? {
             all.add(one)?;

@@ -54,12 +54,21 @@ fn main() -> anyhow::Result<()> {
     process::pin(process::CLIENT);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let wanted = |name: &str| arguments.iter().all(|a| a.starts_with("--")) || arguments.iter().any(|a| a == name);
+        let wanted =
+            |name: &str| arguments.iter().all(|a| a.starts_with("--")) || arguments.iter().any(|a| a == name);
         let servers = unary::Servers::start(&context).await?;
-        if wanted("grpc") { unary::grpc(&context, &servers).await?.print(); }
-        if wanted("web") { unary::grpc_web(&context, &servers).await?.print(); }
-        if wanted("rest") { unary::rest(&context, &servers).await?.print(); }
-        if wanted("list") { unary::rest_list(&context, &servers).await?.print(); }
+        if wanted("grpc") {
+            unary::grpc(&context, &servers).await?.print();
+        }
+        if wanted("web") {
+            unary::grpc_web(&context, &servers).await?.print();
+        }
+        if wanted("rest") {
+            unary::rest(&context, &servers).await?.print();
+        }
+        if wanted("list") {
+            unary::rest_list(&context, &servers).await?.print();
+        }
         Ok(())
     })
 }

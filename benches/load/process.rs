@@ -56,7 +56,12 @@ pub fn cores_apart() -> bool {
 
 impl Server {
     /// Starts a program on the servers' core and waits until `path` is answered with 200.
-    pub fn start(program: &Path, arguments: &[&str], settings: &[(&str, &str)], path: &str) -> anyhow::Result<Self> {
+    pub fn start(
+        program: &Path,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+        path: &str,
+    ) -> anyhow::Result<Self> {
         let (address, ops) = (free_address()?, free_address()?);
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());

@@ -30,11 +30,18 @@ impl Row {
     pub fn print(&self) {
         let Self { ratio, ours, theirs, .. } = self;
         println!("{}: {}", self.measure, self.what);
-        println!("  ratio {:.3} [{:.3}, {:.3}], at least {}", ratio.median, ratio.low, ratio.high, self.at_least);
+        println!(
+            "  ratio {:.3} [{:.3}, {:.3}], at least {}",
+            ratio.median, ratio.low, ratio.high, self.at_least
+        );
         for (who, figures) in [("ours", ours), ("theirs", theirs)] {
             println!(
                 "  {who:7} {:8.0}/s  p50 {} us  p99 {} us  {:.2} us of cpu  {} MiB",
-                figures.per_second, figures.p50_us, figures.p99_us, figures.cpu_us, figures.resident >> 20
+                figures.per_second,
+                figures.p50_us,
+                figures.p99_us,
+                figures.cpu_us,
+                figures.resident >> 20
             );
         }
     }

@@ -125,7 +125,8 @@ impl Ratio {
         let mut random = SmallRng::seed_from_u64(1);
         let mut medians: Vec<f64> = (0..DRAWS)
             .map(|_| {
-                let drawn: Vec<f64> = ratios.iter().map(|_| ratios[random.random_range(0..ratios.len())]).collect();
+                let drawn: Vec<f64> =
+                    ratios.iter().map(|_| ratios[random.random_range(0..ratios.len())]).collect();
                 median(&drawn)
             })
             .collect();

@@ -6,8 +6,7 @@ use cryptoprice::client::v1::{GetPriceRequest, ListPricesRequest, price_service_
 use prost::Message as _;
 
 use crate::{
-    Context,
-    http1, http2, market,
+    Context, http1, http2, market,
     process::Server,
     report::Row,
     rounds::{Contender, Load, compare},
@@ -54,7 +53,8 @@ fn start_ours(context: &Context, recording: &Path) -> anyhow::Result<Server> {
 
 /// Gets all prices, as the wire bytes of the answer.
 async fn list(server: &Server) -> anyhow::Result<Vec<u8>> {
-    let channel = tonic::transport::Channel::from_shared(format!("http://{}", server.address))?.connect().await?;
+    let channel =
+        tonic::transport::Channel::from_shared(format!("http://{}", server.address))?.connect().await?;
     let mut client = PriceServiceClient::new(channel);
     let request = ListPricesRequest { page_size: 1_000, quote: "USD".into(), ..Default::default() };
     let listed = client.list_prices(request).await?.into_inner();
@@ -72,7 +72,14 @@ pub async fn grpc(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
     };
     let (ratio, ours, theirs) =
         compare(context.rounds, &mut open(&servers.ours).await?, &mut open(&servers.tonic).await?).await?;
-    Ok(Row::compared("grpc_get_price", "GetPrice over gRPC, all layers on : bare tonic", ratio, 1.0, ours, theirs))
+    Ok(Row::compared(
+        "grpc_get_price",
+        "GetPrice over gRPC, all layers on : bare tonic",
+        ratio,
+        1.0,
+        ours,
+        theirs,
+    ))
 }
 
 /// `GetPrice` over gRPC-Web.
@@ -92,18 +99,34 @@ pub async fn grpc_web(context: &Context, servers: &Servers) -> anyhow::Result<Ro
         anyhow::Ok(Contender { server, load: Load::Http1(load) })
     };
     let (ratio, ours, theirs) =
-        compare(context.rounds, &mut open(&servers.ours).await?, &mut open(&servers.tonic_web).await?).await?;
-    Ok(Row::compared("grpc_web_get_price", "GetPrice over gRPC-Web, all layers on : bare tonic-web", ratio, 1.0, ours, theirs))
+        compare(context.rounds, &mut open(&servers.ours).await?, &mut open(&servers.tonic_web).await?)
+            .await?;
+    Ok(Row::compared(
+        "grpc_web_get_price",
+        "GetPrice over gRPC-Web, all layers on : bare tonic-web",
+        ratio,
+        1.0,
+        ours,
+        theirs,
+    ))
 }
 
 /// `GetPrice` over REST.
 pub async fn rest(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
     let requests = |_| {
-        let request = |number| http1::request("GET", &format!("/v1/prices/{}", market::pair(number)), "", &[]);
+        let request =
+            |number| http1::request("GET", &format!("/v1/prices/{}", market::pair(number)), "", &[]);
         (0..PAIRS).map(request).collect::<Vec<_>>()
     };
     let row = |ratio, ours, theirs| {
-        Row::compared("rest_get_price", "GetPrice over REST, all layers on : axum with serde_json", ratio, 0.9, ours, theirs)
+        Row::compared(
+            "rest_get_price",
+            "GetPrice over REST, all layers on : axum with serde_json",
+            ratio,
+            0.9,
+            ours,
+            theirs,
+        )
     };
     over_http1(context, servers, requests, row).await
 }
@@ -112,7 +135,14 @@ pub async fn rest(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
 pub async fn rest_list(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
     let requests = |_| vec![http1::request("GET", "/v1/prices?page_size=1000&quote=USD", "", &[])];
     let row = |ratio, ours, theirs| {
-        Row::compared("rest_list_1000", "ListPrices of 1,000 over REST : axum with pbjson", ratio, 1.5, ours, theirs)
+        Row::compared(
+            "rest_list_1000",
+            "ListPrices of 1,000 over REST : axum with pbjson",
+            ratio,
+            1.5,
+            ours,
+            theirs,
+        )
     };
     over_http1(context, servers, requests, row).await
 }

@@ -22,18 +22,18 @@ mod rule;
 mod status;
 mod stream;
 
-use std::{convert::Infallible, sync::Arc, task};
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
-use http_body::Body as _;
+use http_body::Body as HttpBody;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prost_reflect::DescriptorPool;
+use tokio::time::timeout;
 use tonic::Status;
-use tower::{Service, ServiceExt as _};
 
+pub use self::call::Backend;
 pub use self::error::GatewayError;
 use self::{
     call::Replies,
@@ -43,24 +43,33 @@ use self::{
     stream::Format,
     template::UnknownVerb,
 };
+use super::layer::{deadline, limits::head_size};
 
-/// The largest body of a request, in bytes; tonic's limit for a message is the same.
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
+/// What the gateway allows a request.
+#[derive(Debug, Clone, Copy)]
+pub struct GatewayLimits {
+    /// Bytes of the path and headers at most.
+    pub max_head: usize,
+    /// Bytes of a body at most.
+    pub max_body: usize,
+    /// How long a body may take to come.
+    pub body_timeout: Duration,
+}
 
-/// The front door: answers REST itself and hands gRPC through.
+/// The door for all that is not gRPC: answers REST by calling gRPC.
 #[derive(Debug, Clone)]
 pub struct Gateway {
     tables: Arc<Tables>,
     routes: Arc<Routes>,
-    grpc: Router,
+    limits: GatewayLimits,
 }
 
 impl Gateway {
-    /// Makes a gateway to the calls of a descriptor pool, which the gRPC routes serve.
-    pub fn new(pool: &DescriptorPool, grpc: Router) -> Result<Self, GatewayError> {
+    /// Makes a gateway to the calls of a descriptor pool.
+    pub fn new(pool: &DescriptorPool, limits: GatewayLimits) -> Result<Self, GatewayError> {
         let tables = Tables::new(pool);
         let routes = Routes::new(pool, &tables)?;
-        Ok(Self { tables: Arc::new(tables), routes: Arc::new(routes), grpc })
+        Ok(Self { tables: Arc::new(tables), routes: Arc::new(routes), limits })
     }
 
     /// Sets what a colon in the last segment of a path means if no binding knows what follows as its verb.
@@ -73,6 +82,16 @@ impl Gateway {
     /// Answers with an error that no call has given.
     pub fn refuse(&self, error: &Status) -> Response<Body> {
         status::answer(error, &self.tables)
+    }
+
+    /// Answers that a request cannot be understood, and why.
+    pub fn refuse_malformed(&self, problem: &str) -> Response<Body> {
+        status::refuse(Fault::malformed(problem.to_owned()), &self.tables)
+    }
+
+    /// Answers that no call and nothing else has a path.
+    pub fn refuse_path(&self, path: &str) -> Response<Body> {
+        status::refuse(Fault::RouteUnknown { path: path.to_owned() }, &self.tables)
     }
 
     /// Answers that a path of another router does not take this method.
@@ -89,16 +108,26 @@ impl Gateway {
             .map(|binding| format!("{} {} -> {}", binding.method, binding.template, binding.call_path))
     }
 
-    /// Answers a request.
-    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        if is_grpc(request.headers()) {
-            return match self.grpc.clone().oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            };
-        }
+    /// Tells whether any call has a path.
+    pub fn knows(&self, path: &str) -> bool {
+        self.routes.knows(path)
+    }
+
+    /// Answers a request, by a call of the backend.
+    pub async fn handle<B>(&self, request: Request<B>, backend: &impl Backend) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
+    {
         let head = request.method() == Method::HEAD;
-        let mut response = self.rest(request).await;
+        let (parts, body) = request.into_parts();
+        let mut response = match self.rest(&parts, body, backend).await {
+            Ok(response) => response,
+            Err(Refused::Fault(fault)) => {
+                backend.refused(fault.code());
+                status::refuse(fault, &self.tables)
+            }
+            Err(Refused::Status(status)) => status::answer(&status, &self.tables),
+        };
         if head {
             let length = response.body().size_hint().exact();
             *response.body_mut() = Body::empty();
@@ -109,100 +138,89 @@ impl Gateway {
         response
     }
 
-    async fn rest(&self, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        let (binding, message) = match self.read(&parts, body).await {
-            Ok(read) => read,
-            Err(fault) => return status::refuse(fault, &self.tables),
-        };
-        match self.call(binding, parts, &message).await {
-            Ok(response) => response,
-            Err(error) => status::answer(&error, &self.tables),
+    async fn rest<B>(&self, parts: &Parts, body: B, backend: &impl Backend) -> Result<Response<Body>, Refused>
+    where
+        B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
+    {
+        let limit = self.limits.max_head;
+        if head_size(&parts.uri, &parts.headers) > limit {
+            return Err(Fault::HeadTooLarge { limit }.into());
         }
-    }
-
-    /// Finds the call that is meant, and makes its message.
-    async fn read(&self, parts: &Parts, body: Body) -> Result<(&Binding, Vec<u8>), Fault> {
         let path = parts.uri.path();
         let binding = self.routes.find(&parts.method, path)?;
-        let body = read_body(&parts.headers, body).await?;
+        let body =
+            if body.is_end_stream() { Bytes::new() } else { self.read_body(&parts.headers, body).await? };
         if !body.is_empty() && !matches!(binding.body, BodyRule::None) && !is_json(&parts.headers) {
-            return Err(Fault::malformed("the body's content type is not application/json".to_owned()));
+            return Err(Fault::malformed("the body's content type is not application/json".to_owned()).into());
         }
         let message = bind::message(binding, &self.tables, path, parts.uri.query(), &body)?;
-        Ok((binding, message))
-    }
-
-    async fn call(&self, binding: &Binding, parts: Parts, message: &[u8]) -> Result<Response<Body>, Status> {
-        let path = binding.call_path.clone();
-        let mut replies =
-            call::call(self.grpc.clone(), path, &parts.headers, parts.extensions, message).await?;
+        let mut replies = call::call(backend, binding.call_path.clone(), parts, &message).await?;
         let own = std::mem::take(&mut replies.headers);
         let (content_type, body) = if binding.call.is_server_streaming() {
             let format = Format::accepted(&parts.headers);
-            let body =
-                stream::body(replies, Arc::clone(&self.tables), binding.output.clone(), format).await?;
-            (format.content_type(), body)
+            (format.content_type(), stream::body(replies, self, binding, format).await?)
         } else {
             ("application/json", self.only(binding, replies).await?)
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
+        *headers = own;
         // A price that a cache kept is old without saying so.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(own);
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         Ok(response)
     }
 
+    async fn read_body<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Refused>
+    where
+        B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
+    {
+        if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|value| *value != "identity") {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).into_owned();
+            return Err(Fault::EncodingUnsupported { encoding }.into());
+        }
+        let limit = self.limits.max_body;
+        let read = Limited::new(body, limit).collect();
+        match timeout(self.limits.body_timeout, std::pin::pin!(read)).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::TooLarge { limit }.into()),
+            Ok(Err(_)) => Err(Fault::malformed("the body breaks off".to_owned()).into()),
+            Err(_) => Err(deadline::exceeded(self.limits.body_timeout).into()),
+        }
+    }
+
     /// Writes the one reply of a call that does not stream.
-    async fn only(&self, binding: &Binding, mut replies: Replies) -> Result<Body, Status> {
+    async fn only(&self, binding: &Binding, mut replies: Replies) -> Result<Body, Refused> {
         let unexpected =
             |problem: &str| Fault::internal(format!("{}: {problem}", binding.call_path)).into_status();
         let message = replies.next().await?.ok_or_else(|| unexpected("a call without a reply"))?;
         if replies.next().await?.is_some() {
-            return Err(unexpected("a call with more than one reply"));
+            return Err(unexpected("a call with more than one reply").into());
         }
         let mut json = Vec::new();
-        binding.output.write(&self.tables, &message, &mut json).map_err(Fault::into_status)?;
+        binding.output.write(&self.tables, &message, &mut json)?;
         Ok(Body::from(json))
     }
 }
 
-impl Service<Request<Body>> for Gateway {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+/// Why a request has no answer but an error.
+enum Refused {
+    /// The gateway refuses it.
+    Fault(Fault),
+    /// The call has failed.
+    Status(Status),
+}
 
-    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Infallible>> {
-        task::Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let gateway = self.clone();
-        Box::pin(async move { Ok(gateway.handle(request).await) })
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }
 
-async fn read_body(headers: &HeaderMap, body: Body) -> Result<Bytes, Fault> {
-    if body.is_end_stream() {
-        return Ok(Bytes::new());
+impl From<Status> for Refused {
+    fn from(status: Status) -> Self {
+        Self::Status(status)
     }
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
-        return Err(Fault::EncodingUnsupported {
-            encoding: String::from_utf8_lossy(encoding.as_bytes()).into_owned(),
-        });
-    }
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Fault::TooLarge { limit: BODY_LIMIT }),
-        Err(_) => Err(Fault::malformed("the body breaks off".to_owned())),
-    }
-}
-
-/// Tells gRPC and gRPC-Web from all else.
-fn is_grpc(headers: &HeaderMap) -> bool {
-    media_type(headers).is_some_and(|media_type| media_type.starts_with("application/grpc"))
 }
 
 /// Tells whether the body is JSON; one of no stated type is taken for it.

@@ -1,29 +1,86 @@
 //! One port for all doors: HTTP/1.1 and HTTP/2 without TLS, told apart by their first bytes.
 
-use std::{io, net::SocketAddr, time::Duration};
+pub mod connection;
+pub mod stall;
 
-use axum::Router;
+mod cut;
+
+use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use http::{Request, Response};
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use tokio::net::TcpListener;
+use rand::Rng as _;
+use socket2::SockRef;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{Instant, sleep_until, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-/// What one stream may hold back before it waits for its reader. The default of several hundred kilobytes would hide
-/// a slow reader until its prices are seconds old.
-const SEND_BUFFER: usize = 16 << 10;
-
-/// Streams of one HTTP/2 connection at most.
-const STREAMS: u32 = 1_024;
+use self::{
+    connection::Connection,
+    cut::{Cuttable, Spawn},
+    stall::Watchdog,
+};
+use super::front::Front;
 
 /// How long a connection may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often an idle HTTP/2 connection is asked whether it is still there, and how long it may take to answer.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
+/// How much more than the limit of a head is read, so that it can be refused in words.
+const HEAD_ROOM: usize = 4;
+
+/// Streams that a connection may have open beside those of prices.
+const OTHER_STREAMS: usize = 256;
+
+/// What the kernel may hold of a connection that it has not sent yet. Its own limit of some megabytes would hide a slow
+/// reader as a large buffer of our own would.
+const UNSENT: u32 = 64 << 10;
+
+/// How connections are served.
+#[derive(Debug, Clone, Copy)]
+pub struct Transport {
+    /// What one stream may hold back before it waits for its reader, in bytes. The library's default of several hundred
+    /// kilobytes would hide a slow reader until its prices are seconds old.
+    pub send_buffer: usize,
+    /// Streams of prices of one connection at most.
+    pub max_streams: usize,
+    /// Bytes of a request's head at most.
+    pub max_head: usize,
+    /// How often an idle HTTP/2 connection is asked whether it is still there.
+    pub keep_alive: Duration,
+    /// How long it may take to answer.
+    pub keep_alive_timeout: Duration,
+    /// After how long connections are asked to go, give or take a tenth.
+    pub max_age: Duration,
+    /// How long calls may take to end when a connection or the service ends.
+    pub grace: Duration,
+}
+
+/// Serves requests, connection by connection.
+pub trait Serve: Clone + Send + Sync + 'static {
+    /// What serves the requests of one connection.
+    type Service: Service<Request<Incoming>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send>
+        + Send
+        + 'static;
+    /// What it answers.
+    type Body: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+
+    /// Begins with a connection.
+    fn begin(&self, connection: &Connection) -> Self::Service;
+
+    /// Takes note of the end of one.
+    fn end(&self);
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Takes an address, and says which one it is where the port was left open.
 pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
@@ -35,17 +92,14 @@ pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
 }
 
 /// Serves until told to stop, then lets calls end for as long as the grace allows.
-pub async fn serve(listener: TcpListener, router: Router, stopping: CancellationToken, grace: Duration) {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_send_buf_size(SEND_BUFFER)
-        .max_concurrent_streams(STREAMS)
-        .keep_alive_interval(KEEP_ALIVE.0)
-        .keep_alive_timeout(KEEP_ALIVE.1);
-    let connections = GracefulShutdown::new();
+pub async fn serve<S: Serve>(
+    listener: TcpListener,
+    serve: S,
+    transport: Transport,
+    watchdog: Watchdog,
+    stopping: CancellationToken,
+) {
+    let builder = Arc::new(builder(&transport));
     let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
     while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
         let (socket, peer) = match accepted {
@@ -57,32 +111,131 @@ pub async fn serve(listener: TcpListener, router: Router, stopping: Cancellation
                 continue;
             }
         };
-        if let Err(error) = socket.set_nodelay(true) {
-            debug!(%peer, %error, "cannot send small packets at once");
+        if let Err(error) = prepare(&socket) {
+            debug!(%peer, %error, "cannot set up a socket");
         }
-        let service = TowerToHyperService::new(router.clone());
-        let (builder, watcher) = (builder.clone(), connections.watcher());
-        let (stopping, cut) = (stopping.clone(), cut.clone());
+        let connection = Connection::new(stopping.child_token(), watchdog.clone());
+        let service = serve.begin(&connection);
+        let (builder, serve, cut) = (Arc::clone(&builder), serve.clone(), cut.clone());
+        let served = converse(builder, socket, peer, service, connection, transport);
         tasks.spawn(async move {
-            // Whoever says nothing is not waited for: the library's own limit begins with the first byte.
-            let mut first = [0];
-            let spoken = tokio::time::timeout(HEADER_TIMEOUT, socket.peek(&mut first));
-            let Some(Ok(Ok(1..))) = stopping.run_until_cancelled(spoken).await else {
-                return;
-            };
-            let connection = builder.serve_connection_with_upgrades(TokioIo::new(socket), service);
-            let connection = watcher.watch(connection.into_owned());
-            if let Some(Err(error)) = cut.run_until_cancelled(connection).await {
-                debug!(%peer, %error, "a connection ended");
-            }
+            // A reader over HTTP/1.1 that has stopped reading ends with its connection.
+            cut.run_until_cancelled(Cuttable::new(served)).await;
+            serve.end();
         });
     }
     drop(listener);
-    let open = connections.count();
-    if tokio::time::timeout(grace, connections.shutdown()).await.is_err() {
-        warn!(open, grace_ms = grace.as_millis(), "connections did not end in time and are cut");
-        cut.cancel();
-    }
     tasks.close();
-    tasks.wait().await;
+    if timeout(transport.grace, tasks.wait()).await.is_err() {
+        warn!(
+            open = tasks.len(),
+            grace_ms = transport.grace.as_millis(),
+            "connections did not end in time and are cut"
+        );
+        cut.cancel();
+        tasks.wait().await;
+    }
+}
+
+/// Serves one connection to its end.
+async fn converse<S, B>(
+    builder: Arc<Builder<Spawn>>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    service: S,
+    connection: Connection,
+    transport: Transport,
+) where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>
+        + Send,
+    B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    let mut leaving = pin!(connection.leaving());
+    // Whoever says nothing is not waited for: the library's own limit begins with the first byte.
+    let mut first = [0];
+    tokio::select! {
+        spoken = timeout(HEADER_TIMEOUT, socket.peek(&mut first)) => match spoken {
+            Ok(Ok(1..)) => {}
+            _ => return,
+        },
+        () = &mut leaving => return,
+    }
+    let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
+    let mut age =
+        pin!(sleep_until(Instant::now() + transport.max_age.mul_f64(rand::rng().random_range(0.9..1.1))));
+    let (mut told, mut old) = (false, false);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut served => break Some(ended),
+            () = &mut leaving, if !told => {
+                told = true;
+                served.as_mut().graceful_shutdown();
+            }
+            // Calls that do not end are not waited for.
+            () = &mut age => if std::mem::replace(&mut old, true) {
+                break None;
+            } else {
+                connection.grow_old();
+                age.as_mut().reset(Instant::now() + transport.grace);
+            },
+        }
+    };
+    match ended {
+        Some(Ok(())) => {}
+        Some(Err(error)) => debug!(%peer, %error, "a connection ended"),
+        None => debug!(%peer, "an old connection did not end in time and is cut"),
+    }
+}
+
+fn builder(transport: &Transport) -> Builder<Spawn> {
+    let streams = u32::try_from(transport.max_streams.saturating_add(OTHER_STREAMS)).unwrap_or(u32::MAX);
+    let head = transport.max_head.saturating_mul(HEAD_ROOM);
+    let mut builder = Builder::new(Spawn);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(head.max(8 << 10));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_send_buf_size(transport.send_buffer)
+        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(streams)
+        .keep_alive_interval(transport.keep_alive)
+        .keep_alive_timeout(transport.keep_alive_timeout);
+    builder
+}
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)?;
+    // A peer that vanishes without a word is noticed by the system where HTTP has no pings.
+    SockRef::from(socket).set_keepalive(true)
+}
+
+impl Serve for Front {
+    type Service = Self;
+    type Body = super::front::FrontBody;
+
+    fn begin(&self, connection: &Connection) -> Self {
+        self.calls().measures().connected();
+        self.on(connection.clone())
+    }
+
+    fn end(&self) {
+        self.calls().measures().disconnected();
+    }
+}
+
+impl Serve for Router {
+    type Service = TowerToHyperService<Self>;
+    type Body = Body;
+
+    fn begin(&self, _: &Connection) -> Self::Service {
+        TowerToHyperService::new(self.clone())
+    }
+
+    fn end(&self) {}
 }

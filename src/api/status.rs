@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -21,6 +22,29 @@ const RETRY: Duration = Duration::from_secs(1);
 pub fn reason_text(reason: ErrorReason) -> &'static str {
     let name = reason.as_str_name();
     name.strip_prefix("ERROR_REASON_").unwrap_or(name)
+}
+
+/// Gets the HTTP status of a code and the code's name, by the mapping in googleapis' `google/rpc/code.proto`.
+pub fn http(code: Code) -> (StatusCode, &'static str) {
+    match code {
+        Code::Ok => (StatusCode::OK, "OK"),
+        Code::Cancelled => (StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST), "CANCELLED"),
+        Code::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
+        Code::InvalidArgument => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
+        Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED"),
+        Code::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+        Code::AlreadyExists => (StatusCode::CONFLICT, "ALREADY_EXISTS"),
+        Code::PermissionDenied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED"),
+        Code::FailedPrecondition => (StatusCode::BAD_REQUEST, "FAILED_PRECONDITION"),
+        Code::Aborted => (StatusCode::CONFLICT, "ABORTED"),
+        Code::OutOfRange => (StatusCode::BAD_REQUEST, "OUT_OF_RANGE"),
+        Code::Unimplemented => (StatusCode::NOT_IMPLEMENTED, "UNIMPLEMENTED"),
+        Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+        Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        Code::DataLoss => (StatusCode::INTERNAL_SERVER_ERROR, "DATA_LOSS"),
+        Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+    }
 }
 
 /// Makes a status with a reason and the values at fault.
@@ -59,6 +83,8 @@ fn classify(error: &ServiceError) -> (Code, ErrorReason) {
         ServiceError::LegSkew { .. } => (Code::Unavailable, ErrorReason::LegSkew),
         ServiceError::Stopping { .. } => (Code::Unavailable, ErrorReason::Stopping),
         ServiceError::SlowReader { .. } => (Code::Unavailable, ErrorReason::SlowReader),
+        ServiceError::ConnectionAge { .. } => (Code::Unavailable, ErrorReason::ConnectionAge),
+        ServiceError::StreamDeadline { .. } => (Code::DeadlineExceeded, ErrorReason::DeadlineExceeded),
         ServiceError::Depegged { .. } => (Code::FailedPrecondition, ErrorReason::Depegged),
         ServiceError::DerivedNotAllowed { .. } => (Code::FailedPrecondition, ErrorReason::DerivedNotAllowed),
         ServiceError::BelowPrecision { .. } => (Code::OutOfRange, ErrorReason::BelowPrecision),
@@ -104,9 +130,12 @@ fn metadata(error: &ServiceError) -> Vec<(&'static str, String)> {
             vec![("source", source_name.clone()), ("nearest", nearest.join(", "))]
         }
         ServiceError::Field { field, .. } => vec![("field", field.clone())],
-        ServiceError::Stopping { resume_after } | ServiceError::SlowReader { resume_after } => {
-            vec![("epoch", resume_after.epoch.to_string()), ("sequence", resume_after.sequence.to_string())]
-        }
+        ServiceError::Stopping { resume_after }
+        | ServiceError::SlowReader { resume_after }
+        | ServiceError::ConnectionAge { resume_after }
+        | ServiceError::StreamDeadline { resume_after } => resume_after.map_or_else(Vec::new, |cursor| {
+            vec![("epoch", cursor.epoch.to_string()), ("sequence", cursor.sequence.to_string())]
+        }),
         ServiceError::PageToken => Vec::new(),
     }
 }

@@ -3,6 +3,8 @@
 //! A price is encoded once, when the board publishes it. From then on it is bytes: [`EncodedPrice`] stands in for
 //! the generated message wherever the contract has a `Price`, and "encodes" by copying.
 
+use std::sync::Arc;
+
 use bytes::{Buf, BufMut, Bytes};
 use chrono::{DateTime, Utc};
 use prost::{
@@ -10,12 +12,16 @@ use prost::{
     encoding::{DecodeContext, WireType, encode_key, skip_field},
 };
 
-use super::pb::v1 as pb;
+use super::{pb::v1 as pb, replies::PREFIX};
 use crate::{
     client::v1 as plain,
     domain::{
         decimal,
         price::{Cursor, Origin, Price, Stamp, Status, StatusReason},
+    },
+    pipeline::{
+        board::{Encoder, Update},
+        message::{Message as StreamMessage, MessageKind},
     },
 };
 
@@ -72,8 +78,38 @@ impl Message for EncodedPrice {
     }
 }
 
+/// What the board encodes with.
+pub const ENCODER: Encoder = Encoder { price: encode_price, message: encode_message };
+
+/// Gets a published price as it stands in a message.
+pub fn price(update: &Arc<Update>) -> EncodedPrice {
+    EncodedPrice::new(update.encoded.clone())
+}
+
+/// Encodes a message of a stream, framed as gRPC frames it: its prices are encoded already, and are copied.
+fn encode_message(message: &StreamMessage) -> Bytes {
+    let response = pb::StreamPricesResponse {
+        kind: match message.kind {
+            MessageKind::Snapshot => pb::StreamPricesKind::Snapshot,
+            MessageKind::Update => pb::StreamPricesKind::Update,
+            MessageKind::Heartbeat => pb::StreamPricesKind::Heartbeat,
+            MessageKind::Reset => pb::StreamPricesKind::Reset,
+        }
+        .into(),
+        prices: message.updates.iter().map(price).collect(),
+        cursor: Some(cursor(message.cursor)),
+        skipped: message.skipped,
+    };
+    let length = response.encoded_len();
+    let mut frame = Vec::with_capacity(PREFIX + length);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    response.encode_raw(&mut frame);
+    frame.into()
+}
+
 /// Encodes a price with its place in the sequence. The board calls this once for each update.
-pub fn encode(price: &Price, stamp: Stamp) -> Bytes {
+fn encode_price(price: &Price, stamp: Stamp) -> Bytes {
     let value = price.value.as_ref();
     let text = |of: Option<rust_decimal::Decimal>| of.map(decimal::text);
     plain::Price {
@@ -148,5 +184,6 @@ fn status_reason(reason: Option<StatusReason>) -> plain::PriceStatusReason {
         Some(StatusReason::LegSkew) => Wire::LegSkew,
         Some(StatusReason::BelowPrecision) => Wire::BelowPrecision,
         Some(StatusReason::NoRoute) => Wire::NoRoute,
+        Some(StatusReason::NotKept) => Wire::NotKept,
     }
 }

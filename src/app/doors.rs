@@ -1,27 +1,22 @@
 //! All doors behind one router.
 
-use axum::{
-    Router,
-    body::Body,
-    http::{HeaderName, HeaderValue, Method},
-};
+use http::{HeaderName, HeaderValue, Method, Uri};
+use prometheus::Registry;
 use prost_reflect::DescriptorPool;
-use tokio_util::sync::CancellationToken;
-use tonic::{codec::CompressionEncoding, service::Routes};
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_web::GrpcWebLayer;
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, Any, CorsLayer},
-    trace::{DefaultOnFailure, TraceLayer},
-};
-use tracing::Level;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::{
     api::{
-        gateway::{Gateway, docs, openapi},
+        front::Front,
+        gateway::{Gateway, GatewayLimits, docs, openapi},
         grpc::{PriceDoor, SourceDoor},
-        layer::{explain::ExplainLayer, panic},
+        layer::{
+            CallsBuilder,
+            limits::Limits,
+            measure::{Door, Measures},
+        },
         ops::{self, Readiness},
         pb::{
             self,
@@ -29,7 +24,7 @@ use crate::{
         },
     },
     config::Server,
-    service::{prices::Prices, sources::Sources},
+    service::{prices::Prices, sources::Sources, streams::Streams},
 };
 
 /// Paths that are served and are no call of the contract.
@@ -46,70 +41,94 @@ const REFLECTION: [&str; 2] =
 #[derive(Debug)]
 pub(super) struct Doors {
     pub(super) prices: Prices,
+    pub(super) streams: Streams,
     pub(super) sources: Sources,
     pub(super) readiness: Readiness,
-    pub(super) stopping: CancellationToken,
 }
 
 impl Doors {
-    /// Makes the router of the public port: gRPC and gRPC-Web by their content type, everything else as REST.
+    /// Makes the front of the public port.
     ///
     /// Also lists what is served: the calls, each with its route, and what stands beside the contract.
-    pub(super) fn router<H: Health>(
+    pub(super) fn front<H: Health>(
         self,
         health: HealthServer<H>,
         server: &Server,
-    ) -> anyhow::Result<(Router, Vec<String>)> {
+        registry: &Registry,
+    ) -> anyhow::Result<(Front, Vec<String>)> {
         let pool = DescriptorPool::decode(pb::DESCRIPTORS)?;
-        let grpc = self.grpc(health, server.reflection)?.layer(GrpcWebLayer::new());
-        let gateway = Gateway::new(&pool, grpc)?;
-        let (faults, methods) = (gateway.clone(), gateway.clone());
+        let limits = GatewayLimits {
+            max_head: server.max_header,
+            max_body: server.max_message,
+            body_timeout: server.call_timeout,
+        };
+        let gateway = Gateway::new(&pool, limits)?;
         let plain = BESIDE_CONTRACT.iter().map(|path| format!("GET {path}"));
         let reflection = REFLECTION.iter().filter(|_| server.reflection);
         let services = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
-        let calls = gateway.calls().chain(plain).chain(services).collect();
-        // A price that misses a bar is a 503, and no failure of ours: what is, is logged where it is handled.
-        let trace = TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(Level::DEBUG));
-        let router = ops::routes(self.readiness)
+        let listed = gateway.calls().chain(plain).chain(services).collect();
+
+        let measures = Measures::new(registry, methods(&pool))?;
+        let (methods_refused, paths_refused) = (gateway.clone(), gateway.clone());
+        let refusals = measures.clone();
+        let plain = ops::routes(self.readiness.clone())
             .merge(docs::routes(&openapi::document(&pool)?))
             .method_not_allowed_fallback(async move |method: Method| {
-                methods.refuse_method(&method, "GET, HEAD")
+                methods_refused.refuse_method(&method, "GET, HEAD")
             })
-            .fallback_service(gateway)
-            .layer(CatchPanicLayer::custom(move |fault| faults.refuse(&panic::status(fault))))
-            .layer(cors(&server.cors_origins))
-            .layer(trace);
-        Ok((router, calls))
+            .fallback(async move |uri: Uri| {
+                refusals.begin("", Door::Rest).end(tonic::Code::NotFound);
+                paths_refused.refuse_path(uri.path())
+            });
+        let calls = self.calls(health, server, measures)?.build();
+        Ok((Front::new(calls, gateway, plain, cors(&server.cors_origins)), listed))
     }
 
-    fn grpc<H: Health>(&self, health: HealthServer<H>, reflection: bool) -> anyhow::Result<Router> {
-        macro_rules! compressed {
+    fn calls<H: Health>(
+        self,
+        health: HealthServer<H>,
+        server: &Server,
+        measures: Measures,
+    ) -> anyhow::Result<CallsBuilder> {
+        macro_rules! configured {
             ($service:expr) => {
                 $service
                     .accept_compressed(CompressionEncoding::Gzip)
                     .accept_compressed(CompressionEncoding::Zstd)
                     .send_compressed(CompressionEncoding::Gzip)
                     .send_compressed(CompressionEncoding::Zstd)
+                    .max_decoding_message_size(server.max_message)
             };
         }
-        let prices = PriceServiceServer::new(PriceDoor::new(self.prices.clone(), self.stopping.clone()));
-        let sources = SourceServiceServer::new(SourceDoor::new(self.sources.clone()));
-        let mut routes =
-            Routes::new(compressed!(prices)).add_service(compressed!(sources)).add_service(health);
-        if reflection {
+        let limits = Limits {
+            call_timeout: server.call_timeout,
+            max_head: server.max_header,
+            max_message: server.max_message,
+            max_streams: server.max_streams,
+        };
+        let mut calls = CallsBuilder::new(limits, measures)
+            .add(configured!(PriceServiceServer::new(PriceDoor::new(self.prices, self.streams))))
+            .add(configured!(SourceServiceServer::new(SourceDoor::new(self.sources))))
+            .add(health);
+        if server.reflection {
             let builder = || {
                 tonic_reflection::server::Builder::configure()
                     .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
                     .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             };
-            routes = routes.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?);
+            calls = calls.add(builder().build_v1()?).add(builder().build_v1alpha()?);
         }
-        Ok(routes
-            .prepare()
-            .into_axum_router()
-            .layer(ExplainLayer)
-            .layer(CatchPanicLayer::custom(|fault| panic::status(fault).into_http::<Body>())))
+        Ok(calls)
     }
+}
+
+/// Lists all methods that calls can be of, as they stand in a path.
+fn methods(pool: &DescriptorPool) -> Vec<String> {
+    let ours = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let ours = ours.map(|method| format!("{}/{}", method.parent_service().full_name(), method.name()));
+    let health = ["Check", "Watch", "List"].map(|method| format!("{HEALTH}/{method}"));
+    let reflection = REFLECTION.map(|service| format!("{service}/ServerReflectionInfo"));
+    ours.chain(health).chain(reflection).collect()
 }
 
 /// Lets browsers call, and read the status that gRPC-Web sends in headers.

@@ -37,6 +37,8 @@ pub enum StatusReason {
     BelowPrecision,
     /// No route of known pairs leads from base to quote.
     NoRoute,
+    /// The pair was derived for streams, and none asks for it any more: this is its last update.
+    NotKept,
 }
 
 /// Where prices come from. What is not live is never passed off as live.
@@ -120,5 +122,10 @@ impl Price {
             route: Vec::new(),
             origin,
         }
+    }
+
+    /// Tells whether this is the last update of a pair that is not kept any more.
+    pub fn is_gone(&self) -> bool {
+        self.status_reason == Some(StatusReason::NotKept)
     }
 }

@@ -281,7 +281,7 @@ impl Aggregator {
         let rederive = std::mem::take(&mut self.rederive);
         if version != self.crosses_version {
             self.crosses_version = version;
-            self.keep_wanted();
+            self.keep_wanted(now);
         } else if changed.is_empty() && !rederive {
             return;
         }
@@ -306,7 +306,7 @@ impl Aggregator {
         }
     }
 
-    fn keep_wanted(&mut self) {
+    fn keep_wanted(&mut self, now: DateTime<Utc>) {
         // A pair with markets of its own needs no deriving, whatever is configured.
         let direct = |pair: &Pair| self.pairs.contains_key(pair);
         let wanted: BTreeSet<_> = self.crosses.wanted().into_iter().filter(|pair| !direct(pair)).collect();
@@ -314,7 +314,7 @@ impl Aggregator {
         for pair in gone {
             self.derived.remove(&pair);
             if !self.pairs.contains_key(&pair) {
-                self.publisher.remove(pair);
+                self.publisher.remove(pair, now);
             }
         }
         for pair in wanted {

@@ -2,31 +2,42 @@
 //!
 //! One writer publishes; any number of readers read. A reader takes no lock that the writer holds: the directory of
 //! pairs, the latest update of each pair and the entries of the log are swapped atomically. One sequence runs over the
-//! updates of all pairs; the log keeps the newest of them, so that a subscription can tell what changed since a
-//! position without a queue of its own.
+//! updates of all pairs; the log keeps the newest of them, so that what changed since a position can be told without a
+//! queue for each reader.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
-use super::subscription::Subscription;
+use super::message::Message;
 use crate::domain::{
     aggregate::Contribution,
     pair::{Asset, Pair},
-    price::{Cursor, Price, Stamp},
+    price::{Cursor, Price, Stamp, StatusReason},
 };
 
 /// Updates that the log keeps; a power of two.
-const LOG: usize = 1 << 14;
+pub(super) const LOG: usize = 1 << 14;
 
-/// A price in the form in which it leaves the service: opaque here.
-pub type Encoded = Bytes;
-
-/// Turns a published price into what leaves the service. Called once for each update.
-pub type Encoder = fn(&Price, Stamp) -> Encoded;
+/// Turns what is published into what leaves the service: bytes that are opaque here.
+#[derive(Debug, Clone, Copy)]
+pub struct Encoder {
+    /// Encodes a price. Called once for each update.
+    pub price: fn(&Price, Stamp) -> Bytes,
+    /// Encodes a message of a stream out of its encoded prices. Called once for each message, however many get it.
+    pub message: fn(&Message) -> Bytes,
+}
 
 /// A published price.
 #[derive(Debug)]
@@ -36,7 +47,11 @@ pub struct Update {
     /// Its place in the sequence.
     pub stamp: Stamp,
     /// The two as they leave the service.
-    pub encoded: Encoded,
+    pub encoded: Bytes,
+    /// The same as text, once somebody has asked for it.
+    pub text: OnceLock<Bytes>,
+    /// The same without its number, once somebody was not to see it.
+    blank: OnceLock<Arc<Self>>,
 }
 
 /// How a published price came about.
@@ -61,17 +76,26 @@ pub struct Publisher {
     sequence: u64,
 }
 
-/// The pairs on the board.
+/// How often something was encoded since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Encodings {
+    /// Prices: the published ones, and those derived when read.
+    pub prices: u64,
+    /// Messages of streams.
+    pub messages: u64,
+}
+
+/// The pairs on the board. Nobody but the writer puts a name into it, so its hashes need not withstand attacks.
 #[derive(Debug, Default)]
-pub(super) struct Directory {
-    slots: HashMap<Pair, Arc<Slot>>,
+struct Directory {
+    slots: HashMap<Pair, Arc<Slot>, RandomState>,
     sorted: Vec<Arc<Slot>>,
-    by_asset: HashMap<Asset, Vec<Arc<Slot>>>,
+    by_asset: HashMap<Asset, Vec<Arc<Slot>>, RandomState>,
 }
 
 /// One pair's place.
 #[derive(Debug)]
-pub(super) struct Slot {
+struct Slot {
     pair: Pair,
     latest: ArcSwap<Explanation>,
 }
@@ -82,6 +106,8 @@ struct Shared {
     directory: ArcSwap<Directory>,
     log: Box<[ArcSwapOption<Update>]>,
     head: watch::Sender<u64>,
+    prices_encoded: AtomicU64,
+    messages_encoded: AtomicU64,
 }
 
 impl Board {
@@ -93,6 +119,8 @@ impl Board {
             directory: ArcSwap::default(),
             log: (0..LOG).map(|_| ArcSwapOption::empty()).collect(),
             head: watch::Sender::new(0),
+            prices_encoded: AtomicU64::new(0),
+            messages_encoded: AtomicU64::new(0),
         }));
         (board.clone(), Publisher { board, sequence: 0 })
     }
@@ -143,26 +171,46 @@ impl Board {
         Cursor { epoch: self.0.epoch, sequence: *self.0.head.borrow() }
     }
 
-    /// Subscribes to some pairs, or to all, from the newest update on.
-    pub fn subscribe(&self, pairs: Option<Vec<Pair>>) -> Subscription {
-        let head = self.0.head.subscribe();
-        let newest = *head.borrow();
-        Subscription::new(self.clone(), pairs, head, newest)
-    }
-
-    /// Subscribes from an earlier position on, if it is one of this board that the log still reaches.
-    pub fn resume(&self, pairs: Option<Vec<Pair>>, after: Cursor) -> Option<Subscription> {
-        let head = self.0.head.subscribe();
-        let newest = *head.borrow();
-        let reached = after.sequence == newest || self.logged(after.sequence.checked_add(1)?).is_some();
-        let known = after.epoch == self.0.epoch && after.sequence <= newest && reached;
-        known.then(|| Subscription::new(self.clone(), pairs, head, after.sequence))
+    /// Follows the place of the newest update.
+    pub(super) fn head(&self) -> watch::Receiver<u64> {
+        self.0.head.subscribe()
     }
 
     /// Encodes a price that is not on the board, such as one derived when read.
     pub fn encode(&self, price: Price, stamp: Stamp) -> Arc<Update> {
-        let encoded = (self.0.encoder)(&price, stamp);
-        Arc::new(Update { price, stamp, encoded })
+        self.0.prices_encoded.fetch_add(1, Relaxed);
+        let encoded = (self.0.encoder.price)(&price, stamp);
+        Arc::new(Update { price, stamp, encoded, text: OnceLock::new(), blank: OnceLock::new() })
+    }
+
+    /// Takes the number from a price.
+    pub fn blank(&self, update: &Arc<Update>) -> Arc<Update> {
+        let blank = || self.encode(Price { value: None, ..update.price.clone() }, update.stamp);
+        Arc::clone(update.blank.get_or_init(blank))
+    }
+
+    /// Encodes a message of a stream.
+    pub(super) fn encode_message(&self, message: &Message) -> Bytes {
+        self.0.messages_encoded.fetch_add(1, Relaxed);
+        (self.0.encoder.message)(message)
+    }
+
+    /// Tells how often something was encoded.
+    pub fn encodings(&self) -> Encodings {
+        Encodings {
+            prices: self.0.prices_encoded.load(Relaxed),
+            messages: self.0.messages_encoded.load(Relaxed),
+        }
+    }
+
+    /// Tells how many pairs are on the board.
+    pub fn len(&self) -> usize {
+        self.0.directory.load().sorted.len()
+    }
+
+    /// Tells whether no pair is on the board.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Gets the update with a sequence number, unless the log has moved past it.
@@ -220,13 +268,15 @@ impl Publisher {
         }
     }
 
-    /// Takes a pair off the board.
-    pub fn remove(&mut self, pair: Pair) {
+    /// Takes a pair off the board. Its last update says that it is gone.
+    pub fn remove(&mut self, pair: Pair, now: DateTime<Utc>) {
         let directory = self.board.0.directory.load();
-        if directory.slots.contains_key(&pair) {
-            let rest = directory.sorted.iter().filter(|slot| slot.pair != pair).cloned().collect();
-            self.board.0.directory.store(Arc::new(Directory::of(rest)));
-        }
+        let Some(slot) = directory.slots.get(&pair) else { return };
+        let gone = Price::unavailable(pair, StatusReason::NotKept, slot.update().price.origin, now);
+        let rest = directory.sorted.iter().filter(|slot| slot.pair != pair).cloned().collect();
+        self.board.0.directory.store(Arc::new(Directory::of(rest)));
+        self.stamp(gone, Vec::new(), now);
+        self.board.0.head.send_replace(self.sequence);
     }
 
     /// Gives a price its place, encodes it, and enters it in the log.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use bytes::Bytes;
 use cryptoprice::{
     api::{gateway::Gateway, pb::DESCRIPTORS},
@@ -24,19 +24,15 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{
     protos,
-    replies::{framed, reply, reply_in},
+    replies::{LIMITS, ToldGateway, framed, reply, reply_in},
 };
 
 /// Makes a gateway to a contract whose every call is answered by `service`.
-fn gateway<F>(pool: &DescriptorPool, service: F) -> Gateway
+fn gateway<F>(pool: &DescriptorPool, service: F) -> ToldGateway
 where
     F: Fn(Request<Bytes>) -> Response<Body> + Clone + Send + Sync + 'static,
 {
-    let router = Router::new().fallback(move |request: Request<Body>| async move {
-        let (parts, body) = request.into_parts();
-        service(Request::from_parts(parts, body.collect().await.unwrap().to_bytes()))
-    });
-    Gateway::new(pool, router).unwrap()
+    ToldGateway::new(pool, service)
 }
 
 /// The contract of the service.
@@ -200,7 +196,7 @@ const LIBRARY: &str = r#"
 "#;
 
 /// Answers with the message as it came, if it is sent to a call that takes what it gives.
-fn library() -> Gateway {
+fn library() -> ToldGateway {
     gateway(&protos::compile(LIBRARY), |request| {
         let message = request.body()[5..].to_vec();
         match request.uri().path() {
@@ -411,22 +407,6 @@ async fn headers_that_mean_something_to_the_call_are_passed_on() {
     assert_eq!(seen["te"], "trailers");
 }
 
-#[tokio::test]
-async fn grpc_goes_through_and_unknown_calls_differ_by_door() {
-    let gateway = Gateway::new(&contract(), tonic::service::Routes::default().into_axum_router()).unwrap();
-    let request = Request::post("/no.Such/Call")
-        .header(header::CONTENT_TYPE, "application/grpc+proto")
-        .body(Body::empty())
-        .unwrap();
-    let response = gateway.handle(request).await;
-    assert_eq!(response.status(), StatusCode::OK);
-    assert_eq!(Status::from_header_map(response.headers()).unwrap().code(), Code::Unimplemented);
-
-    let response = gateway.handle(Request::post("/no.Such/Call").body(Body::empty()).unwrap()).await;
-    assert_eq!(response.status(), StatusCode::NOT_FOUND);
-    assert_eq!(json_of(response).await["error"]["status"], "NOT_FOUND");
-}
-
 fn update(sequence: u64) -> StreamPricesResponse {
     StreamPricesResponse { cursor: Some(Cursor { epoch: 7, sequence }), ..StreamPricesResponse::default() }
 }
@@ -555,7 +535,7 @@ fn bindings_that_cannot_be_are_named() {
             "service Service {{ rpc Call(Message) returns (Message) {{ option (google.api.http) = {contract}; }} }}
              message Message {{ string a = 1; repeated string list = 2; }}"
         ));
-        let error = Gateway::new(&pool, Router::new()).unwrap_err();
+        let error = Gateway::new(&pool, LIMITS).unwrap_err();
         assert_eq!(error.to_string(), problem);
     }
 }

@@ -9,18 +9,18 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Router, body::Body};
-use cryptoprice::api::gateway::{
-    Gateway,
-    template::{Template, UnknownVerb},
-};
+use axum::body::Body;
+use bytes::Bytes;
+use cryptoprice::api::gateway::template::{Template, UnknownVerb};
 use http::{Request, StatusCode, Uri};
-use http_body_util::BodyExt as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::{Value, json};
 use tonic::Status;
 
-use crate::{data, protos, replies};
+use crate::{
+    data, protos,
+    replies::{self, ToldGateway},
+};
 
 /// Cases that do not hold here, by name, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
@@ -264,7 +264,7 @@ impl Contract {
         self.messages += &fields.message(&format!("Request{index}"));
     }
 
-    fn serve(&self) -> (Gateway, Calls) {
+    fn serve(&self) -> (ToldGateway, Calls) {
         serve(&protos::compile(&format!("service Rules {{ {} }}\n{}", self.calls, self.messages)))
     }
 }
@@ -323,21 +323,21 @@ impl Calls {
 }
 
 /// Serves a contract whose calls are `Call0`, `Call1`, …, and keeps what comes.
-fn serve(pool: &DescriptorPool) -> (Gateway, Calls) {
+fn serve(pool: &DescriptorPool) -> (ToldGateway, Calls) {
     let calls = Calls::default();
     let (kept, contract) = (calls.clone(), pool.clone());
-    let router = Router::new().fallback(move |request: Request<Body>| async move {
+    let service = move |request: Request<Bytes>| {
         let path = request.uri().path().to_owned();
         let index: usize = path.strip_prefix("/test.Rules/Call").unwrap().parse().unwrap();
-        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let body = request.into_body();
         let method = contract.get_service_by_name("test.Rules").unwrap().methods().nth(index).unwrap();
         let message = DynamicMessage::decode(method.input(), &body[5..]).unwrap();
         let options = SerializeOptions::new().use_proto_field_name(true);
         let message = message.serialize_with_options(serde_json::value::Serializer, &options).unwrap();
         *kept.0.lock().unwrap() = Some((index, message));
         replies::reply([Vec::new()], &Status::ok(""))
-    });
-    (Gateway::new(pool, router).unwrap(), calls)
+    };
+    (ToldGateway::new(pool, service), calls)
 }
 
 trait PointerSet {

@@ -215,4 +215,3 @@ impl PriceService for Bare {
         Err(Status::unimplemented("not measured"))
     }
 }
-

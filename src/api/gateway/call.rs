@@ -1,15 +1,27 @@
-//! A call of our own gRPC routes, in process: no socket, but the very same layers.
+//! A call of our own gRPC services, in process: no socket, but the very same layers.
 
-use axum::{Router, body::Body};
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, uri::PathAndQuery,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header, request::Parts,
+    uri::PathAndQuery,
 };
 use http_body_util::BodyExt as _;
 use tonic::{Code, Status};
-use tower::ServiceExt as _;
 
 use super::error::Fault;
+use crate::api::{
+    layer::{AnswerBody, RequestBody},
+    replies::{self, PREFIX},
+};
+
+/// What the gateway calls: gRPC services, within this process.
+pub trait Backend {
+    /// Answers a call.
+    fn answer(&self, request: Request<RequestBody>) -> impl Future<Output = Response<AnswerBody>> + Send;
+
+    /// Takes note of a request that did not become a call, or whose answer did not become JSON.
+    fn refused(&self, code: Code);
+}
 
 /// What of a request's headers the call gets as metadata.
 ///
@@ -28,15 +40,12 @@ const PASSED_ON: &[&str] = &[
     "x-request-id",
 ];
 
-/// Bytes before each message: a flag for compression, and the length.
-const PREFIX: usize = 5;
-
 /// The messages that a call answers.
 #[derive(Debug)]
 pub(super) struct Replies {
     /// The metadata that came before them, without what belongs to gRPC.
     pub(super) headers: HeaderMap,
-    body: Body,
+    body: AnswerBody,
     /// What has come and was not taken yet.
     received: Bytes,
     /// How the call ended, if that is known.
@@ -45,34 +54,38 @@ pub(super) struct Replies {
 
 /// Calls a method with one message. What goes wrong shows when the first reply is asked for.
 pub(super) async fn call(
-    grpc: Router,
+    backend: &impl Backend,
     path: PathAndQuery,
-    headers: &HeaderMap,
-    extensions: Extensions,
+    parts: &Parts,
     message: &[u8],
 ) -> Result<Replies, Status> {
-    let mut request = Request::new(Body::from(framed(message)?));
+    let mut request = Request::new(RequestBody::Whole(Some(framed(message)?)));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from(path);
-    // Layers such as gRPC-Web's know gRPC by it.
+    // Layers know gRPC by it.
     *request.version_mut() = Version::HTTP_2;
-    *request.extensions_mut() = extensions;
-    for (name, value) in headers.iter().filter(|(name, _)| PASSED_ON.contains(&name.as_str())) {
+    *request.extensions_mut() = parts.extensions.clone();
+    for (name, value) in parts.headers.iter().filter(|(name, _)| PASSED_ON.contains(&name.as_str())) {
         request.headers_mut().append(name, value.clone());
     }
     request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
 
-    let (mut head, body) = match grpc.oneshot(request).await {
-        Ok(response) => response.into_parts(),
-        Err(never) => match never {},
-    };
+    let (mut head, body) = backend.answer(request).await.into_parts();
     let end = Status::from_header_map(&head.headers);
     keep_own(&mut head.headers);
     Ok(Replies { headers: head.headers, body, received: Bytes::new(), end })
 }
 
 impl Replies {
+    /// Gets the replies as they are shared with other callers, if they are.
+    pub(super) fn into_shared(self) -> Result<replies::Replies, Self> {
+        match self.body {
+            AnswerBody::Shared(framed) => Ok(framed.replies),
+            body => Err(Self { body, ..self }),
+        }
+    }
+
     /// Waits for the next message. `None` is the end of a call that went well.
     ///
     /// Cancel safe: what has come is kept.

@@ -61,6 +61,8 @@ pub(super) enum Fault {
     Malformed { problem: String },
     /// The body is larger than allowed.
     TooLarge { limit: usize },
+    /// The path and headers are larger than allowed.
+    HeadTooLarge { limit: usize },
     /// The body is compressed.
     EncodingUnsupported { encoding: String },
     /// Something that cannot happen has. The problem is for the log only.
@@ -89,42 +91,52 @@ impl Fault {
         }
     }
 
+    /// Gets the code of the status.
+    pub(super) fn code(&self) -> Code {
+        match self {
+            Self::RouteUnknown { .. } => Code::NotFound,
+            Self::MethodNotAllowed { .. } | Self::EncodingUnsupported { .. } => Code::Unimplemented,
+            Self::ParameterUnknown { .. } | Self::FieldInvalid { .. } | Self::Malformed { .. } => {
+                Code::InvalidArgument
+            }
+            Self::TooLarge { .. } | Self::HeadTooLarge { .. } => Code::ResourceExhausted,
+            Self::Internal { .. } => Code::Internal,
+        }
+    }
+
     /// Makes the status that the caller gets: one `ErrorInfo`, and `BadRequest` where a field is at fault.
     pub(super) fn into_status(self) -> Status {
-        let (code, reason, message) = match &self {
+        let (reason, message) = match &self {
             Self::RouteUnknown { path } => {
-                (Code::NotFound, ErrorReason::RouteUnknown, format!("no call has the path `{path}`"))
+                (ErrorReason::RouteUnknown, format!("no call has the path `{path}`"))
             }
-            Self::MethodNotAllowed { method, allow } => (
-                Code::Unimplemented,
-                ErrorReason::MethodNotAllowed,
-                format!("this path does not take {method}, but {allow}"),
-            ),
+            Self::MethodNotAllowed { method, allow } => {
+                (ErrorReason::MethodNotAllowed, format!("this path does not take {method}, but {allow}"))
+            }
             Self::ParameterUnknown { parameter, problem } => {
-                (Code::InvalidArgument, ErrorReason::ParameterUnknown, format!("`{parameter}` {problem}"))
+                (ErrorReason::ParameterUnknown, format!("`{parameter}` {problem}"))
             }
             Self::FieldInvalid { field, problem } => {
-                (Code::InvalidArgument, ErrorReason::FieldInvalid, format!("`{field}`: {problem}"))
+                (ErrorReason::FieldInvalid, format!("`{field}`: {problem}"))
             }
-            Self::Malformed { problem } => {
-                (Code::InvalidArgument, ErrorReason::RequestMalformed, problem.clone())
+            Self::Malformed { problem } => (ErrorReason::RequestMalformed, problem.clone()),
+            Self::TooLarge { limit } => {
+                (ErrorReason::MessageTooLarge, format!("the body is larger than {limit} bytes"))
             }
-            Self::TooLarge { limit } => (
-                Code::ResourceExhausted,
-                ErrorReason::MessageTooLarge,
-                format!("the body is larger than {limit} bytes"),
+            Self::HeadTooLarge { limit } => (
+                ErrorReason::HeadTooLarge,
+                format!("the path and headers of the request are larger than {limit} bytes"),
             ),
             Self::EncodingUnsupported { encoding } => (
-                Code::Unimplemented,
                 ErrorReason::EncodingUnsupported,
                 format!("a body with the encoding `{encoding}` is not understood"),
             ),
             Self::Internal { problem } => {
                 tracing::error!(problem, "the gateway failed");
-                (Code::Internal, ErrorReason::Internal, "internal error".to_owned())
+                (ErrorReason::Internal, "internal error".to_owned())
             }
         };
-        Status::with_error_details(code, message, self.details(reason))
+        Status::with_error_details(self.code(), message, self.details(reason))
     }
 
     fn details(self, reason: ErrorReason) -> ErrorDetails {
@@ -137,7 +149,7 @@ impl Fault {
             Self::RouteUnknown { path } => vec![("path", path)],
             Self::MethodNotAllowed { method, allow } => vec![("method", method), ("allow", allow)],
             Self::ParameterUnknown { parameter, .. } => vec![("parameter", parameter)],
-            Self::TooLarge { limit } => vec![("limit", limit.to_string())],
+            Self::TooLarge { limit } | Self::HeadTooLarge { limit } => vec![("limit", limit.to_string())],
             _ => Vec::new(),
         };
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value));

@@ -32,6 +32,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use bytes::Bytes;
+
 pub use error::{Damage, FieldPath, JsonError};
 pub use table::{MessageId, Tables};
 
@@ -44,7 +46,20 @@ impl Tables {
     /// Leaves `out` as it was when the bytes are not a message of this type, or hold a value that JSON cannot
     /// spell, such as a timestamp after the year 9999.
     pub fn write_json(&self, message: MessageId, wire: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
-        write::message(self, message, wire, out)
+        write::message(self, message, wire, out, None)
+    }
+
+    /// Does the same, where the texts of some messages within may be known already.
+    ///
+    /// `known` is asked for each in turn, by its type and wire bytes. What it gives is taken as it is.
+    pub fn write_json_with(
+        &self,
+        message: MessageId,
+        wire: &[u8],
+        out: &mut Vec<u8>,
+        mut known: impl FnMut(MessageId, &[u8]) -> Option<Bytes>,
+    ) -> Result<(), JsonError> {
+        write::message(self, message, wire, out, Some(&mut known))
     }
 
     /// Reads proto3 JSON into the wire bytes of a message.

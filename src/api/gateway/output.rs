@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use prost_reflect::FieldDescriptor;
 use serde_json::value::RawValue;
 
 use super::{
     cursor::CursorField,
     error::Fault,
-    json::{MessageId, Tables},
+    json::{JsonError, MessageId, Tables},
 };
 
 /// How the responses of a binding become JSON.
@@ -25,10 +26,28 @@ pub(super) struct Output {
 impl Output {
     /// Writes a message, given as its wire bytes; none at all are a message with its defaults.
     pub(super) fn write(&self, tables: &Tables, wire: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.answer(out, |out| tables.write_json(self.message, wire, out))
+    }
+
+    /// Does the same where the texts of messages within may be known already.
+    pub(super) fn write_with(
+        &self,
+        tables: &Tables,
+        wire: &[u8],
+        out: &mut Vec<u8>,
+        known: impl FnMut(MessageId, &[u8]) -> Option<Bytes>,
+    ) -> Result<(), Fault> {
+        self.answer(out, |out| tables.write_json_with(self.message, wire, out, known))
+    }
+
+    /// Writes what is answered of a message that `write` writes as a whole.
+    fn answer(
+        &self,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), JsonError>,
+    ) -> Result<(), Fault> {
         let write = |out: &mut Vec<u8>| {
-            tables
-                .write_json(self.message, wire, out)
-                .map_err(|error| Fault::internal(format!("a reply is no JSON: {error}")))
+            write(out).map_err(|error| Fault::internal(format!("a reply is no JSON: {error}")))
         };
         let Some(field) = &self.field else {
             return write(out);

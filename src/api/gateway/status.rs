@@ -8,10 +8,11 @@ use http::{HeaderValue, StatusCode, header};
 use prost::Message as _;
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::StatusExt as _;
 
 use super::{error::Fault, json::Tables};
+use crate::api::status::http;
 
 /// The body of AIP-193.
 #[derive(Serialize)]
@@ -27,29 +28,6 @@ struct Error<'s> {
     details: Vec<Box<RawValue>>,
 }
 
-/// Gets the HTTP status of a code and the code's name, by the mapping in googleapis' `google/rpc/code.proto`.
-pub(super) fn http(code: Code) -> (StatusCode, &'static str) {
-    match code {
-        Code::Ok => (StatusCode::OK, "OK"),
-        Code::Cancelled => (StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST), "CANCELLED"),
-        Code::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "UNKNOWN"),
-        Code::InvalidArgument => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
-        Code::DeadlineExceeded => (StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED"),
-        Code::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND"),
-        Code::AlreadyExists => (StatusCode::CONFLICT, "ALREADY_EXISTS"),
-        Code::PermissionDenied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
-        Code::ResourceExhausted => (StatusCode::TOO_MANY_REQUESTS, "RESOURCE_EXHAUSTED"),
-        Code::FailedPrecondition => (StatusCode::BAD_REQUEST, "FAILED_PRECONDITION"),
-        Code::Aborted => (StatusCode::CONFLICT, "ABORTED"),
-        Code::OutOfRange => (StatusCode::BAD_REQUEST, "OUT_OF_RANGE"),
-        Code::Unimplemented => (StatusCode::NOT_IMPLEMENTED, "UNIMPLEMENTED"),
-        Code::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
-        Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
-        Code::DataLoss => (StatusCode::INTERNAL_SERVER_ERROR, "DATA_LOSS"),
-        Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
-    }
-}
-
 /// Answers with an error of the call.
 pub(super) fn answer(status: &Status, tables: &Tables) -> Response<Body> {
     let (code, _) = http(status.code());
@@ -63,6 +41,7 @@ pub(super) fn refuse(fault: Fault, tables: &Tables) -> Response<Body> {
             (Some(StatusCode::METHOD_NOT_ALLOWED), HeaderValue::from_str(allow).ok())
         }
         Fault::TooLarge { .. } => (Some(StatusCode::PAYLOAD_TOO_LARGE), None),
+        Fault::HeadTooLarge { .. } => (Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE), None),
         _ => (None, None),
     };
     let status = fault.into_status();

@@ -1,5 +1,7 @@
 //! A stream of messages as the body of an HTTP answer: NDJSON, or server-sent events.
 
+mod shared;
+
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::body::Body;
@@ -7,9 +9,10 @@ use bytes::Bytes;
 use futures::stream;
 use http::{HeaderMap, header};
 use tokio::time::timeout;
-use tonic::Status;
 
-use super::{call::Replies, error::Fault, json::Tables, output::Output, status};
+use super::{
+    Gateway, Refused, call::Replies, error::Fault, json::Tables, output::Output, routes::Binding, status,
+};
 
 /// The longest silence of an event stream: proxies cut what is silent for longer, often after 15 s or more.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -48,6 +51,26 @@ impl Format {
     }
 }
 
+impl Format {
+    /// Writes what comes first: how long a browser waits before it asks again, in milliseconds.
+    fn opening(self) -> &'static [u8] {
+        match self {
+            Self::Ndjson => b"",
+            Self::Events => b"retry: 2000\n\n",
+        }
+    }
+
+    /// Writes the error that ends a stream as its last record.
+    fn error(self, error: &tonic::Status, tables: &Tables) -> Vec<u8> {
+        let (code, _) = crate::api::status::http(error.code());
+        let (before, after): (&[u8], &[u8]) = match self {
+            Self::Ndjson => (b"", b"\n"),
+            Self::Events => (b"event: error\ndata: ", b"\n\n"),
+        };
+        [before, &status::json(code, error, tables), after].concat()
+    }
+}
+
 /// The records of one stream.
 #[derive(Debug)]
 struct Records {
@@ -60,25 +83,35 @@ struct Records {
     ended: bool,
 }
 
-/// Starts to answer with a stream.
+/// Starts to answer with a stream: of replies that are shared, or else of whatever the call sends.
+pub(super) async fn body(
+    replies: Replies,
+    gateway: &Gateway,
+    binding: &Binding,
+    format: Format,
+) -> Result<Body, Refused> {
+    let (tables, output) = (Arc::clone(&gateway.tables), binding.output.clone());
+    match replies.into_shared() {
+        Ok(replies) => Ok(shared::body(replies, tables, output, format)),
+        Err(replies) => own(replies, tables, output, format).await,
+    }
+}
+
+/// Answers with a stream of its own.
 ///
 /// Waits for the first message, so that an error before it is an ordinary answer; but no longer than the longest
 /// silence. When the caller goes away the body is dropped, and the call with it.
-pub(super) async fn body(
+async fn own(
     mut replies: Replies,
     tables: Arc<Tables>,
     output: Output,
     format: Format,
-) -> Result<Body, Status> {
+) -> Result<Body, Refused> {
     let first = timeout(HEARTBEAT, replies.next()).await;
     let mut records = Records { replies, tables, output, format, opening: None, ended: false };
-    let mut opening = Vec::new();
-    if format == Format::Events {
-        // How long a browser waits before it asks again, in milliseconds.
-        opening.extend_from_slice(b"retry: 2000\n\n");
-    }
+    let mut opening = format.opening().to_vec();
     match first {
-        Ok(Err(status)) => return Err(status),
+        Ok(Err(status)) => return Err(status.into()),
         Ok(Ok(Some(message))) => records.write_with_ready(&message, &mut opening),
         Ok(Ok(None)) => records.ended = true,
         Err(_) => {}
@@ -150,16 +183,9 @@ impl Records {
         Ok(())
     }
 
-    /// Writes the error that ends the stream as its last record.
-    fn write_error(&mut self, error: &Status, out: &mut Vec<u8>) {
-        let (code, _) = status::http(error.code());
-        let (before, after): (&[u8], &[u8]) = match self.format {
-            Format::Ndjson => (b"", b"\n"),
-            Format::Events => (b"event: error\ndata: ", b"\n\n"),
-        };
-        out.extend_from_slice(before);
-        out.extend(status::json(code, error, &self.tables));
-        out.extend_from_slice(after);
+    /// Ends the stream with an error.
+    fn write_error(&mut self, error: &tonic::Status, out: &mut Vec<u8>) {
+        out.extend(self.format.error(error, &self.tables));
         self.ended = true;
     }
 }

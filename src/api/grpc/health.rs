@@ -8,33 +8,39 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 use crate::{
-    domain::{pair::Pair, price::Status},
-    pipeline::board::Board,
+    domain::{
+        pair::Pair,
+        price::{Price, Status},
+    },
+    pipeline::fanout::Fanout,
 };
 
 /// The names of the services, beside the empty one for the server as a whole.
 const SERVICES: [&str; 3] = ["", "cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService"];
 
-/// Follows the board and reports, until told to stop; then reports that nothing is served any more.
-pub async fn report(reporter: HealthReporter, board: Board, stopping: CancellationToken) {
+/// Follows the prices and reports, until told to stop; then reports that nothing is served any more.
+pub async fn report(reporter: HealthReporter, fanout: Fanout, stopping: CancellationToken) {
     for service in SERVICES {
         reporter.set_service_status(service, ServingStatus::Serving).await;
     }
     let mut fresh_pairs = HashMap::new();
-    // Subscribed before the board is read, so that nothing falls in between.
-    let mut subscription = board.subscribe(None);
-    for update in board.list(None).collect::<Vec<_>>() {
-        set(&reporter, &mut fresh_pairs, update.price.pair, update.price.status).await;
-    }
-    while stopping.run_until_cancelled(subscription.changed()).await.is_some() {
-        for update in subscription.take().updates {
-            set(&reporter, &mut fresh_pairs, update.price.pair, update.price.status).await;
+    let mut subscription = fanout.subscribe(None);
+    let mut news = subscription.snapshot();
+    loop {
+        for update in news.iter().flat_map(|message| &message.updates) {
+            set(&reporter, &mut fresh_pairs, &update.price).await;
         }
-        let gone: Vec<_> = fresh_pairs.keys().filter(|pair| !board.contains(**pair)).copied().collect();
-        for pair in gone {
-            fresh_pairs.remove(&pair);
-            let mut reporter = reporter.clone();
-            reporter.clear_service_status(&name(pair)).await;
+        let changed = async {
+            loop {
+                subscription.changed().await;
+                if let Some(news) = subscription.take() {
+                    return news;
+                }
+            }
+        };
+        match stopping.run_until_cancelled(changed).await {
+            Some(changed) => news = changed,
+            None => break,
         }
     }
     let services = SERVICES.into_iter().map(ToOwned::to_owned);
@@ -45,8 +51,15 @@ pub async fn report(reporter: HealthReporter, board: Board, stopping: Cancellati
     }
 }
 
-async fn set(reporter: &HealthReporter, fresh_pairs: &mut HashMap<Pair, bool>, pair: Pair, status: Status) {
-    let fresh = matches!(status, Status::Live | Status::Degraded);
+async fn set(reporter: &HealthReporter, fresh_pairs: &mut HashMap<Pair, bool>, price: &Price) {
+    let pair = price.pair;
+    if price.is_gone() {
+        if fresh_pairs.remove(&pair).is_some() {
+            reporter.clone().clear_service_status(&name(pair)).await;
+        }
+        return;
+    }
+    let fresh = matches!(price.status, Status::Live | Status::Degraded);
     if fresh_pairs.insert(pair, fresh) != Some(fresh) {
         let status = if fresh { ServingStatus::Serving } else { ServingStatus::NotServing };
         reporter.set_service_status(name(pair), status).await;

@@ -1,9 +1,8 @@
 //! `PriceService`.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use futures::Stream;
-use tokio_util::sync::CancellationToken;
+use futures::stream::{Empty, empty, unfold};
 use tonic::{Request, Response, Status};
 
 use super::{requests::Barred as _, stream};
@@ -13,10 +12,11 @@ use crate::{
             BatchGetPricesRequest, BatchGetPricesResponse, Contribution, ConvertAmountRequest,
             ConvertAmountResponse, ExplainPriceRequest, ExplainPriceResponse, GetPriceRequest,
             GetPriceResponse, ListPricesRequest, ListPricesResponse, PriceLeg, PriceResult, PriceStatus,
-            QuoteBasis, QuoteVerdict, StreamPricesKind, StreamPricesRequest, StreamPricesResponse,
-            price_result, price_service_server::PriceService,
+            QuoteBasis, QuoteVerdict, StreamPricesRequest, StreamPricesResponse, price_result,
+            price_service_server::PriceService,
         },
-        wire::{self, EncodedPrice},
+        replies::{Opened, Reply, Source},
+        wire::{self, price},
     },
     domain::{
         aggregate::{self, Basis, Verdict},
@@ -27,7 +27,7 @@ use crate::{
     service::{
         error::ServiceError,
         prices::{Leg, ListQuery, Prices},
-        streams::{Message, MessageKind},
+        streams::Streams,
     },
 };
 
@@ -35,19 +35,20 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct PriceDoor {
     prices: Prices,
-    stopping: CancellationToken,
+    streams: Streams,
 }
 
 impl PriceDoor {
-    /// Answers from these prices until told to stop.
-    pub fn new(prices: Prices, stopping: CancellationToken) -> Self {
-        Self { prices, stopping }
+    /// Answers from these prices.
+    pub fn new(prices: Prices, streams: Streams) -> Self {
+        Self { prices, streams }
     }
 }
 
 #[tonic::async_trait]
 impl PriceService for PriceDoor {
-    type StreamPricesStream = Pin<Box<dyn Stream<Item = Result<StreamPricesResponse, Status>> + Send>>;
+    /// Nothing: the replies are shared with other callers, and stand among the extensions of the response.
+    type StreamPricesStream = Empty<Result<StreamPricesResponse, Status>>;
 
     async fn get_price(
         &self,
@@ -103,15 +104,17 @@ impl PriceService for PriceDoor {
         request: Request<StreamPricesRequest>,
     ) -> Result<Response<Self::StreamPricesStream>, Status> {
         let query = stream::query(request)?;
-        let opened = self.prices.stream(query, self.stopping.clone())?;
-        let messages = futures::stream::unfold(Some(opened), async |opened| {
+        let opened = self.streams.open(query)?;
+        let replies: Source = Box::pin(unfold(Some(opened), async |opened| {
             let mut opened = opened?;
             Some(match opened.next().await {
-                Ok(next) => (Ok(message(&next)), Some(opened)),
+                Ok(message) => (Ok(message as Arc<dyn Reply>), Some(opened)),
                 Err(error) => (Err(error.into()), None),
             })
-        });
-        Ok(Response::new(Box::pin(messages)))
+        }));
+        let mut response = Response::new(empty());
+        response.extensions_mut().insert(Opened::new(replies));
+        Ok(response)
     }
 
     async fn explain_price(
@@ -140,10 +143,6 @@ impl PriceService for PriceDoor {
     }
 }
 
-fn price(update: &Arc<Update>) -> EncodedPrice {
-    EncodedPrice::new(update.encoded.clone())
-}
-
 /// Turns an error into the value that stands for it inside a message.
 fn as_value(error: ServiceError) -> tonic_types::Status {
     use prost::Message as _;
@@ -164,21 +163,6 @@ fn status(asked: i32) -> Result<Option<PriceState>, ServiceError> {
         Ok(PriceStatus::Degraded) => Ok(Some(PriceState::Degraded)),
         Ok(PriceStatus::Unavailable) => Ok(Some(PriceState::Unavailable)),
         Err(_) => Err(ServiceError::field("status", format!("{asked} is not a status"))),
-    }
-}
-
-fn message(message: &Message) -> StreamPricesResponse {
-    StreamPricesResponse {
-        kind: match message.kind {
-            MessageKind::Snapshot => StreamPricesKind::Snapshot,
-            MessageKind::Update => StreamPricesKind::Update,
-            MessageKind::Heartbeat => StreamPricesKind::Heartbeat,
-            MessageKind::Reset => StreamPricesKind::Reset,
-        }
-        .into(),
-        prices: message.updates.iter().map(price).collect(),
-        cursor: Some(wire::cursor(message.cursor)),
-        skipped: message.skipped,
     }
 }
 

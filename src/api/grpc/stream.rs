@@ -9,10 +9,7 @@ use super::requests::{Barred as _, basis_points, positive};
 use crate::{
     api::pb::v1::{StreamDelivery, StreamPricesRequest},
     domain::price::Cursor,
-    service::{
-        error::ServiceError,
-        streams::{FLUSH, StreamQuery},
-    },
+    service::{error::ServiceError, streams::StreamQuery},
 };
 
 /// How often a stream that has nothing to say says so, unless the caller wants it otherwise.
@@ -41,7 +38,7 @@ pub(super) fn query(request: Request<StreamPricesRequest>) -> Result<StreamQuery
         min_interval: within(
             "min_interval",
             request.min_interval,
-            FLUSH,
+            Duration::ZERO,
             (Duration::ZERO, LONGEST_INTERVAL),
         )?,
         deviation_bps: basis_points("deviation_bps", &request.deviation_bps)?,

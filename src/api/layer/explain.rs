@@ -3,76 +3,39 @@
 //! Our own errors carry their details already. What the library refuses before a call is reached does not, and some of
 //! it is reported as INTERNAL although the caller is at fault.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
-use axum::{body::Body, extract::Request, response::Response};
-use tonic::{Code, Status};
-use tower::{Layer, Service};
+use http::{Response, Uri};
+use tonic::{Code, Status, body::Body};
 
 use crate::api::{pb::v1::ErrorReason, status::status};
 
-/// Wraps the gRPC routes.
-#[derive(Debug, Clone, Copy)]
-pub struct ExplainLayer;
-
-/// The wrapped routes.
-#[derive(Debug, Clone)]
-pub struct Explain<S>(S);
-
-impl<S> Layer<S> for ExplainLayer {
-    type Service = Explain<S>;
-
-    fn layer(&self, inner: S) -> Explain<S> {
-        Explain(inner)
+/// Gives a reason to a refusal that has none; passes on everything else.
+pub fn explained(answer: Response<Body>, uri: &Uri) -> Response<Body> {
+    if !answer.headers().contains_key(Status::GRPC_STATUS) {
+        return answer;
+    }
+    let bare = Status::from_header_map(answer.headers())
+        .filter(|status| status.code() != Code::Ok && status.details().is_empty());
+    match bare {
+        Some(bare) => again(&bare, uri.path(), answer),
+        None => answer,
     }
 }
 
-impl<S> Service<Request> for Explain<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let path = request.uri().path().to_owned();
-        let answer = self.0.call(request);
-        Box::pin(async move {
-            let answer = answer.await?;
-            let bare = Status::from_header_map(answer.headers())
-                .filter(|status| status.code() != Code::Ok && status.details().is_empty());
-            Ok(match bare {
-                Some(bare) => explained(&bare, &path, answer),
-                None => answer,
-            })
-        })
-    }
+/// Says that no service has a call.
+pub fn unknown_call(path: &str) -> Status {
+    let message = format!("no service has the call {path}");
+    status(Code::Unimplemented, ErrorReason::CallUnknown, message, [("path", path)])
 }
 
 /// Makes the same refusal again, with a reason. Other headers, such as the encodings understood, are kept.
-fn explained(bare: &Status, path: &str, answer: Response) -> Response {
+fn again(bare: &Status, path: &str, answer: Response<Body>) -> Response<Body> {
     let message = bare.message();
-    let path = [("path", path)];
     let none: [(&str, &str); 0] = [];
     let status = match bare.code() {
         Code::Unimplemented if answer.headers().contains_key("grpc-accept-encoding") => {
             status(Code::Unimplemented, ErrorReason::EncodingUnsupported, message, none)
         }
-        Code::Unimplemented => {
-            let message = format!("no service has the call {}", path[0].1);
-            status(Code::Unimplemented, ErrorReason::CallUnknown, message, path)
-        }
+        Code::Unimplemented => unknown_call(path),
         // Only the health service leaves it at that.
         Code::NotFound => status(Code::NotFound, ErrorReason::ServiceUnknown, message, none),
         Code::OutOfRange | Code::ResourceExhausted => {
@@ -85,7 +48,7 @@ fn explained(bare: &Status, path: &str, answer: Response) -> Response {
         _ => bare.clone(),
     };
     let (mut parts, _) = answer.into_parts();
-    for name in ["grpc-status", "grpc-message", "grpc-status-details-bin"] {
+    for name in [Status::GRPC_STATUS, Status::GRPC_MESSAGE, Status::GRPC_STATUS_DETAILS] {
         parts.headers.remove(name);
     }
     match status.add_header(&mut parts.headers) {

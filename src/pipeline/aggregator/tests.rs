@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     domain::{cross::CrossPolicy, decimal, quote::TopOfBook, trade::Side, trade::Trade},
-    pipeline::board::{Board, Update},
+    pipeline::board::{Board, Encoder, Update},
 };
 
 const KRAKEN: Venue = Venue::new("kraken");
@@ -39,7 +39,9 @@ impl Bench {
             origin: Origin::Simulated,
             markets,
         };
-        let (board, publisher) = Board::new(1, |price, _| Bytes::from(price.pair.to_string()));
+        let encoder =
+            Encoder { price: |price, _| Bytes::from(price.pair.to_string()), message: |_| Bytes::new() };
+        let (board, publisher) = Board::new(1, encoder);
         let crosses = Crosses::new(crosses.iter().copied(), 10, CrossPolicy::default());
         let venues = [KRAKEN, COINBASE, BITFINEX, BINANCE].map(|venue| (venue, Vec::new()));
         let sources = Sources::new(venues, Origin::Simulated, TimeDelta::seconds(30), at(0));

@@ -8,11 +8,16 @@ mod known;
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use super::DEPTH_LIMIT;
 use super::error::{Damage, FieldPath, JsonError};
 use super::table::{Absent, EnumId, Field, Kind, Message, MessageId, Rule, Shape, Tables};
 use super::text;
 use super::wire::{Tag, Wire, WireType, low_word, unzigzag};
+
+/// Gives the JSON of a message within another one, where it is known already.
+pub(super) type Known<'k> = &'k mut dyn FnMut(MessageId, &[u8]) -> Option<Bytes>;
 
 /// Appends the JSON of a message, or leaves `out` as it was.
 pub(super) fn message(
@@ -20,13 +25,15 @@ pub(super) fn message(
     id: MessageId,
     wire: &[u8],
     out: &mut Vec<u8>,
+    mut known: Option<Known<'_>>,
 ) -> Result<(), JsonError> {
     let start = out.len();
     // JSON is two to three times as long as the wire bytes of a typical message.
     out.reserve(wire.len().saturating_mul(3));
     let mut order = Order::ByNumber;
     loop {
-        let mut writer = Writer { tables, out, order };
+        let known = known.as_mut().map(|known| &mut **known as Known<'_>);
+        let mut writer = Writer { tables, out, order, known };
         match writer.message(id, &[wire], DEPTH_LIMIT) {
             Ok(()) => return Ok(()),
             Err(Fault::Failed(error)) if order == Order::Any || error.is_damage() => {
@@ -92,6 +99,7 @@ struct Writer<'t, 'o> {
     tables: &'t Tables,
     out: &'o mut Vec<u8>,
     order: Order,
+    known: Option<Known<'o>>,
 }
 
 impl<'t> Writer<'t, '_> {
@@ -259,7 +267,13 @@ impl<'t> Writer<'t, '_> {
         match field.kind {
             Kind::String => text::put_utf8(wire.bytes()?, self.out)?,
             Kind::Bytes => text::put_base64(wire.bytes()?, self.out),
-            Kind::Message(id) => self.message(id, &[wire.bytes()?], below(depth)?)?,
+            Kind::Message(id) => {
+                let wire = wire.bytes()?;
+                match self.known.as_mut().and_then(|known| known(id, wire)) {
+                    Some(text) => self.out.extend_from_slice(&text),
+                    None => self.message(id, &[wire], below(depth)?)?,
+                }
+            }
             Kind::Group(id) => self.message(id, &[wire.group(field.number, depth)?], below(depth)?)?,
             Kind::Enum(id) => self.enumeration(id, low_word(wire.varint()?).cast_signed()),
             Kind::Null => {

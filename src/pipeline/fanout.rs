@@ -1,0 +1,233 @@
+//! From the board to its readers: what has changed, told in flushes.
+//!
+//! A reader of its own position would have to look at every update to find those that it asked for. So there is one
+//! task that reads the board's log, once for all, and at every flush tells each [`Channel`] what has changed of its
+//! pairs. Readers that ask for the same pairs share a channel, and with it the messages: those are made once, and
+//! encoded once, however many get them.
+//!
+//! A channel knows the state of its pairs as of the last flush. That answers every reader: one that is in step gets
+//! the last flush; one that is behind, however far, gets what is newer than its position, each pair once; one that
+//! comes gets the whole as its snapshot. No reader has a queue, so a slow one costs nothing but its position, and
+//! there is nothing to hold back for it.
+
+mod channel;
+mod subscription;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use self::channel::Channel;
+pub use self::subscription::{Subscription, TooSlow};
+use super::board::{Board, Update};
+use crate::domain::{pair::Pair, price::Cursor};
+
+/// Tells readers what changes on a board. Clones tell the same.
+#[derive(Debug, Clone)]
+pub struct Fanout(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    board: Board,
+    /// All updates up to here have been told.
+    flushed: AtomicU64,
+    hub: Mutex<Hub>,
+}
+
+/// Who is told what.
+#[derive(Debug)]
+struct Hub {
+    everything: Arc<Channel>,
+    by_filter: HashMap<Arc<[Pair]>, Entry>,
+    /// The channels of each pair that is asked for by name, by their numbers.
+    by_pair: HashMap<Pair, BTreeMap<u64, Arc<Channel>>>,
+    next: u64,
+}
+
+/// A channel of some pairs, and how many read it.
+#[derive(Debug)]
+struct Entry {
+    channel: Arc<Channel>,
+    readers: usize,
+}
+
+impl Fanout {
+    /// Starts from the board as it is.
+    pub fn new(board: Board) -> Self {
+        let (state, flushed) = settled(&board);
+        let everything = Arc::new(Channel::new(
+            board.clone(),
+            0,
+            None,
+            state,
+            Cursor { sequence: flushed, ..board.cursor() },
+            flushed,
+        ));
+        let hub = Hub { everything, by_filter: HashMap::new(), by_pair: HashMap::new(), next: 1 };
+        Self(Arc::new(Shared { board, flushed: AtomicU64::new(flushed), hub: Mutex::new(hub) }))
+    }
+
+    /// Flushes what changes, once in an interval at most, until told to stop.
+    pub async fn run(self, interval: Duration, shutdown: CancellationToken) {
+        let mut head = self.0.board.head();
+        let flush = async {
+            loop {
+                let flushed = self.flushed();
+                // The sender lives in the board that this holds: waiting cannot fail.
+                let _ = head.wait_for(|head| *head > flushed).await;
+                sleep(interval).await;
+                self.flush();
+            }
+        };
+        let _: Option<()> = shutdown.run_until_cancelled(flush).await;
+    }
+
+    /// Subscribes to some pairs, or to all, from the last flush on.
+    pub fn subscribe(&self, pairs: Option<&[Pair]>) -> Subscription {
+        let mut hub = self.hub();
+        let channel = self.join(&mut hub, pairs);
+        let total = channel.total();
+        Subscription::new(self.clone(), channel, self.flushed(), Some(total))
+    }
+
+    /// Subscribes from an earlier position on, if it is one of this board that the log still reaches.
+    pub fn resume(&self, pairs: Option<&[Pair]>, after: Cursor) -> Option<Subscription> {
+        let board = self.board();
+        let newest = board.cursor();
+        let reached = || after.sequence == newest.sequence || board.logged(after.sequence + 1).is_some();
+        if after.epoch != newest.epoch || after.sequence > newest.sequence || !reached() {
+            return None;
+        }
+        let mut hub = self.hub();
+        let channel = self.join(&mut hub, pairs);
+        // In the channel of all pairs, the count of updates is their sequence.
+        let total = pairs.is_none().then_some(after.sequence);
+        Some(Subscription::new(self.clone(), channel, after.sequence, total))
+    }
+
+    /// Gets the board.
+    pub fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    /// Tells all channels what has changed since the last flush.
+    pub(super) fn flush(&self) {
+        let before = self.flushed();
+        let to = self.board().cursor().sequence;
+        let logged: Option<Vec<_>> = (before + 1..=to).map(|at| self.board().logged(at)).collect();
+        // Held until all is told: who joins meanwhile must not miss a part of it.
+        let hub = self.hub();
+        let to = match logged {
+            Some(updates) => {
+                hub.tell(&updates, true, before, self.cursor(to));
+                to
+            }
+            // The log has moved past the last flush: only the newest of each pair are left to tell.
+            None => {
+                let (state, to) = settled(self.board());
+                let mut newer: Vec<_> =
+                    state.into_values().filter(|update| update.stamp.cursor.sequence > before).collect();
+                newer.sort_by_key(|update| update.stamp.cursor);
+                hub.tell(&newer, false, before, self.cursor(to));
+                to
+            }
+        };
+        self.0.flushed.store(to, Ordering::Release);
+    }
+
+    fn flushed(&self) -> u64 {
+        self.0.flushed.load(Ordering::Acquire)
+    }
+
+    fn cursor(&self, sequence: u64) -> Cursor {
+        Cursor { sequence, ..self.board().cursor() }
+    }
+
+    fn hub(&self) -> MutexGuard<'_, Hub> {
+        self.0.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Finds or makes the channel of some pairs. Nothing is flushed meanwhile.
+    fn join(&self, hub: &mut Hub, pairs: Option<&[Pair]>) -> Arc<Channel> {
+        let Some(pairs) = pairs else { return Arc::clone(&hub.everything) };
+        let filter: Arc<[Pair]> = pairs.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        if let Some(entry) = hub.by_filter.get_mut(&filter) {
+            entry.readers += 1;
+            return Arc::clone(&entry.channel);
+        }
+        let state = hub.everything.of(&filter);
+        let (board, to) = (self.board().clone(), self.cursor(self.flushed()));
+        let channel = Arc::new(Channel::new(board, hub.next, Some(Arc::clone(&filter)), state, to, 0));
+        hub.next += 1;
+        for pair in filter.iter() {
+            hub.by_pair.entry(*pair).or_default().insert(channel.id(), Arc::clone(&channel));
+        }
+        hub.by_filter.insert(filter, Entry { channel: Arc::clone(&channel), readers: 1 });
+        channel
+    }
+
+    /// Takes away a reader, and the channel with the last.
+    fn leave(&self, channel: &Channel) {
+        let Some(filter) = channel.filter() else { return };
+        let mut hub = self.hub();
+        let Some(entry) = hub.by_filter.get_mut(filter) else { return };
+        entry.readers -= 1;
+        if entry.readers > 0 {
+            return;
+        }
+        hub.by_filter.remove(filter);
+        for pair in filter.iter() {
+            if let Some(channels) = hub.by_pair.get_mut(pair) {
+                channels.remove(&channel.id());
+                if channels.is_empty() {
+                    hub.by_pair.remove(pair);
+                }
+            }
+        }
+    }
+}
+
+impl Hub {
+    /// Hands updates, in their order, to the channels that they concern.
+    fn tell(&self, updates: &[Arc<Update>], complete: bool, before: u64, to: Cursor) {
+        let mut concerned: BTreeMap<u64, (&Channel, Vec<Arc<Update>>)> = BTreeMap::new();
+        if !self.by_pair.is_empty() {
+            for update in updates {
+                for (id, channel) in self.by_pair.get(&update.price.pair).into_iter().flatten() {
+                    concerned.entry(*id).or_insert((channel, Vec::new())).1.push(Arc::clone(update));
+                }
+            }
+        }
+        self.everything.flush(updates.to_vec(), complete, before, to);
+        for (channel, updates) in concerned.into_values() {
+            channel.flush(updates, complete, before, to);
+        }
+    }
+}
+
+/// Reads the board as it is at one place of the sequence, though it changes meanwhile.
+fn settled(board: &Board) -> (BTreeMap<Pair, Arc<Update>>, u64) {
+    loop {
+        let before = board.cursor().sequence;
+        let mut state: BTreeMap<_, _> = board.list(None).map(|update| (update.price.pair, update)).collect();
+        // An update is listed a moment before the board's own cursor shows it.
+        let listed = state.values().map(|update| update.stamp.cursor.sequence).max().unwrap_or_default();
+        let after = board.cursor().sequence.max(listed);
+        // What was listed early may have changed since: the log knows.
+        let logged: Option<Vec<_>> = (before + 1..=after).map(|at| board.logged(at)).collect();
+        if let Some(updates) = logged {
+            state.extend(updates.into_iter().map(|update| (update.price.pair, update)));
+            return (state, after);
+        }
+    }
+}

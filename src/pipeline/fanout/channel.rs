@@ -1,0 +1,276 @@
+//! What has changed of some pairs, for all who ask for just these.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    domain::{pair::Pair, price::Cursor},
+    pipeline::{
+        board::{Board, LOG, Update},
+        message::{Batch, Message},
+    },
+};
+
+/// Answers to readers that are behind which are kept for others, at most.
+const CATCH_UPS: usize = 64;
+
+/// Some pairs, or all, as of the last flush.
+#[derive(Debug)]
+pub(super) struct Channel {
+    board: Board,
+    id: u64,
+    filter: Option<Arc<[Pair]>>,
+    state: Mutex<State>,
+    /// Where the last flush went that concerned it.
+    head: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    latest: BTreeMap<Pair, Arc<Update>>,
+    to: Cursor,
+    /// Matching updates so far, counted from anywhere.
+    total: u64,
+    last: Option<Flush>,
+    /// Pairs that have left the board, and where they did.
+    gone: VecDeque<(u64, Pair)>,
+    /// What those got who were behind, by their position.
+    catch_ups: BTreeMap<u64, Batch>,
+    snapshot: Option<Batch>,
+}
+
+/// What came with one flush.
+#[derive(Debug)]
+struct Flush {
+    /// Who stands between these two is in step: nothing that matches lies between them.
+    after: (u64, u64),
+    latest: Batch,
+    /// Nothing where some updates were lost between the log and the flush.
+    every: Option<Batch>,
+}
+
+/// What a reader gets, and where it stands then.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The messages.
+    pub(super) batch: Batch,
+    /// The reader's new position.
+    pub(super) position: u64,
+    /// The channel's count there.
+    pub(super) total: u64,
+}
+
+/// Where a reader stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// It has got everything up to here.
+    pub(super) position: u64,
+    /// The channel's count there, if it is known.
+    pub(super) total: Option<u64>,
+}
+
+impl Channel {
+    pub(super) fn new(
+        board: Board,
+        id: u64,
+        filter: Option<Arc<[Pair]>>,
+        latest: BTreeMap<Pair, Arc<Update>>,
+        to: Cursor,
+        total: u64,
+    ) -> Self {
+        let state = State {
+            latest,
+            to,
+            total,
+            last: None,
+            gone: VecDeque::new(),
+            catch_ups: BTreeMap::new(),
+            snapshot: None,
+        };
+        Self { board, id, filter, state: Mutex::new(state), head: watch::Sender::new(to.sequence) }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Gets the pairs; `None` for all.
+    pub(super) fn filter(&self) -> Option<&Arc<[Pair]>> {
+        self.filter.as_ref()
+    }
+
+    /// Follows the flushes that concern it.
+    pub(super) fn head(&self) -> watch::Receiver<u64> {
+        self.head.subscribe()
+    }
+
+    /// Gets what it knows of some pairs.
+    pub(super) fn of(&self, pairs: &[Pair]) -> BTreeMap<Pair, Arc<Update>> {
+        let state = self.state();
+        pairs.iter().filter_map(|pair| Some((*pair, Arc::clone(state.latest.get(pair)?)))).collect()
+    }
+
+    /// Takes in what has changed between two flushes, in order: every update, or only the newest of each pair.
+    pub(super) fn flush(&self, every: Vec<Arc<Update>>, complete: bool, before: u64, to: Cursor) {
+        if every.is_empty() {
+            return;
+        }
+        {
+            let mut state = self.state();
+            let latest = newest_of_each(&every);
+            // In the channel of all pairs, the count of updates is their sequence, whatever was lost.
+            let passed = if self.filter.is_none() { to.sequence - state.total } else { every.len() as u64 };
+            let skipped = passed.saturating_sub(latest.len() as u64);
+            state.latest.extend(latest.iter().map(|update| (update.price.pair, Arc::clone(update))));
+            state.forget_gone(&latest, to.sequence);
+            let after = (state.to.sequence, before);
+            state.to = to;
+            state.total += passed;
+            state.catch_ups.clear();
+            state.snapshot = None;
+            let latest = Message::changes(&self.board, latest, to, skipped);
+            let every = || match skipped {
+                0 => Arc::clone(&latest),
+                _ => Message::changes(&self.board, every, to, 0),
+            };
+            state.last = Some(Flush { after, every: complete.then(every), latest });
+        }
+        self.head.send_replace(to.sequence);
+    }
+
+    /// Gets how many matching updates there have been up to the last flush, counted from anywhere.
+    pub(super) fn total(&self) -> u64 {
+        self.state().total
+    }
+
+    /// Gives a reader the latest update of each pair that changed since its place; nothing if none has.
+    pub(super) fn latest_since(&self, place: Place) -> Option<Taken> {
+        let mut state = self.state();
+        let (position, total) = (state.to.sequence, state.total);
+        if place.position >= position {
+            return None;
+        }
+        if let Some(flush) = state.last.as_ref().filter(|flush| flush.is_in_step(place.position)) {
+            return Some(Taken { batch: Arc::clone(&flush.latest), position, total });
+        }
+        if let Some(batch) = state.catch_ups.get(&place.position) {
+            return Some(Taken { batch: Arc::clone(batch), position, total });
+        }
+        let newer = |update: &&Arc<Update>| update.stamp.cursor.sequence > place.position;
+        let mut updates: Vec<_> = state.latest.values().filter(newer).cloned().collect();
+        if updates.is_empty() {
+            return None;
+        }
+        updates.sort_by_key(|update| update.stamp.cursor);
+        let passed = match place.total {
+            Some(known) => Some(total.saturating_sub(known)),
+            None => self.logged_since(place.position, position),
+        };
+        // Where nobody can tell any more how many there were, there was one more at least.
+        let passed = passed.unwrap_or(updates.len() as u64 + 1);
+        let skipped = passed.saturating_sub(updates.len() as u64);
+        let batch = Message::changes(&self.board, updates, state.to, skipped);
+        if state.catch_ups.len() < CATCH_UPS {
+            state.catch_ups.insert(place.position, Arc::clone(&batch));
+        }
+        Some(Taken { batch, position, total })
+    }
+
+    /// Gives a reader every update since its place; `Ok(None)` if there is none.
+    pub(super) fn every_since(&self, place: Place) -> Result<Option<Taken>, Overrun> {
+        let state = self.state();
+        let (position, total, to) = (state.to.sequence, state.total, state.to);
+        if place.position >= position {
+            return Ok(None);
+        }
+        if let Some(flush) = state.last.as_ref().filter(|flush| flush.is_in_step(place.position)) {
+            let batch = flush.every.as_ref().map(Arc::clone).ok_or(Overrun)?;
+            return Ok(Some(Taken { batch, position, total }));
+        }
+        drop(state);
+        let updates: Vec<_> = self.logged(place.position, position).collect::<Option<_>>().ok_or(Overrun)?;
+        if updates.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Taken { batch: Message::changes(&self.board, updates, to, 0), position, total }))
+    }
+
+    /// Gives the state of all its pairs.
+    pub(super) fn snapshot(&self) -> Taken {
+        let mut state = self.state();
+        let (position, total) = (state.to.sequence, state.total);
+        if let Some(batch) = &state.snapshot {
+            return Taken { batch: Arc::clone(batch), position, total };
+        }
+        let batch = Message::snapshot(&self.board, &state.kept(), state.to);
+        state.snapshot = Some(Arc::clone(&batch));
+        Taken { batch, position, total }
+    }
+
+    /// Lists its pairs as they are.
+    pub(super) fn kept(&self) -> Vec<Arc<Update>> {
+        self.state().kept()
+    }
+
+    fn logged_since(&self, position: u64, to: u64) -> Option<u64> {
+        self.logged(position, to).map(|update| update.map(|_| 1)).sum()
+    }
+
+    /// Reads the matching updates between two places from the log; `None` where it does not reach any more.
+    fn logged(&self, position: u64, to: u64) -> impl Iterator<Item = Option<Arc<Update>>> {
+        let filter = self.filter.clone();
+        let matches = move |update: &Option<Arc<Update>>| {
+            let pair = update.as_ref().map(|update| update.price.pair);
+            let asked = |pairs: &[Pair], pair| pairs.binary_search(&pair).is_ok();
+            filter.as_ref().zip(pair).is_none_or(|(pairs, pair)| asked(pairs, pair))
+        };
+        (position + 1..=to).map(|at| self.board.logged(at)).filter(matches)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The log no longer reaches back to the reader's place.
+#[derive(Debug)]
+pub(super) struct Overrun;
+
+impl State {
+    /// Forgets pairs that have left the board, once whoever has not been told is too far behind to be told at all.
+    fn forget_gone(&mut self, latest: &[Arc<Update>], to: u64) {
+        let gone = latest.iter().filter(|update| update.price.is_gone());
+        self.gone.extend(gone.map(|update| (update.stamp.cursor.sequence, update.price.pair)));
+        while let Some((sequence, pair)) = self.gone.front().copied()
+            && sequence.saturating_add(LOG as u64) < to
+        {
+            self.gone.pop_front();
+            if self.latest.get(&pair).is_some_and(|update| update.stamp.cursor.sequence == sequence) {
+                self.latest.remove(&pair);
+            }
+        }
+    }
+
+    fn kept(&self) -> Vec<Arc<Update>> {
+        self.latest.values().filter(|update| !update.price.is_gone()).cloned().collect()
+    }
+}
+
+impl Flush {
+    fn is_in_step(&self, position: u64) -> bool {
+        (self.after.0..=self.after.1).contains(&position)
+    }
+}
+
+/// Finds the newest update of each pair, oldest first.
+fn newest_of_each(updates: &[Arc<Update>]) -> Vec<Arc<Update>> {
+    let mut seen = BTreeSet::new();
+    let mut newest: Vec<_> =
+        updates.iter().rev().filter(|update| seen.insert(update.price.pair)).cloned().collect();
+    newest.reverse();
+    newest
+}

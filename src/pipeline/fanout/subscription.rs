@@ -1,0 +1,93 @@
+//! A reader: nothing but a place in a channel.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{
+    Fanout,
+    channel::{Channel, Place, Taken},
+};
+use crate::{
+    domain::price::Cursor,
+    pipeline::{board::Update, message::Batch},
+};
+
+/// Follows the updates of some pairs, or of all, from a position.
+#[derive(Debug)]
+pub struct Subscription {
+    fanout: Fanout,
+    channel: Arc<Channel>,
+    place: Place,
+    head: watch::Receiver<u64>,
+}
+
+/// The log has moved past the position of a reader that wants every update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooSlow;
+
+impl Subscription {
+    pub(super) fn new(fanout: Fanout, channel: Arc<Channel>, position: u64, total: Option<u64>) -> Self {
+        let head = channel.head();
+        Self { fanout, channel, place: Place { position, total }, head }
+    }
+
+    /// Gets the position: all matching updates up to here were taken or superseded.
+    pub fn cursor(&self) -> Cursor {
+        self.fanout.cursor(self.place.position)
+    }
+
+    /// Gets the state of all pairs as of the last flush, and goes on from there.
+    pub fn snapshot(&mut self) -> Batch {
+        let flushed = self.fanout.flushed();
+        let taken = self.channel.snapshot();
+        self.place = Place { position: taken.position.max(flushed), total: Some(taken.total) };
+        taken.batch
+    }
+
+    /// Lists the pairs as they are.
+    pub fn state(&self) -> Vec<Arc<Update>> {
+        self.channel.kept()
+    }
+
+    /// Waits until there are updates past the position.
+    pub async fn changed(&mut self) {
+        let position = self.place.position;
+        // The sender lives in the channel that this holds: waiting cannot fail.
+        let _ = self.head.wait_for(|head| *head > position).await;
+    }
+
+    /// Takes the latest update of each pair that changed since the position, and moves on; `None` if none has.
+    pub fn take(&mut self) -> Option<Batch> {
+        let flushed = self.fanout.flushed();
+        let taken = self.channel.latest_since(self.place);
+        self.moved(flushed, taken)
+    }
+
+    /// Takes every update since the position, and moves on; `None` if there is none.
+    pub fn take_all(&mut self) -> Result<Option<Batch>, TooSlow> {
+        let flushed = self.fanout.flushed();
+        let taken = self.channel.every_since(self.place).map_err(|_| TooSlow)?;
+        Ok(self.moved(flushed, taken))
+    }
+
+    /// Moves on to what was taken; or, as nothing that matches was flushed before, to where all were flushed by then.
+    fn moved(&mut self, flushed: u64, taken: Option<Taken>) -> Option<Batch> {
+        match taken {
+            Some(Taken { batch, position, total }) => {
+                self.place = Place { position, total: Some(total) };
+                Some(batch)
+            }
+            None => {
+                self.place.position = self.place.position.max(flushed);
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.fanout.leave(&self.channel);
+    }
+}
