@@ -33,7 +33,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .out_dir(directory)
             .extern_path(".google.rpc.Status", "::tonic_types::Status");
         if server {
-            builder = builder.extern_path(".cryptoprice.v1.Price", "crate::api::wire::EncodedPrice");
+            builder = builder
+                .extern_path(".cryptoprice.v1.Price", "crate::api::wire::EncodedPrice")
+                .codec_path("crate::api::codec::Prost");
         }
         builder.compile_fds(files.clone())?;
     }

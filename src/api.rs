@@ -5,6 +5,7 @@
 //! every call passes through, and [`replies`] what every stream leaves by. [`mod@front`] tells requests apart;
 //! [`ops`] answers the questions of whoever runs the service; [`server`] puts them on a port.
 
+pub mod codec;
 pub mod front;
 pub mod gateway;
 pub mod grpc;

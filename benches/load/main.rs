@@ -23,6 +23,10 @@ use std::path::{Path, PathBuf};
 
 use self::process::Server;
 
+/// The allocator of the program that is measured, so that the peers have no worse one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What all measures share.
 #[derive(Debug)]
 pub struct Context {

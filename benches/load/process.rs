@@ -64,11 +64,10 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let (address, ops) = (free_address()?, free_address()?);
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
             .env("CRYPTOPRICE__SERVER__LISTEN", address.to_string())
             .env("CRYPTOPRICE__OPS__LISTEN", ops.to_string())
-            .env("CRYPTOPRICE__LOG__FILTER", "warn")
             .envs(settings.iter().copied());
         pin(SERVER);
         let started = Instant::now();

@@ -28,6 +28,11 @@ impl Default for Bar {
 impl Bar {
     /// Passes a price that meets the bar, or says what it misses. A price that is not there never passes.
     pub fn check(&self, price: &Price, now: DateTime<Utc>) -> Result<(), ServiceError> {
+        self.check_now(price, || now)
+    }
+
+    /// Does the same, and asks for the time only if it matters.
+    pub fn check_now(&self, price: &Price, now: impl FnOnce() -> DateTime<Utc>) -> Result<(), ServiceError> {
         let pair = price.pair;
         if !self.allow_derived && !price.route.is_empty() {
             return Err(ServiceError::DerivedNotAllowed { pair, route: price.route.clone() });
@@ -36,7 +41,7 @@ impl Bar {
             return Err(absent(price));
         };
         if let Some(max_age) = self.max_age {
-            let age = now - value.observe_time;
+            let age = now() - value.observe_time;
             if age > max_age {
                 return Err(ServiceError::Stale { pair, age, max_age, observe_time: value.observe_time });
             }

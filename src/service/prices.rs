@@ -90,8 +90,12 @@ impl Prices {
 
     /// Gets the price of a pair, if it meets the bar.
     pub fn get(&self, pair: &str, bar: &Bar) -> Result<Arc<Update>, ServiceError> {
-        let update = self.find(self.resolve("pair", pair)?)?;
-        bar.check(&update.price, self.clock.now())?;
+        let parsed = parse("pair", pair)?;
+        let update = match self.board.get(parsed) {
+            Some(update) => update,
+            None => self.find(self.resolve("pair", pair)?)?,
+        };
+        bar.check_now(&update.price, || self.clock.now())?;
         Ok(update)
     }
 
@@ -187,7 +191,7 @@ impl Prices {
     /// Reads what a caller wrote as a pair. A joined spelling that can be read in two ways means the pair that is
     /// known.
     pub(super) fn resolve(&self, field: &str, text: &str) -> Result<Pair, ServiceError> {
-        let parsed = text.parse::<Pair>().map_err(|error| ServiceError::field(field, error))?;
+        let parsed = parse(field, text)?;
         if self.board.contains(parsed) || text.contains(['-', '/', '_']) {
             return Ok(parsed);
         }
@@ -224,6 +228,10 @@ impl Prices {
     pub(super) fn clock(&self) -> &Clock {
         &self.clock
     }
+}
+
+fn parse(field: &str, text: &str) -> Result<Pair, ServiceError> {
+    text.parse().map_err(|error| ServiceError::field(field, error))
 }
 
 /// Finds the known names that are most like a name, the nearest first.

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Uri};
-use tokio::time::{Sleep, sleep_until};
+use http::{Request, Response};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::{Status, codegen::BoxFuture};
 use tracing::{Span, info_span};
 
@@ -35,11 +35,11 @@ enum State {
 
 struct Running {
     answer: BoxFuture<Response<tonic::body::Body>, Infallible>,
-    uri: Uri,
+    /// The path, if no service has the call.
+    unknown: Option<String>,
     calls: Calls,
     measure: Option<Measure>,
     span: Span,
-    began: tokio::time::Instant,
     /// How long the caller waits for the whole of the answer, if it says so.
     asked: Option<Duration>,
     /// Set once the call has to wait for something: most never do.
@@ -66,15 +66,14 @@ impl Call {
         let Some(service) = calls.find(request.uri()) else {
             return Self::refused(&explain::unknown_call(path), measure);
         };
-        let uri = request.uri().clone();
+        let unknown = measure.is_unknown().then(|| path.to_owned());
         let answer = span.in_scope(|| service.answer(request));
         Self(State::Running(Running {
             answer,
-            uri,
+            unknown,
             calls: calls.clone(),
             measure: Some(measure),
             span,
-            began: tokio::time::Instant::now(),
             asked,
             alarm: None,
         }))
@@ -116,8 +115,11 @@ impl Running {
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<Response<AnswerBody>> {
         let own = self.calls.shared.limits.call_timeout;
         let limit = self.asked.map_or(own, |asked| asked.min(own));
-        let until = self.began + limit;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        let measure = &self.measure;
+        let alarm = self.alarm.get_or_insert_with(|| {
+            let began = measure.as_ref().map_or_else(Instant::now, Measure::began);
+            Box::pin(sleep_until(began + limit))
+        });
         match alarm.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(self.refuse(&deadline::exceeded(limit))),
             Poll::Pending => Poll::Pending,
@@ -133,11 +135,11 @@ impl Running {
 
     fn finish(&mut self, answer: Response<tonic::body::Body>) -> Response<AnswerBody> {
         let Some(measure) = self.measure.take() else { return Response::new(AnswerBody::Empty) };
-        let (mut head, body) = explained(answer, &self.uri).into_parts();
+        let (mut head, body) = explained(answer, self.unknown.as_deref()).into_parts();
         let body = match head.extensions.remove::<Opened>().and_then(|opened| opened.take()) {
             None => AnswerBody::made(&head.headers, body, measure),
             Some(source) => {
-                let until = self.asked.map(|asked| self.began + asked);
+                let until = self.asked.map(|asked| measure.began() + asked);
                 let limits = self.calls.limits();
                 match Framed::open(source, &head.headers, &self.calls.connection, limits, until, measure) {
                     Ok(replies) => AnswerBody::Shared(Box::new(replies)),

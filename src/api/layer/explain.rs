@@ -3,20 +3,21 @@
 //! Our own errors carry their details already. What the library refuses before a call is reached does not, and some of
 //! it is reported as INTERNAL although the caller is at fault.
 
-use http::{Response, Uri};
+use http::Response;
 use tonic::{Code, Status, body::Body};
 
 use crate::api::{pb::v1::ErrorReason, status::status};
 
-/// Gives a reason to a refusal that has none; passes on everything else.
-pub fn explained(answer: Response<Body>, uri: &Uri) -> Response<Body> {
+/// Gives a reason to a refusal that has none; passes on everything else. `unknown` is the path of a call that its
+/// service does not have.
+pub fn explained(answer: Response<Body>, unknown: Option<&str>) -> Response<Body> {
     if !answer.headers().contains_key(Status::GRPC_STATUS) {
         return answer;
     }
     let bare = Status::from_header_map(answer.headers())
         .filter(|status| status.code() != Code::Ok && status.details().is_empty());
     match bare {
-        Some(bare) => again(&bare, uri.path(), answer),
+        Some(bare) => again(&bare, unknown.unwrap_or_default(), answer),
         None => answer,
     }
 }

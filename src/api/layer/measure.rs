@@ -273,6 +273,16 @@ impl Measure {
         counter.inc();
     }
 
+    /// Tells when the call began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Tells whether no service has the method.
+    pub fn is_unknown(&self) -> bool {
+        self.method + 1 == self.measures.0.handles.len()
+    }
+
     /// Gets what it counts with.
     pub fn measures(&self) -> &Measures {
         &self.measures
