@@ -15,13 +15,13 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
-use self::markets::Listened;
+use self::{doors::Doors, markets::Listened};
 use crate::{
     api::{
         front::Front,
         grpc, ops,
         ops::Readiness,
-        server::{self, Transport, stall::Watchdog},
+        server::{self, Serving, Transport, stall::Watchdog, workers::Workers},
         wire,
     },
     clock::Clock,
@@ -64,7 +64,7 @@ pub enum Mode {
 pub struct Application {
     public: (TcpListener, SocketAddr),
     ops: (TcpListener, SocketAddr),
-    front: Front,
+    fronts: Vec<Front>,
     calls: Vec<String>,
     ops_router: axum::Router,
     transport: Transport,
@@ -136,13 +136,14 @@ impl Application {
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let readiness = Readiness { board: board.clone(), required, stopping: stopping.clone() };
-        let fanout = Fanout::new(board.clone());
+        let threads = threads(&config);
+        // The first lane is this thread's: of what reads prices within the house.
+        let fanout = Fanout::new(board.clone(), 1 + threads);
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
-        let sources = Sources::new(health.clone(), clock.clone());
-        let doors = doors::Doors { prices, streams, sources, readiness: readiness.clone() };
+        let services = (prices, streams, Sources::new(health.clone(), clock.clone()));
         let registry = Registry::new();
-        let (front, calls) = doors.front(health_service, &config.server, &registry)?;
+        let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
         let input = match replay {
             Some(replay) => Input::Replay(replay),
@@ -155,8 +156,8 @@ impl Application {
         Ok(Self {
             public,
             ops,
-            front,
-            calls,
+            fronts: (1..=threads).map(|lane| doors.front(lane)).collect::<anyhow::Result<_>>()?,
+            calls: doors.listed().to_vec(),
             ops_router: ops::routes(readiness),
             transport: transport(&config),
             fanout,
@@ -212,10 +213,10 @@ impl Application {
         let (stopping, transport) = (self.stopping, self.transport);
         let watchdog = Watchdog::default();
         let mut tasks = JoinSet::new();
-        let public = server::serve(self.public.0, self.front, transport, watchdog.clone(), stopping.clone());
-        tasks.spawn(public);
-        let ops = server::serve(self.ops.0, self.ops_router, transport, watchdog.clone(), stopping.clone());
-        tasks.spawn(ops);
+        let workers = workers(self.fronts, &self.fanout, transport, &watchdog, &stopping)?;
+        tasks.spawn(server::distribute(self.public.0, workers, stopping.clone()));
+        let ops = Serving::new(self.ops_router, transport, watchdog.clone(), stopping.clone());
+        tasks.spawn(ops.accept(self.ops.0));
         tasks.spawn(watchdog.run(self.streams.stall_timeout, stopping.clone()));
         tasks.spawn(grpc::health::report(self.health, self.fanout.clone(), stopping.clone()));
         tasks.spawn(self.fanout.run(self.streams.flush, stopping.clone()));
@@ -310,6 +311,29 @@ fn options(config: &Config, origin: Origin, listened: &Listened) -> Options {
         refresh: delta(aggregation.refresh),
         origin,
         markets: listened.markets(),
+    }
+}
+
+/// Starts the threads that serve connections, each with a front of its own.
+fn workers(
+    fronts: Vec<Front>,
+    fanout: &Fanout,
+    transport: Transport,
+    watchdog: &Watchdog,
+    stopping: &CancellationToken,
+) -> std::io::Result<Workers> {
+    Workers::start(fronts.into_iter().zip(1..), |(front, lane), sockets| {
+        let serving = Serving::new(front, transport, watchdog.clone(), stopping.clone());
+        let relay = fanout.on_lane(lane).relay(stopping.clone());
+        async { tokio::join!(serving.take(sockets), relay).0 }
+    })
+}
+
+/// Tells how many threads serve connections.
+fn threads(config: &Config) -> usize {
+    match config.server.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
     }
 }
 

@@ -64,6 +64,8 @@ pub struct Config {
 pub struct Server {
     /// Where they listen.
     pub listen: SocketAddr,
+    /// Threads that serve connections; as many as there are cores if zero.
+    pub threads: usize,
     /// Whether gRPC reflection tells the contract.
     pub reflection: bool,
     /// Origins that browsers may call from.

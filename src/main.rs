@@ -10,7 +10,8 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-#[tokio::main]
+// The doors have threads of their own: what is left is one flow, from the venues to the board.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     // Two crypto providers could be linked in some day; this is the one that is meant.
     if rustls::crypto::ring::default_provider().install_default().is_err() {

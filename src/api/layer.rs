@@ -60,7 +60,7 @@ impl CallsBuilder {
 
     /// Adds a service.
     #[must_use]
-    pub fn add<S: GrpcService + NamedService + 'static>(mut self, service: S) -> Self {
+    pub fn with<S: GrpcService + NamedService + 'static>(mut self, service: S) -> Self {
         self.0.services.push((S::NAME, Box::new(service)));
         self
     }

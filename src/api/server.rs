@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod stall;
+pub mod workers;
 
 mod cut;
 
@@ -19,6 +20,7 @@ use rand::Rng as _;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,6 +30,7 @@ use self::{
     connection::Connection,
     cut::{Cuttable, Spawn},
     stall::Watchdog,
+    workers::{Socket, Workers},
 };
 use super::front::Front;
 
@@ -91,49 +94,93 @@ pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
     Ok((listener, bound))
 }
 
-/// Serves until told to stop, then lets calls end for as long as the grace allows.
-pub async fn serve<S: Serve>(
-    listener: TcpListener,
+/// The connections that one thread serves.
+#[derive(Debug)]
+pub struct Serving<S> {
     serve: S,
     transport: Transport,
     watchdog: Watchdog,
     stopping: CancellationToken,
-) {
-    let builder = Arc::new(builder(&transport));
-    let (tasks, cut) = (TaskTracker::new(), CancellationToken::new());
-    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
-        let (socket, peer) = match accepted {
-            Ok(accepted) => accepted,
+    builder: Arc<Builder<Spawn>>,
+    tasks: TaskTracker,
+    cut: CancellationToken,
+}
+
+impl<S: Serve> Serving<S> {
+    /// Starts without any. They are told to go when `stopping` says so.
+    pub fn new(serve: S, transport: Transport, watchdog: Watchdog, stopping: CancellationToken) -> Self {
+        let (builder, tasks) = (Arc::new(builder(&transport)), TaskTracker::new());
+        Self { serve, transport, watchdog, stopping, builder, tasks, cut: CancellationToken::new() }
+    }
+
+    /// Accepts and serves until told to stop, all on this thread; then lets calls end for as long as the grace allows.
+    pub async fn accept(self, listener: TcpListener) {
+        while let Some(socket) = accepted(&listener, &self.stopping).await {
+            self.begin(socket, ());
+        }
+        drop(listener);
+        self.end().await;
+    }
+
+    /// Serves the sockets that are handed over until there are no more.
+    pub async fn take(self, mut sockets: mpsc::Receiver<Socket>) {
+        while let Some(socket) = sockets.recv().await {
+            match socket.take() {
+                Ok((socket, counted)) => self.begin(socket, counted),
+                Err(error) => debug!(%error, "a socket cannot be taken over"),
+            }
+        }
+        self.end().await;
+    }
+
+    /// Serves a connection beside the others; drops `held` at its end.
+    fn begin(&self, socket: TcpStream, held: impl Send + 'static) {
+        if let Err(error) = prepare(&socket) {
+            debug!(%error, "a socket cannot be set up");
+        }
+        let connection = Connection::new(self.stopping.child_token(), self.watchdog.clone());
+        let service = self.serve.begin(&connection);
+        let served = converse(Arc::clone(&self.builder), socket, service, connection, self.transport);
+        let (serve, cut) = (self.serve.clone(), self.cut.clone());
+        self.tasks.spawn(async move {
+            // A reader over HTTP/1.1 that has stopped reading ends with its connection.
+            cut.run_until_cancelled(Cuttable::new(served)).await;
+            serve.end();
+            drop(held);
+        });
+    }
+
+    async fn end(self) {
+        self.tasks.close();
+        if timeout(self.transport.grace, self.tasks.wait()).await.is_err() {
+            let grace_ms = self.transport.grace.as_millis();
+            warn!(open = self.tasks.len(), grace_ms, "connections did not end in time and are cut");
+            self.cut.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+/// Accepts until told to stop, and hands each socket to a thread; then waits for the threads to end.
+pub async fn distribute(listener: TcpListener, workers: Workers, stopping: CancellationToken) {
+    while let Some(socket) = accepted(&listener, &stopping).await {
+        workers.hand_over(socket);
+    }
+    drop(listener);
+    workers.end().await;
+}
+
+/// Waits for the next connection; nothing once told to stop.
+async fn accepted(listener: &TcpListener, stopping: &CancellationToken) -> Option<TcpStream> {
+    loop {
+        match stopping.run_until_cancelled(listener.accept()).await? {
+            Ok((socket, _)) => return Some(socket),
             Err(error) => {
                 // Out of file handles, as a rule: wait for some to be given back.
                 warn!(%error, "cannot accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        if let Err(error) = prepare(&socket) {
-            debug!(%peer, %error, "cannot set up a socket");
         }
-        let connection = Connection::new(stopping.child_token(), watchdog.clone());
-        let service = serve.begin(&connection);
-        let (builder, serve, cut) = (Arc::clone(&builder), serve.clone(), cut.clone());
-        let served = converse(builder, socket, peer, service, connection, transport);
-        tasks.spawn(async move {
-            // A reader over HTTP/1.1 that has stopped reading ends with its connection.
-            cut.run_until_cancelled(Cuttable::new(served)).await;
-            serve.end();
-        });
-    }
-    drop(listener);
-    tasks.close();
-    if timeout(transport.grace, tasks.wait()).await.is_err() {
-        warn!(
-            open = tasks.len(),
-            grace_ms = transport.grace.as_millis(),
-            "connections did not end in time and are cut"
-        );
-        cut.cancel();
-        tasks.wait().await;
     }
 }
 
@@ -141,7 +188,6 @@ pub async fn serve<S: Serve>(
 async fn converse<S, B>(
     builder: Arc<Builder<Spawn>>,
     socket: TcpStream,
-    peer: SocketAddr,
     service: S,
     connection: Connection,
     transport: Transport,
@@ -182,8 +228,8 @@ async fn converse<S, B>(
     };
     match ended {
         Some(Ok(())) => {}
-        Some(Err(error)) => debug!(%peer, %error, "a connection ended"),
-        None => debug!(%peer, "an old connection did not end in time and is cut"),
+        Some(Err(error)) => debug!(%error, "a connection ended"),
+        None => debug!("an old connection did not end in time and is cut"),
     }
 }
 

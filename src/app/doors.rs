@@ -1,9 +1,10 @@
 //! All doors behind one router.
 
+use axum::Router;
 use http::{HeaderName, HeaderValue, Method, Uri};
 use prometheus::Registry;
 use prost_reflect::DescriptorPool;
-use tonic::codec::CompressionEncoding;
+use tonic::{Code, codec::CompressionEncoding};
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
@@ -39,23 +40,27 @@ const REFLECTION: [&str; 2] =
 
 /// What the doors lead to.
 #[derive(Debug)]
-pub(super) struct Doors {
-    pub(super) prices: Prices,
-    pub(super) streams: Streams,
-    pub(super) sources: Sources,
-    pub(super) readiness: Readiness,
+pub(super) struct Doors<H: Health> {
+    prices: Prices,
+    streams: Streams,
+    sources: Sources,
+    health: HealthServer<H>,
+    gateway: Gateway,
+    plain: Router,
+    server: Server,
+    measures: Measures,
+    listed: Vec<String>,
 }
 
-impl Doors {
-    /// Makes the front of the public port.
-    ///
-    /// Also lists what is served: the calls, each with its route, and what stands beside the contract.
-    pub(super) fn front<H: Health>(
-        self,
+impl<H: Health> Doors<H> {
+    /// Makes the doors to these services.
+    pub(super) fn new(
+        (prices, streams, sources): (Prices, Streams, Sources),
         health: HealthServer<H>,
+        readiness: Readiness,
         server: &Server,
         registry: &Registry,
-    ) -> anyhow::Result<(Front, Vec<String>)> {
+    ) -> anyhow::Result<Self> {
         let pool = DescriptorPool::decode(pb::DESCRIPTORS)?;
         let limits = GatewayLimits {
             max_head: server.max_header,
@@ -65,31 +70,27 @@ impl Doors {
         let gateway = Gateway::new(&pool, limits)?;
         let plain = BESIDE_CONTRACT.iter().map(|path| format!("GET {path}"));
         let reflection = REFLECTION.iter().filter(|_| server.reflection);
-        let services = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
-        let listed = gateway.calls().chain(plain).chain(services).collect();
-
+        let named = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
+        let listed = gateway.calls().chain(plain).chain(named).collect();
         let measures = Measures::new(registry, methods(&pool))?;
-        let (methods_refused, paths_refused) = (gateway.clone(), gateway.clone());
-        let refusals = measures.clone();
-        let plain = ops::routes(self.readiness.clone())
-            .merge(docs::routes(&openapi::document(&pool)?))
-            .method_not_allowed_fallback(async move |method: Method| {
-                methods_refused.refuse_method(&method, "GET, HEAD")
-            })
-            .fallback(async move |uri: Uri| {
-                refusals.begin("", Door::Rest).end(tonic::Code::NotFound);
-                paths_refused.refuse_path(uri.path())
-            });
-        let calls = self.calls(health, server, measures)?.build();
-        Ok((Front::new(calls, gateway, plain, cors(&server.cors_origins)), listed))
+        let plain = plain_routes(&pool, readiness, &gateway, &measures)?;
+        let server = server.clone();
+        Ok(Self { prices, streams, sources, health, gateway, plain, server, measures, listed })
     }
 
-    fn calls<H: Health>(
-        self,
-        health: HealthServer<H>,
-        server: &Server,
-        measures: Measures,
-    ) -> anyhow::Result<CallsBuilder> {
+    /// Lists what is served: the calls, each with its route, and what stands beside the contract.
+    pub(super) fn listed(&self) -> &[String] {
+        &self.listed
+    }
+
+    /// Makes the front for a thread, whose readers live on this lane.
+    pub(super) fn front(&self, lane: usize) -> anyhow::Result<Front> {
+        let calls = self.calls(lane)?.build();
+        let cors = cors(&self.server.cors_origins);
+        Ok(Front::new(calls, self.gateway.clone(), self.plain.clone(), cors))
+    }
+
+    fn calls(&self, lane: usize) -> anyhow::Result<CallsBuilder> {
         macro_rules! configured {
             ($service:expr) => {
                 $service
@@ -97,29 +98,48 @@ impl Doors {
                     .accept_compressed(CompressionEncoding::Zstd)
                     .send_compressed(CompressionEncoding::Gzip)
                     .send_compressed(CompressionEncoding::Zstd)
-                    .max_decoding_message_size(server.max_message)
+                    .max_decoding_message_size(self.server.max_message)
             };
         }
         let limits = Limits {
-            call_timeout: server.call_timeout,
-            max_head: server.max_header,
-            max_message: server.max_message,
-            max_streams: server.max_streams,
+            call_timeout: self.server.call_timeout,
+            max_head: self.server.max_header,
+            max_message: self.server.max_message,
+            max_streams: self.server.max_streams,
         };
-        let mut calls = CallsBuilder::new(limits, measures)
-            .add(configured!(PriceServiceServer::new(PriceDoor::new(self.prices, self.streams))))
-            .add(configured!(SourceServiceServer::new(SourceDoor::new(self.sources))))
-            .add(health);
-        if server.reflection {
+        let prices = PriceDoor::new(self.prices.clone(), self.streams.on_lane(lane));
+        let sources = SourceDoor::new(self.sources.clone());
+        let mut calls = CallsBuilder::new(limits, self.measures.clone())
+            .with(configured!(PriceServiceServer::new(prices)))
+            .with(configured!(SourceServiceServer::new(sources)))
+            .with(self.health.clone());
+        if self.server.reflection {
             let builder = || {
                 tonic_reflection::server::Builder::configure()
                     .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
                     .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             };
-            calls = calls.add(builder().build_v1()?).add(builder().build_v1alpha()?);
+            calls = calls.with(builder().build_v1()?).with(builder().build_v1alpha()?);
         }
         Ok(calls)
     }
+}
+
+/// Makes the routes of what is no call.
+fn plain_routes(
+    pool: &DescriptorPool,
+    readiness: Readiness,
+    gateway: &Gateway,
+    measures: &Measures,
+) -> anyhow::Result<Router> {
+    let (methods, paths, measures) = (gateway.clone(), gateway.clone(), measures.clone());
+    Ok(ops::routes(readiness)
+        .merge(docs::routes(&openapi::document(pool)?))
+        .method_not_allowed_fallback(async move |method: Method| methods.refuse_method(&method, "GET, HEAD"))
+        .fallback(async move |uri: Uri| {
+            measures.begin("", Door::Rest).end(Code::NotFound);
+            paths.refuse_path(uri.path())
+        }))
 }
 
 /// Lists all methods that calls can be of, as they stand in a path.

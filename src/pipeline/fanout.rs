@@ -5,6 +5,9 @@
 //! pairs. Readers that ask for the same pairs share a channel, and with it the messages: those are made once, and
 //! encoded once, however many get them.
 //!
+//! Readers live on several threads, and waking one from another thread is dear. So each thread has a lane: a flush wakes
+//! the lane once, and the lane's own task ([`Fanout::relay`]) wakes the readers.
+//!
 //! A channel knows the state of its pairs as of the last flush. That answers every reader: one that is in step gets
 //! the last flush; one that is behind, however far, gets what is newer than its position, each pair once; one that
 //! comes gets the whole as its snapshot. No reader has a queue, so a slow one costs nothing but its position, and
@@ -24,7 +27,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::channel::Channel;
@@ -32,9 +35,12 @@ pub use self::subscription::{Subscription, TooSlow};
 use super::board::{Board, Update};
 use crate::domain::{pair::Pair, price::Cursor};
 
-/// Tells readers what changes on a board. Clones tell the same.
+/// Tells readers what changes on a board. Clones tell the same, to readers of the same lane.
 #[derive(Debug, Clone)]
-pub struct Fanout(Arc<Shared>);
+pub struct Fanout {
+    shared: Arc<Shared>,
+    lane: usize,
+}
 
 #[derive(Debug)]
 struct Shared {
@@ -42,6 +48,15 @@ struct Shared {
     /// All updates up to here have been told.
     flushed: AtomicU64,
     hub: Mutex<Hub>,
+    lanes: Box<[Lane]>,
+}
+
+/// The readers of one thread.
+#[derive(Debug, Default)]
+struct Lane {
+    /// The channels whose readers have to be woken.
+    woken: Mutex<Vec<Arc<Channel>>>,
+    notify: Notify,
 }
 
 /// Who is told what.
@@ -62,24 +77,35 @@ struct Entry {
 }
 
 impl Fanout {
-    /// Starts from the board as it is.
-    pub fn new(board: Board) -> Self {
+    /// Starts from the board as it is, with so many lanes. The first is that of the thread that flushes.
+    pub fn new(board: Board, lanes: usize) -> Self {
+        let lanes: Box<[Lane]> = (0..lanes.max(1)).map(|_| Lane::default()).collect();
         let (state, flushed) = settled(&board);
-        let everything = Arc::new(Channel::new(
-            board.clone(),
-            0,
-            None,
-            state,
-            Cursor { sequence: flushed, ..board.cursor() },
-            flushed,
-        ));
+        let to = Cursor { sequence: flushed, ..board.cursor() };
+        let everything = Channel::new(board.clone(), 0, None, state, to, flushed, lanes.len());
+        let everything = Arc::new(everything);
         let hub = Hub { everything, by_filter: HashMap::new(), by_pair: HashMap::new(), next: 1 };
-        Self(Arc::new(Shared { board, flushed: AtomicU64::new(flushed), hub: Mutex::new(hub) }))
+        let (flushed, hub) = (AtomicU64::new(flushed), Mutex::new(hub));
+        Self { shared: Arc::new(Shared { board, flushed, hub, lanes }), lane: 0 }
+    }
+
+    /// Tells readers of another lane.
+    #[must_use]
+    pub fn on_lane(&self, lane: usize) -> Self {
+        Self { shared: Arc::clone(&self.shared), lane: lane.min(self.shared.lanes.len() - 1) }
+    }
+
+    /// Wakes the readers of this lane, on whose thread it runs, until told to stop.
+    pub async fn relay(self, shutdown: CancellationToken) {
+        let Some(lane) = self.shared.lanes.get(self.lane) else { return };
+        while shutdown.run_until_cancelled(lane.notify.notified()).await.is_some() {
+            self.wake();
+        }
     }
 
     /// Flushes what changes, once in an interval at most, until told to stop.
     pub async fn run(self, interval: Duration, shutdown: CancellationToken) {
-        let mut head = self.0.board.head();
+        let mut head = self.shared.board.head();
         let flush = async {
             loop {
                 let flushed = self.flushed();
@@ -117,7 +143,7 @@ impl Fanout {
 
     /// Gets the board.
     pub fn board(&self) -> &Board {
-        &self.0.board
+        &self.shared.board
     }
 
     /// Tells all channels what has changed since the last flush.
@@ -129,7 +155,7 @@ impl Fanout {
         let hub = self.hub();
         let to = match logged {
             Some(updates) => {
-                hub.tell(&updates, true, before, self.cursor(to));
+                hub.tell(&updates, true, before, self.cursor(to), &self.shared.lanes);
                 to
             }
             // The log has moved past the last flush: only the newest of each pair are left to tell.
@@ -138,15 +164,27 @@ impl Fanout {
                 let mut newer: Vec<_> =
                     state.into_values().filter(|update| update.stamp.cursor.sequence > before).collect();
                 newer.sort_by_key(|update| update.stamp.cursor);
-                hub.tell(&newer, false, before, self.cursor(to));
+                hub.tell(&newer, false, before, self.cursor(to), &self.shared.lanes);
                 to
             }
         };
-        self.0.flushed.store(to, Ordering::Release);
+        self.shared.flushed.store(to, Ordering::Release);
+        drop(hub);
+        self.wake();
+        for lane in self.shared.lanes.iter().skip(1).filter(|lane| !lane.woken().is_empty()) {
+            lane.notify.notify_one();
+        }
+    }
+
+    /// Wakes the readers of this lane.
+    fn wake(&self) {
+        let Some(lane) = self.shared.lanes.get(self.lane) else { return };
+        let woken = std::mem::take(&mut *lane.woken());
+        woken.iter().for_each(|channel| channel.wake(self.lane));
     }
 
     fn flushed(&self) -> u64 {
-        self.0.flushed.load(Ordering::Acquire)
+        self.shared.flushed.load(Ordering::Acquire)
     }
 
     fn cursor(&self, sequence: u64) -> Cursor {
@@ -154,7 +192,7 @@ impl Fanout {
     }
 
     fn hub(&self) -> MutexGuard<'_, Hub> {
-        self.0.hub.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finds or makes the channel of some pairs. Nothing is flushed meanwhile.
@@ -167,7 +205,9 @@ impl Fanout {
         }
         let state = hub.everything.of(&filter);
         let (board, to) = (self.board().clone(), self.cursor(self.flushed()));
-        let channel = Arc::new(Channel::new(board, hub.next, Some(Arc::clone(&filter)), state, to, 0));
+        let lanes = self.shared.lanes.len();
+        let channel = Channel::new(board, hub.next, Some(Arc::clone(&filter)), state, to, 0, lanes);
+        let channel = Arc::new(channel);
         hub.next += 1;
         for pair in filter.iter() {
             hub.by_pair.entry(*pair).or_default().insert(channel.id(), Arc::clone(&channel));
@@ -199,19 +239,26 @@ impl Fanout {
 
 impl Hub {
     /// Hands updates, in their order, to the channels that they concern.
-    fn tell(&self, updates: &[Arc<Update>], complete: bool, before: u64, to: Cursor) {
-        let mut concerned: BTreeMap<u64, (&Channel, Vec<Arc<Update>>)> = BTreeMap::new();
-        if !self.by_pair.is_empty() {
-            for update in updates {
-                for (id, channel) in self.by_pair.get(&update.price.pair).into_iter().flatten() {
-                    concerned.entry(*id).or_insert((channel, Vec::new())).1.push(Arc::clone(update));
-                }
+    fn tell(&self, updates: &[Arc<Update>], complete: bool, before: u64, to: Cursor, lanes: &[Lane]) {
+        let mut concerned: BTreeMap<u64, (&Arc<Channel>, Vec<Arc<Update>>)> = BTreeMap::new();
+        concerned.insert(self.everything.id(), (&self.everything, updates.to_vec()));
+        for update in updates.iter().filter(|_| !self.by_pair.is_empty()) {
+            for (id, channel) in self.by_pair.get(&update.price.pair).into_iter().flatten() {
+                concerned.entry(*id).or_insert((channel, Vec::new())).1.push(Arc::clone(update));
             }
         }
-        self.everything.flush(updates.to_vec(), complete, before, to);
-        for (channel, updates) in concerned.into_values() {
+        for (channel, updates) in concerned.into_values().filter(|(_, updates)| !updates.is_empty()) {
             channel.flush(updates, complete, before, to);
+            for (_, lane) in lanes.iter().enumerate().filter(|(lane, _)| channel.is_read_on(*lane)) {
+                lane.woken().push(Arc::clone(channel));
+            }
         }
+    }
+}
+
+impl Lane {
+    fn woken(&self) -> MutexGuard<'_, Vec<Arc<Channel>>> {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

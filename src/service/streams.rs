@@ -75,6 +75,12 @@ impl Streams {
         Self { prices, fanout }
     }
 
+    /// Opens streams whose readers live on another lane of the fan-out.
+    #[must_use]
+    pub fn on_lane(&self, lane: usize) -> Self {
+        Self { prices: self.prices.clone(), fanout: self.fanout.on_lane(lane) }
+    }
+
     /// Opens a stream. Unknown pairs fail it at once.
     pub fn open(&self, query: StreamQuery) -> Result<PriceStream, ServiceError> {
         let wanted = self.wanted(&query.pairs)?;

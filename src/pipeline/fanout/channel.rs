@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::sync::watch;
@@ -25,8 +25,8 @@ pub(super) struct Channel {
     id: u64,
     filter: Option<Arc<[Pair]>>,
     state: Mutex<State>,
-    /// Where the last flush went that concerned it.
-    head: watch::Sender<u64>,
+    /// Where the last flush went that concerned it: for each lane where it is read.
+    heads: Box<[OnceLock<watch::Sender<u64>>]>,
 }
 
 #[derive(Debug)]
@@ -81,6 +81,7 @@ impl Channel {
         latest: BTreeMap<Pair, Arc<Update>>,
         to: Cursor,
         total: u64,
+        lanes: usize,
     ) -> Self {
         let state = State {
             latest,
@@ -91,7 +92,13 @@ impl Channel {
             catch_ups: BTreeMap::new(),
             snapshot: None,
         };
-        Self { board, id, filter, state: Mutex::new(state), head: watch::Sender::new(to.sequence) }
+        Self {
+            board,
+            id,
+            filter,
+            state: Mutex::new(state),
+            heads: (0..lanes).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -103,9 +110,23 @@ impl Channel {
         self.filter.as_ref()
     }
 
-    /// Follows the flushes that concern it.
-    pub(super) fn head(&self) -> watch::Receiver<u64> {
-        self.head.subscribe()
+    /// Follows the flushes that concern it, on a lane.
+    #[expect(clippy::indexing_slicing, reason = "there is a head for each lane")]
+    pub(super) fn head(&self, lane: usize) -> watch::Receiver<u64> {
+        self.heads[lane].get_or_init(|| watch::Sender::new(self.state().to.sequence)).subscribe()
+    }
+
+    /// Tells whether anybody has read it on a lane.
+    pub(super) fn is_read_on(&self, lane: usize) -> bool {
+        self.heads.get(lane).is_some_and(|head| head.get().is_some())
+    }
+
+    /// Wakes the readers of a lane.
+    pub(super) fn wake(&self, lane: usize) {
+        let to = self.state().to.sequence;
+        if let Some(head) = self.heads.get(lane).and_then(OnceLock::get) {
+            head.send_replace(to);
+        }
     }
 
     /// Gets what it knows of some pairs.
@@ -116,30 +137,24 @@ impl Channel {
 
     /// Takes in what has changed between two flushes, in order: every update, or only the newest of each pair.
     pub(super) fn flush(&self, every: Vec<Arc<Update>>, complete: bool, before: u64, to: Cursor) {
-        if every.is_empty() {
-            return;
-        }
-        {
-            let mut state = self.state();
-            let latest = newest_of_each(&every);
-            // In the channel of all pairs, the count of updates is their sequence, whatever was lost.
-            let passed = if self.filter.is_none() { to.sequence - state.total } else { every.len() as u64 };
-            let skipped = passed.saturating_sub(latest.len() as u64);
-            state.latest.extend(latest.iter().map(|update| (update.price.pair, Arc::clone(update))));
-            state.forget_gone(&latest, to.sequence);
-            let after = (state.to.sequence, before);
-            state.to = to;
-            state.total += passed;
-            state.catch_ups.clear();
-            state.snapshot = None;
-            let latest = Message::changes(&self.board, latest, to, skipped);
-            let every = || match skipped {
-                0 => Arc::clone(&latest),
-                _ => Message::changes(&self.board, every, to, 0),
-            };
-            state.last = Some(Flush { after, every: complete.then(every), latest });
-        }
-        self.head.send_replace(to.sequence);
+        let mut state = self.state();
+        let latest = newest_of_each(&every);
+        // In the channel of all pairs, the count of updates is their sequence, whatever was lost.
+        let passed = if self.filter.is_none() { to.sequence - state.total } else { every.len() as u64 };
+        let skipped = passed.saturating_sub(latest.len() as u64);
+        state.latest.extend(latest.iter().map(|update| (update.price.pair, Arc::clone(update))));
+        state.forget_gone(&latest, to.sequence);
+        let after = (state.to.sequence, before);
+        state.to = to;
+        state.total += passed;
+        state.catch_ups.clear();
+        state.snapshot = None;
+        let latest = Message::changes(&self.board, latest, to, skipped);
+        let every = || match skipped {
+            0 => Arc::clone(&latest),
+            _ => Message::changes(&self.board, every, to, 0),
+        };
+        state.last = Some(Flush { after, every: complete.then(every), latest });
     }
 
     /// Gets how many matching updates there have been up to the last flush, counted from anywhere.

@@ -28,7 +28,7 @@ pub struct TooSlow;
 
 impl Subscription {
     pub(super) fn new(fanout: Fanout, channel: Arc<Channel>, position: u64, total: Option<u64>) -> Self {
-        let head = channel.head();
+        let head = channel.head(fanout.lane);
         Self { fanout, channel, place: Place { position, total }, head }
     }
 

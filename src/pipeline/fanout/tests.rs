@@ -25,7 +25,7 @@ impl Bench {
     fn new() -> Self {
         let encoder = Encoder { price: |_, _| Bytes::new(), message: |_| Bytes::new() };
         let (board, publisher) = Board::new(7, encoder);
-        Self { fanout: Fanout::new(board), publisher }
+        Self { fanout: Fanout::new(board, 2), publisher }
     }
 
     /// Publishes, without a flush.
@@ -77,6 +77,20 @@ async fn a_flush_tells_the_latest_of_each_pair_and_only_to_those_who_asked() {
     assert_eq!(taken(&mut all), Some((vec![(A, 8)], 8, 0)));
     bench.flush(&[B, A]);
     assert_eq!(taken(&mut only_b), Some((vec![(B, 9)], 10, 0)));
+}
+
+#[tokio::test]
+async fn readers_of_another_lane_are_woken_by_its_relay() {
+    let mut bench = Bench::new();
+    let elsewhere = bench.fanout.on_lane(1);
+    let mut reader = elsewhere.subscribe(Some(&[A]));
+    let shutdown = CancellationToken::new();
+    let relay = tokio::spawn(elsewhere.relay(shutdown.clone()));
+    bench.flush(&[A]);
+    reader.changed().await;
+    assert_eq!(taken(&mut reader), Some((vec![(A, 1)], 1, 0)));
+    shutdown.cancel();
+    relay.await.unwrap();
 }
 
 #[test]
