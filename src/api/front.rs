@@ -39,8 +39,17 @@ pub struct Front {
 #[derive(Debug)]
 struct Doors {
     gateway: Gateway,
-    plain: Router,
+    plain: Plain,
     cors: CorsLayer,
+}
+
+/// What is no call.
+#[derive(Debug, Clone)]
+pub struct Plain {
+    /// The paths.
+    pub paths: &'static [&'static str],
+    /// What answers them.
+    pub router: Router,
 }
 
 /// An answer of any door.
@@ -48,6 +57,8 @@ struct Doors {
 pub enum FrontBody {
     /// Of a call.
     Answer(AnswerBody),
+    /// Of a call, translated for gRPC-Web.
+    Web(tonic::body::Body),
     /// Of anything else.
     Plain(PlainBody),
 }
@@ -59,6 +70,8 @@ pub struct Answer(Way);
 enum Way {
     /// Straight: a gRPC call.
     Call(Call),
+    /// Through the translation of gRPC-Web.
+    Web(tonic_web::ResponseFuture<Call>),
     /// Around some corners.
     Other(BoxFuture<'static, Response<FrontBody>>),
 }
@@ -76,8 +89,8 @@ enum Kind {
 struct Behind(Front);
 
 impl Front {
-    /// Leads to the calls, as REST by the gateway, and to some plain routes.
-    pub fn new(calls: Calls, gateway: Gateway, plain: Router, cors: CorsLayer) -> Self {
+    /// Leads to the calls, as REST by the gateway, and to what is no call.
+    pub fn new(calls: Calls, gateway: Gateway, plain: Plain, cors: CorsLayer) -> Self {
         Self { doors: Arc::new(Doors { gateway, plain, cors }), calls }
     }
 
@@ -112,16 +125,16 @@ impl Front {
                 Box::pin(async { refused })
             }
             Kind::GrpcWeb => {
-                let answer = GrpcWebLayer::new().layer(self.calls.through(Door::GrpcWeb)).call(request);
-                Box::pin(answer.map(|Ok(answer)| answer.map(|body| FrontBody::Plain(PlainBody::new(body)))))
+                let mut calls = GrpcWebLayer::new().layer(self.calls.through(Door::GrpcWeb));
+                return Answer(Way::Web(calls.call(request)));
             }
-            Kind::Other if self.doors.gateway.knows(request.uri().path()) => {
-                let this = self.clone();
-                Box::pin(async move { this.rest(request).await })
+            Kind::Other if self.doors.plain.paths.contains(&request.uri().path()) => {
+                let answer = self.doors.plain.router.clone().oneshot(request.map(PlainBody::new));
+                Box::pin(answer.map(|Ok(answer)| answer.map(FrontBody::Plain)))
             }
             Kind::Other => {
-                let answer = self.doors.plain.clone().oneshot(request.map(PlainBody::new));
-                Box::pin(answer.map(|Ok(answer)| answer.map(FrontBody::Plain)))
+                let this = self.clone();
+                Box::pin(async move { this.rest(request).await })
             }
         };
         Answer(Way::Other(other))
@@ -178,6 +191,10 @@ impl Backend for Calls {
     fn refused(&self, code: Code) {
         self.measures().begin("", self.door()).end(code);
     }
+
+    fn wrote(&self) {
+        self.measures().text();
+    }
 }
 
 impl Future for Answer {
@@ -186,6 +203,7 @@ impl Future for Answer {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             Way::Call(call) => call.poll_unpin(context).map_ok(|answer| answer.map(FrontBody::Answer)),
+            Way::Web(call) => call.poll_unpin(context).map_ok(|answer| answer.map(FrontBody::Web)),
             Way::Other(other) => other.poll_unpin(context).map(Ok),
         }
     }
@@ -213,6 +231,7 @@ impl Body for FrontBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match self.get_mut() {
             Self::Answer(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Web(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
             Self::Plain(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
         }
     }
@@ -220,6 +239,7 @@ impl Body for FrontBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Answer(body) => body.is_end_stream(),
+            Self::Web(body) => body.is_end_stream(),
             Self::Plain(body) => body.is_end_stream(),
         }
     }
@@ -227,6 +247,7 @@ impl Body for FrontBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Answer(body) => body.size_hint(),
+            Self::Web(body) => body.size_hint(),
             Self::Plain(body) => body.size_hint(),
         }
     }

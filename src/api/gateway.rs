@@ -21,6 +21,7 @@ mod routes;
 mod rule;
 mod status;
 mod stream;
+mod text;
 
 use std::{sync::Arc, time::Duration};
 
@@ -89,11 +90,6 @@ impl Gateway {
         status::refuse(Fault::malformed(problem.to_owned()), &self.tables)
     }
 
-    /// Answers that no call and nothing else has a path.
-    pub fn refuse_path(&self, path: &str) -> Response<Body> {
-        status::refuse(Fault::RouteUnknown { path: path.to_owned() }, &self.tables)
-    }
-
     /// Answers that a path of another router does not take this method.
     pub fn refuse_method(&self, method: &Method, allow: &str) -> Response<Body> {
         let fault = Fault::MethodNotAllowed { method: method.to_string(), allow: allow.to_owned() };
@@ -106,11 +102,6 @@ impl Gateway {
             .bindings()
             .iter()
             .map(|binding| format!("{} {} -> {}", binding.method, binding.template, binding.call_path))
-    }
-
-    /// Tells whether any call has a path.
-    pub fn knows(&self, path: &str) -> bool {
-        self.routes.knows(path)
     }
 
     /// Answers a request, by a call of the backend.
@@ -160,7 +151,7 @@ impl Gateway {
             let format = Format::accepted(&parts.headers);
             (format.content_type(), stream::body(replies, self, binding, format).await?)
         } else {
-            ("application/json", self.only(binding, replies).await?)
+            ("application/json", self.only(binding, replies, backend).await?)
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();
@@ -190,7 +181,12 @@ impl Gateway {
     }
 
     /// Writes the one reply of a call that does not stream.
-    async fn only(&self, binding: &Binding, mut replies: Replies) -> Result<Body, Refused> {
+    async fn only(
+        &self,
+        binding: &Binding,
+        mut replies: Replies,
+        backend: &impl Backend,
+    ) -> Result<Body, Refused> {
         let unexpected =
             |problem: &str| Fault::internal(format!("{}: {problem}", binding.call_path)).into_status();
         let message = replies.next().await?.ok_or_else(|| unexpected("a call without a reply"))?;
@@ -198,7 +194,13 @@ impl Gateway {
             return Err(unexpected("a call with more than one reply").into());
         }
         let mut json = Vec::new();
-        binding.output.write(&self.tables, &message, &mut json)?;
+        match &replies.within {
+            None => binding.output.write(&self.tables, &message, &mut json)?,
+            Some(within) => {
+                let known = text::of(within.updates(), &self.tables, || backend.wrote());
+                binding.output.write_with(&self.tables, &message, &mut json, known)?;
+            }
+        }
         Ok(Body::from(json))
     }
 }

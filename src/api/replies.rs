@@ -66,6 +66,14 @@ pub type Source = Pin<Box<dyn Stream<Item = Result<Arc<dyn Reply>, Status>> + Se
 #[derive(Clone)]
 pub struct Opened(Arc<Mutex<Option<Source>>>);
 
+/// Among the extensions of a request: its answer will be written as text.
+#[derive(Debug, Clone, Copy)]
+pub struct AsText;
+
+/// Among the extensions of a response: the prices within it, in their order, whose texts may be there already.
+#[derive(Debug, Clone)]
+pub struct Within(Arc<[Arc<Update>]>);
+
 /// The replies of one stream, up to its end.
 pub struct Replies {
     source: Source,
@@ -102,6 +110,18 @@ impl Reply for Message {
 
     fn skipped(&self) -> u64 {
         self.skipped
+    }
+}
+
+impl Within {
+    /// Names the prices within an answer.
+    pub fn new(updates: impl IntoIterator<Item = Arc<Update>>) -> Self {
+        Self(updates.into_iter().collect())
+    }
+
+    /// Gets the prices.
+    pub fn updates(&self) -> &[Arc<Update>] {
+        &self.0
     }
 }
 

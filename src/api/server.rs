@@ -5,8 +5,9 @@ pub mod stall;
 pub mod workers;
 
 mod cut;
+mod usher;
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use axum::{Router, body::Body};
 use http::{Request, Response};
@@ -16,20 +17,20 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use rand::Rng as _;
 use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
-    time::{Instant, sleep_until, timeout},
+    time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use self::{
-    connection::Connection,
+    connection::{Connection, Order},
     cut::{Cuttable, Spawn},
     stall::Watchdog,
+    usher::Usher,
     workers::{Socket, Workers},
 };
 use super::front::Front;
@@ -98,39 +99,40 @@ pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
 #[derive(Debug)]
 pub struct Serving<S> {
     serve: S,
-    transport: Transport,
-    watchdog: Watchdog,
-    stopping: CancellationToken,
     builder: Arc<Builder<Spawn>>,
-    tasks: TaskTracker,
-    cut: CancellationToken,
+    watchdog: Watchdog,
+    usher: Usher,
+    stopping: CancellationToken,
 }
 
 impl<S: Serve> Serving<S> {
     /// Starts without any. They are told to go when `stopping` says so.
     pub fn new(serve: S, transport: Transport, watchdog: Watchdog, stopping: CancellationToken) -> Self {
-        let (builder, tasks) = (Arc::new(builder(&transport)), TaskTracker::new());
-        Self { serve, transport, watchdog, stopping, builder, tasks, cut: CancellationToken::new() }
+        let usher = Usher::new(transport.max_age, transport.grace);
+        Self { serve, builder: Arc::new(builder(&transport)), watchdog, usher, stopping }
     }
 
     /// Accepts and serves until told to stop, all on this thread; then lets calls end for as long as the grace allows.
     pub async fn accept(self, listener: TcpListener) {
-        while let Some(socket) = accepted(&listener, &self.stopping).await {
-            self.begin(socket, ());
-        }
-        drop(listener);
-        self.end().await;
+        let accept = async {
+            while let Some(socket) = accepted(&listener, &self.stopping).await {
+                self.begin(socket, ());
+            }
+        };
+        tokio::join!(accept, self.usher.run(self.stopping.clone()));
     }
 
-    /// Serves the sockets that are handed over until there are no more.
+    /// Serves the sockets that are handed over until told to stop; then the same.
     pub async fn take(self, mut sockets: mpsc::Receiver<Socket>) {
-        while let Some(socket) = sockets.recv().await {
-            match socket.take() {
-                Ok((socket, counted)) => self.begin(socket, counted),
-                Err(error) => debug!(%error, "a socket cannot be taken over"),
+        let take = async {
+            while let Some(socket) = sockets.recv().await {
+                match socket.take() {
+                    Ok((socket, counted)) => self.begin(socket, counted),
+                    Err(error) => debug!(%error, "a socket cannot be taken over"),
+                }
             }
-        }
-        self.end().await;
+        };
+        tokio::join!(take, self.usher.run(self.stopping.clone()));
     }
 
     /// Serves a connection beside the others; drops `held` at its end.
@@ -138,26 +140,17 @@ impl<S: Serve> Serving<S> {
         if let Err(error) = prepare(&socket) {
             debug!(%error, "a socket cannot be set up");
         }
-        let connection = Connection::new(self.stopping.child_token(), self.watchdog.clone());
+        let connection = Connection::new(self.watchdog.clone());
+        let present = self.usher.welcome(connection.clone());
         let service = self.serve.begin(&connection);
-        let served = converse(Arc::clone(&self.builder), socket, service, connection, self.transport);
-        let (serve, cut) = (self.serve.clone(), self.cut.clone());
-        self.tasks.spawn(async move {
+        let served = converse(Arc::clone(&self.builder), socket, service, connection);
+        let serve = self.serve.clone();
+        tokio::spawn(async move {
             // A reader over HTTP/1.1 that has stopped reading ends with its connection.
-            cut.run_until_cancelled(Cuttable::new(served)).await;
+            Cuttable::new(served).await;
             serve.end();
-            drop(held);
+            drop((present, held));
         });
-    }
-
-    async fn end(self) {
-        self.tasks.close();
-        if timeout(self.transport.grace, self.tasks.wait()).await.is_err() {
-            let grace_ms = self.transport.grace.as_millis();
-            warn!(open = self.tasks.len(), grace_ms, "connections did not end in time and are cut");
-            self.cut.cancel();
-            self.tasks.wait().await;
-        }
     }
 }
 
@@ -185,18 +178,12 @@ async fn accepted(listener: &TcpListener, stopping: &CancellationToken) -> Optio
 }
 
 /// Serves one connection to its end.
-async fn converse<S, B>(
-    builder: Arc<Builder<Spawn>>,
-    socket: TcpStream,
-    service: S,
-    connection: Connection,
-    transport: Transport,
-) where
+async fn converse<S, B>(builder: Arc<Builder<Spawn>>, socket: TcpStream, service: S, connection: Connection)
+where
     S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send + 'static>
         + Send,
     B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    let mut leaving = pin!(connection.leaving());
     // Whoever says nothing is not waited for: the library's own limit begins with the first byte.
     let mut first = [0];
     tokio::select! {
@@ -204,32 +191,24 @@ async fn converse<S, B>(
             Ok(Ok(1..)) => {}
             _ => return,
         },
-        () = &mut leaving => return,
+        () = connection.leaving() => return,
     }
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
-    let mut age =
-        pin!(sleep_until(Instant::now() + transport.max_age.mul_f64(rand::rng().random_range(0.9..1.1))));
-    let (mut told, mut old) = (false, false);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut served => break Some(ended),
-            () = &mut leaving, if !told => {
-                told = true;
+    let mut going = false;
+    let ended = poll_fn(|context| {
+        match connection.order(context.waker()) {
+            Order::Stay => {}
+            Order::Go if going => {}
+            Order::Go => {
+                going = true;
                 served.as_mut().graceful_shutdown();
             }
-            // Calls that do not end are not waited for.
-            () = &mut age => if std::mem::replace(&mut old, true) {
-                break None;
-            } else {
-                connection.grow_old();
-                age.as_mut().reset(Instant::now() + transport.grace);
-            },
+            Order::Cut => return Poll::Ready(Ok(())),
         }
-    };
-    match ended {
-        Some(Ok(())) => {}
-        Some(Err(error)) => debug!(%error, "a connection ended"),
-        None => debug!("an old connection did not end in time and is cut"),
+        served.as_mut().poll(context)
+    });
+    if let Err(error) = ended.await {
+        debug!(%error, "a connection ended");
     }
 }
 

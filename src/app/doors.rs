@@ -1,23 +1,19 @@
 //! All doors behind one router.
 
 use axum::Router;
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method};
 use prometheus::Registry;
 use prost_reflect::DescriptorPool;
-use tonic::{Code, codec::CompressionEncoding};
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::{
     api::{
-        front::Front,
+        front::{Front, Plain},
         gateway::{Gateway, GatewayLimits, docs, openapi},
         grpc::{PriceDoor, SourceDoor},
-        layer::{
-            CallsBuilder,
-            limits::Limits,
-            measure::{Door, Measures},
-        },
+        layer::{CallsBuilder, limits::Limits, measure::Measures},
         ops::{self, Readiness},
         pb::{
             self,
@@ -29,7 +25,7 @@ use crate::{
 };
 
 /// Paths that are served and are no call of the contract.
-const BESIDE_CONTRACT: [&str; 4] = ["/livez", "/readyz", "/docs", "/v1/openapi.json"];
+const BESIDE_CONTRACT: &[&str] = &["/livez", "/readyz", "/docs", "/v1/openapi.json"];
 
 /// The service that answers how the others do.
 const HEALTH: &str = "grpc.health.v1.Health";
@@ -46,7 +42,7 @@ pub(super) struct Doors<H: Health> {
     sources: Sources,
     health: HealthServer<H>,
     gateway: Gateway,
-    plain: Router,
+    plain: Plain,
     server: Server,
     measures: Measures,
     listed: Vec<String>,
@@ -73,7 +69,7 @@ impl<H: Health> Doors<H> {
         let named = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
         let listed = gateway.calls().chain(plain).chain(named).collect();
         let measures = Measures::new(registry, methods(&pool))?;
-        let plain = plain_routes(&pool, readiness, &gateway, &measures)?;
+        let plain = Plain { paths: BESIDE_CONTRACT, router: plain_routes(&pool, readiness, &gateway)? };
         let server = server.clone();
         Ok(Self { prices, streams, sources, health, gateway, plain, server, measures, listed })
     }
@@ -126,20 +122,11 @@ impl<H: Health> Doors<H> {
 }
 
 /// Makes the routes of what is no call.
-fn plain_routes(
-    pool: &DescriptorPool,
-    readiness: Readiness,
-    gateway: &Gateway,
-    measures: &Measures,
-) -> anyhow::Result<Router> {
-    let (methods, paths, measures) = (gateway.clone(), gateway.clone(), measures.clone());
-    Ok(ops::routes(readiness)
-        .merge(docs::routes(&openapi::document(pool)?))
-        .method_not_allowed_fallback(async move |method: Method| methods.refuse_method(&method, "GET, HEAD"))
-        .fallback(async move |uri: Uri| {
-            measures.begin("", Door::Rest).end(Code::NotFound);
-            paths.refuse_path(uri.path())
-        }))
+fn plain_routes(pool: &DescriptorPool, readiness: Readiness, gateway: &Gateway) -> anyhow::Result<Router> {
+    let gateway = gateway.clone();
+    let routes = ops::routes(readiness).merge(docs::routes(&openapi::document(pool)?));
+    Ok(routes
+        .method_not_allowed_fallback(async move |method: Method| gateway.refuse_method(&method, "GET, HEAD")))
 }
 
 /// Lists all methods that calls can be of, as they stand in a path.

@@ -55,6 +55,8 @@ impl Backend for Told {
     }
 
     fn refused(&self, _: Code) {}
+
+    fn wrote(&self) {}
 }
 
 /// Frames a message for the wire.

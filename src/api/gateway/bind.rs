@@ -28,8 +28,15 @@ pub(super) fn message(
     body: &[u8],
 ) -> Result<Vec<u8>, Fault> {
     let mut wire = read_body(binding, tables, body)?;
+    let values = || {
+        let values = binding.template.values(path);
+        let values = values.map_err(|error| Fault::malformed(format!("path: {error}")))?;
+        Ok::<_, Fault>(binding.variables.iter().zip(values))
+    };
     let mut bound = Bound::default();
-    for variable in &binding.variables {
+    // The path alone sets no field twice.
+    let more = query.is_some() || !matches!(binding.body, BodyRule::None);
+    for variable in binding.variables.iter().filter(|_| more) {
         bound.add(variable.path(), false).map_err(|problem| field_invalid(&variable.name(), problem))?;
     }
     if let BodyRule::Field(field) = &binding.body {
@@ -42,11 +49,11 @@ pub(super) fn message(
         bound
             .add(parameter.path(), parameter.is_repeated())
             .map_err(|problem| field_invalid(&name, problem))?;
-        wire.extend(encode(&parameter, &name, &text, tables)?);
+        parameter.encode(&text, tables, &mut wire).map_err(|problem| field_invalid(&name, problem))?;
     }
-    let values = binding.template.values(path).map_err(|error| Fault::malformed(format!("path: {error}")))?;
-    for (parameter, text) in binding.variables.iter().zip(values) {
-        wire.extend(encode(parameter, &parameter.name(), &text, tables)?);
+    for (parameter, text) in values()? {
+        let set = parameter.encode(&text, tables, &mut wire);
+        set.map_err(|problem| field_invalid(&parameter.name(), problem))?;
     }
     Ok(wire)
 }
@@ -80,10 +87,6 @@ fn query_parameter(binding: &Binding, name: &str) -> Result<Parameter, Fault> {
         parameter: name.to_owned(),
         problem: problem.to_owned(),
     })
-}
-
-fn encode(parameter: &Parameter, name: &str, text: &str, tables: &Tables) -> Result<Vec<u8>, Fault> {
-    parameter.encode(text, tables).map_err(|problem| field_invalid(name, problem))
 }
 
 fn decode<'t>(name: &str, text: &'t str) -> Result<Cow<'t, str>, Fault> {

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use super::error::Fault;
 use crate::api::{
     layer::{AnswerBody, RequestBody},
-    replies::{self, PREFIX},
+    replies::{self, AsText, PREFIX, Within},
 };
 
 /// What the gateway calls: gRPC services, within this process.
@@ -21,6 +21,9 @@ pub trait Backend {
 
     /// Takes note of a request that did not become a call, or whose answer did not become JSON.
     fn refused(&self, code: Code);
+
+    /// Takes note of a price that was written as text, for all the answers that it will be a part of.
+    fn wrote(&self);
 }
 
 /// What of a request's headers the call gets as metadata.
@@ -45,6 +48,8 @@ const PASSED_ON: &[&str] = &[
 pub(super) struct Replies {
     /// The metadata that came before them, without what belongs to gRPC.
     pub(super) headers: HeaderMap,
+    /// What of the answer may have its text already.
+    pub(super) within: Option<Within>,
     body: AnswerBody,
     /// What has come and was not taken yet.
     received: Bytes,
@@ -65,6 +70,7 @@ pub(super) async fn call(
     // Layers know gRPC by it.
     *request.version_mut() = Version::HTTP_2;
     *request.extensions_mut() = parts.extensions.clone();
+    request.extensions_mut().insert(AsText);
     for (name, value) in parts.headers.iter().filter(|(name, _)| PASSED_ON.contains(&name.as_str())) {
         request.headers_mut().append(name, value.clone());
     }
@@ -74,7 +80,8 @@ pub(super) async fn call(
     let (mut head, body) = backend.answer(request).await.into_parts();
     let end = Status::from_header_map(&head.headers);
     keep_own(&mut head.headers);
-    Ok(Replies { headers: head.headers, body, received: Bytes::new(), end })
+    let within = head.extensions.remove();
+    Ok(Replies { headers: head.headers, within, body, received: Bytes::new(), end })
 }
 
 impl Replies {
@@ -100,9 +107,7 @@ impl Replies {
             match self.body.frame().await {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => self.receive(data),
-                    Err(frame) => {
-                        self.end = frame.trailers_ref().and_then(Status::from_header_map);
-                    }
+                    Err(frame) => self.end = frame.trailers_ref().and_then(end),
                 },
                 Some(Err(error)) => return Err(internal(format!("a reply broke off: {error}"))),
                 None => return Err(internal("a call ended without a status".to_owned())),
@@ -134,6 +139,12 @@ impl Replies {
             self.received = [&*self.received, &*data].concat().into();
         }
     }
+}
+
+/// Reads how a call ended; most end well.
+fn end(trailers: &HeaderMap) -> Option<Status> {
+    let well = trailers.get(Status::GRPC_STATUS).is_some_and(|code| code == "0");
+    if well { Some(Status::ok("")) } else { Status::from_header_map(trailers) }
 }
 
 fn framed(message: &[u8]) -> Result<Bytes, Status> {

@@ -77,8 +77,13 @@ impl Parameter {
         self.field.is_list()
     }
 
-    /// Reads a text and encodes it as a fragment of the request. The error says what is wrong with the text.
-    pub(super) fn encode(&self, text: &str, tables: &Tables) -> Result<Vec<u8>, String> {
+    /// Reads a text and appends it to the request as a fragment of it. The error says what is wrong with the text.
+    pub(super) fn encode(&self, text: &str, tables: &Tables, wire: &mut Vec<u8>) -> Result<(), String> {
+        if self.field.kind() == Kind::String && self.parents.is_empty() {
+            // The most common: nothing can be wrong with it.
+            put_delimited(&self.field, text.as_bytes(), wire);
+            return Ok(());
+        }
         let value = json(&self.field, text)?;
         let value = if self.field.is_list() { Value::Array(vec![value]) } else { value };
         let object = Value::Object([(self.field.json_name().to_owned(), value)].into_iter().collect());
@@ -90,17 +95,21 @@ impl Parameter {
             // The default of a field without presence is not written; here it has to win over what came before.
             fragment = zero(&self.field);
         }
-        Ok(self.parents.iter().rev().fold(fragment, |inner, parent| nest(parent, &inner)))
+        let nest = |inner: Vec<u8>, parent| {
+            let mut outer = Vec::with_capacity(inner.len() + 8);
+            put_delimited(parent, &inner, &mut outer);
+            outer
+        };
+        wire.extend(self.parents.iter().rev().fold(fragment, nest));
+        Ok(())
     }
 }
 
-/// Puts the fields of a message into the field that holds it.
-fn nest(field: &FieldDescriptor, inner: &[u8]) -> Vec<u8> {
-    let mut outer = Vec::with_capacity(inner.len() + 8);
-    encode_key(field.number(), WireType::LengthDelimited, &mut outer);
-    encode_varint(inner.len() as u64, &mut outer);
-    outer.extend_from_slice(inner);
-    outer
+/// Appends a field that holds bytes: a text, or the fields of a message.
+fn put_delimited(field: &FieldDescriptor, bytes: &[u8], wire: &mut Vec<u8>) {
+    encode_key(field.number(), WireType::LengthDelimited, wire);
+    encode_varint(bytes.len() as u64, wire);
+    wire.extend_from_slice(bytes);
 }
 
 fn zero(field: &FieldDescriptor) -> Vec<u8> {

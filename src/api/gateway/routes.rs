@@ -83,11 +83,6 @@ impl Routes {
         self.unknown_verb = unknown_verb;
     }
 
-    /// Tells whether any binding has a path, with whatever method.
-    pub(super) fn knows(&self, path: &str) -> bool {
-        self.bindings.iter().any(|binding| binding.template.matches(path, self.unknown_verb))
-    }
-
     /// Finds the binding for a request. `HEAD` is answered wherever `GET` is.
     pub(super) fn find(&self, method: &Method, path: &str) -> Result<&Binding, Fault> {
         let asked = if *method == Method::HEAD { &Method::GET } else { method };

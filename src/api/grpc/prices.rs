@@ -15,7 +15,7 @@ use crate::{
             QuoteBasis, QuoteVerdict, StreamPricesRequest, StreamPricesResponse, price_result,
             price_service_server::PriceService,
         },
-        replies::{Opened, Reply, Source},
+        replies::{AsText, Opened, Reply, Source, Within},
         wire::{self, price},
     },
     domain::{
@@ -54,19 +54,23 @@ impl PriceService for PriceDoor {
         &self,
         request: Request<GetPriceRequest>,
     ) -> Result<Response<GetPriceResponse>, Status> {
+        let as_text = wants_text(&request);
         let request = request.into_inner();
         let bar = request.bar()?;
         let update = self.prices.get(&request.pair, &bar)?;
-        Ok(Response::new(GetPriceResponse { price: Some(price(&update)) }))
+        let response = GetPriceResponse { price: Some(price(&update)) };
+        Ok(naming(response, as_text, || [update]))
     }
 
     async fn batch_get_prices(
         &self,
         request: Request<BatchGetPricesRequest>,
     ) -> Result<Response<BatchGetPricesResponse>, Status> {
+        let as_text = wants_text(&request);
         let request = request.into_inner();
         let bar = request.bar()?;
         let outcomes = self.prices.batch(&request.pairs, &bar)?;
+        let within: Vec<_> = outcomes.iter().filter(|_| as_text).flatten().cloned().collect();
         let result = |(pair, outcome): (String, Result<Arc<Update>, ServiceError>)| PriceResult {
             pair,
             result: Some(match outcome {
@@ -75,13 +79,14 @@ impl PriceService for PriceDoor {
             }),
         };
         let results = request.pairs.into_iter().zip(outcomes).map(result).collect();
-        Ok(Response::new(BatchGetPricesResponse { results }))
+        Ok(naming(BatchGetPricesResponse { results }, as_text, || within))
     }
 
     async fn list_prices(
         &self,
         request: Request<ListPricesRequest>,
     ) -> Result<Response<ListPricesResponse>, Status> {
+        let as_text = wants_text(&request);
         let request = request.into_inner();
         let page = self.prices.list(&ListQuery {
             bar: request.bar()?,
@@ -92,11 +97,12 @@ impl PriceService for PriceDoor {
             page_size: request.page_size,
             page_token: request.page_token,
         })?;
-        Ok(Response::new(ListPricesResponse {
+        let response = ListPricesResponse {
             prices: page.updates.iter().map(price).collect(),
             next_page_token: page.next_page_token,
             omitted_count: page.omitted,
-        }))
+        };
+        Ok(naming(response, as_text, || page.updates))
     }
 
     async fn stream_prices(
@@ -141,6 +147,23 @@ impl PriceService for PriceDoor {
         let amount = decimal::text(amount);
         Ok(Response::new(ConvertAmountResponse { amount, price: Some(price(&update)) }))
     }
+}
+
+/// Tells whether the answer will be written as text.
+fn wants_text<T>(request: &Request<T>) -> bool {
+    request.extensions().get::<AsText>().is_some()
+}
+
+/// Names the prices within an answer, if it will be written as text.
+fn naming<T, P>(message: T, as_text: bool, within: impl FnOnce() -> P) -> Response<T>
+where
+    P: IntoIterator<Item = Arc<Update>>,
+{
+    let mut response = Response::new(message);
+    if as_text {
+        response.extensions_mut().insert(Within::new(within()));
+    }
+    response
 }
 
 /// Turns an error into the value that stands for it inside a message.

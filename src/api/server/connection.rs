@@ -1,25 +1,44 @@
-//! What a call knows of the connection that it came on.
+//! What is known of a connection: by the calls that came on it, and by the usher that shows it out.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
+    },
+    task::Waker,
 };
 
+use futures::task::AtomicWaker;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::stall::{StallGuard, Watchdog};
 use crate::api::layer::measure::Measures;
 
-/// A connection to the public doors. Clones are the same one; the default is none, for calls from within.
+/// A connection to the doors. Clones are the same one; the default is none, for calls from within.
 #[derive(Debug, Clone, Default)]
 pub struct Connection(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
+    /// Tells its streams.
     leaving: CancellationToken,
     old: AtomicBool,
     streams: AtomicUsize,
     watchdog: Watchdog,
+    /// Tells its task.
+    order: AtomicU8,
+    task: AtomicWaker,
+}
+
+/// What a connection is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Serve.
+    Stay = 0,
+    /// Let calls end, and take no more.
+    Go = 1,
+    /// End at once.
+    Cut = 2,
 }
 
 /// A stream of prices that is open on a connection.
@@ -27,16 +46,36 @@ struct Inner {
 pub struct OpenOnConnection(Connection);
 
 impl Connection {
-    /// Begins one whose streams are told to go when `leaving` says so.
-    pub fn new(leaving: CancellationToken, watchdog: Watchdog) -> Self {
-        let (old, streams) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self(Arc::new(Inner { leaving, old, streams, watchdog }))
+    /// Begins one.
+    pub(super) fn new(watchdog: Watchdog) -> Self {
+        Self(Arc::new(Inner { watchdog, ..Inner::default() }))
     }
 
-    /// Tells its streams to go because it has been open for long enough.
-    pub fn grow_old(&self) {
-        self.0.old.store(true, Ordering::Release);
+    /// Asks it to go: because it is old, or because the service stops. Its streams are told, and its task is woken.
+    pub(super) fn show_out(&self, old: bool) {
+        self.0.old.store(old, Ordering::Release);
         self.0.leaving.cancel();
+        self.tell(Order::Go);
+    }
+
+    /// Ends it at once.
+    pub(super) fn cut(&self) {
+        self.tell(Order::Cut);
+    }
+
+    /// Gets what it is to do. The task is woken when that changes.
+    pub(super) fn order(&self, waker: &Waker) -> Order {
+        self.0.task.register(waker);
+        match self.0.order.load(Ordering::Acquire) {
+            0 => Order::Stay,
+            1 => Order::Go,
+            _ => Order::Cut,
+        }
+    }
+
+    fn tell(&self, order: Order) {
+        self.0.order.fetch_max(order as u8, Ordering::Release);
+        self.0.task.wake();
     }
 
     /// Tells whether streams have to go because of its age, and not because the service stops.

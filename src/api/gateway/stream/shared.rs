@@ -11,7 +11,7 @@ use tonic::Status;
 use super::{Format, HEARTBEAT};
 use crate::{
     api::{
-        gateway::{error::Fault, json::Tables, output::Output},
+        gateway::{error::Fault, json::Tables, output::Output, text},
         replies::{PREFIX, Replies, Reply},
     },
     pipeline::message::Form,
@@ -86,30 +86,17 @@ impl Texts {
     /// Writes a reply as an event; nothing if it cannot be written.
     fn event(&self, reply: &dyn Reply, plain: &Bytes) -> Bytes {
         let cursor = reply.cursor();
-        let mut text = format!("id: {}-{}\n", cursor.epoch, cursor.sequence).into_bytes();
-        text.put_slice(DATA);
-        let mut updates = reply.updates().iter();
+        let mut event = format!("id: {}-{}\n", cursor.epoch, cursor.sequence).into_bytes();
+        event.put_slice(DATA);
         let message = plain.get(PREFIX..).unwrap_or_default();
-        self.replies.measures().text();
-        let written = self.output.write_with(&self.tables, message, &mut text, |price, wire| {
-            let update = updates.next().filter(|update| update.encoded == wire)?;
-            Some(update.text.get_or_init(|| self.price(price, wire)).clone()).filter(|text| !text.is_empty())
-        });
-        if written.is_err() {
+        let measures = self.replies.measures();
+        measures.text();
+        let known = text::of(reply.updates(), &self.tables, || measures.text());
+        if self.output.write_with(&self.tables, message, &mut event, known).is_err() {
             return Bytes::new();
         }
-        text.put_slice(b"\n\n");
-        text.into()
-    }
-
-    /// Writes a price, for all the replies that it will be a part of.
-    fn price(&self, price: crate::api::gateway::json::MessageId, wire: &[u8]) -> Bytes {
-        let mut text = Vec::new();
-        self.replies.measures().text();
-        match self.tables.write_json(price, wire, &mut text) {
-            Ok(()) => text.into(),
-            Err(_) => Bytes::new(),
-        }
+        event.put_slice(b"\n\n");
+        event.into()
     }
 }
 
