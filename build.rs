@@ -1,9 +1,12 @@
 //! Compiles the protos, without a `protoc` on the machine.
 //!
 //! Server and client are generated apart: the server's `Price` is bytes that the board keeps encoded, the client's
-//! is the plain message.
+//! is the plain message. For each service of the contract there is a way to call it without HTTP beside tonic's.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fmt::Write as _, fs, path::PathBuf};
+
+/// The package of the contract.
+const PACKAGE: &str = "cryptoprice.v1";
 
 const PROTOS: &[&str] = &[
     "cryptoprice/v1/error_reason.proto",
@@ -22,6 +25,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The set as protox encodes it keeps `google.api.http`; one that went through prost's types would not.
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     let files = compiler.file_descriptor_set();
+    let services = files.file.iter().filter(|file| file.package() == PACKAGE).flat_map(|file| &file.service);
+    fs::write(out.join("direct.rs"), services.map(direct).collect::<String>())?;
 
     for (side, server) in [("server", true), ("client", false)] {
         let directory = out.join(side);
@@ -40,6 +45,50 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         builder.compile_fds(files.clone())?;
     }
     Ok(())
+}
+
+/// Writes how a service is called by the name of a method, with the bytes of a message.
+fn direct(service: &prost_types::ServiceDescriptorProto) -> String {
+    let name = service.name();
+    let module = snake(name);
+    let mut methods = String::new();
+    for method in &service.method {
+        let (name, call) = (method.name(), snake(method.name()));
+        let encode = if method.server_streaming() { "encode_each" } else { "encode" };
+        // The type of the message is that of the call's argument.
+        let _ = writeln!(
+            methods,
+            "            \"{name}\" => Box::pin(async move {{\n                \
+             implementation.{call}(decode(request)?).await.map({encode})\n            }}),"
+        );
+    }
+    format!(
+        "/// Calls an implementation of `{name}` without HTTP.
+#[derive(Debug)]
+pub struct {name}Direct<T>(pub Arc<T>);
+
+impl<T: v1::{module}_server::{name}> DirectService for {name}Direct<T> {{
+    fn call(&self, method: &str, request: Request<Bytes>) -> Option<BoxFuture<Response<Outcome>, Status>> {{
+        let implementation = Arc::clone(&self.0);
+        Some(match method {{
+{methods}            _ => return None,
+        }})
+    }}
+}}
+"
+    )
+}
+
+/// Spells the name of a type as that of a function.
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
 }
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script by the environment")]

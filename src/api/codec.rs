@@ -5,6 +5,7 @@
 
 use std::marker::PhantomData;
 
+use bytes::Buf;
 use prost::Message;
 use tonic::{
     Code, Status,
@@ -79,13 +80,18 @@ impl<U: Message + Default> Decoder for Decode<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        U::decode(buffer).map(Some).map_err(|error| {
-            let none: [(&str, &str); 0] = [];
-            status(Code::InvalidArgument, ErrorReason::RequestMalformed, error.to_string(), none)
-        })
+        decode(buffer).map(Some)
     }
 
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(REQUEST, YIELD)
     }
+}
+
+/// Decodes a message of a request.
+pub fn decode<U: Message + Default>(bytes: impl Buf) -> Result<U, Status> {
+    U::decode(bytes).map_err(|error| {
+        let none: [(&str, &str); 0] = [];
+        status(Code::InvalidArgument, ErrorReason::RequestMalformed, error.to_string(), none)
+    })
 }

@@ -24,7 +24,7 @@ use tower::{Layer as _, Service, ServiceExt as _};
 use tower_http::cors::CorsLayer;
 
 use super::{
-    gateway::{Backend, Gateway},
+    gateway::{Backend as _, Gateway, GatewayBody},
     layer::{AnswerBody, Call, Calls, RequestBody, measure::Door, panic},
     server::connection::Connection,
 };
@@ -59,6 +59,8 @@ pub enum FrontBody {
     Answer(AnswerBody),
     /// Of a call, translated for gRPC-Web.
     Web(tonic::body::Body),
+    /// Of a call, as JSON.
+    Rest(GatewayBody),
     /// Of anything else.
     Plain(PlainBody),
 }
@@ -148,13 +150,13 @@ impl Front {
                 calls.refused(Code::Internal);
                 self.doors.gateway.refuse(&panic::status(fault))
             })
-            .map(FrontBody::Plain)
+            .map(FrontBody::Rest)
     }
 
     fn refuse_grpc(&self) -> Response<FrontBody> {
         self.calls.refused(Code::InvalidArgument);
         let refused = "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and REST";
-        self.doors.gateway.refuse_malformed(refused).map(FrontBody::Plain)
+        self.doors.gateway.refuse_malformed(refused).map(FrontBody::Rest)
     }
 }
 
@@ -179,21 +181,6 @@ impl Service<Request<Incoming>> for Behind {
 
     fn call(&mut self, request: Request<Incoming>) -> Answer {
         self.0.through(request)
-    }
-}
-
-impl Backend for Calls {
-    async fn answer(&self, request: Request<RequestBody>) -> Response<AnswerBody> {
-        let Ok(answer) = self.answer(request).await;
-        answer
-    }
-
-    fn refused(&self, code: Code) {
-        self.measures().begin("", self.door()).end(code);
-    }
-
-    fn wrote(&self) {
-        self.measures().text();
     }
 }
 
@@ -232,6 +219,7 @@ impl Body for FrontBody {
         match self.get_mut() {
             Self::Answer(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
             Self::Web(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
+            Self::Rest(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Self::Plain(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
         }
     }
@@ -240,6 +228,7 @@ impl Body for FrontBody {
         match self {
             Self::Answer(body) => body.is_end_stream(),
             Self::Web(body) => body.is_end_stream(),
+            Self::Rest(body) => body.is_end_stream(),
             Self::Plain(body) => body.is_end_stream(),
         }
     }
@@ -248,6 +237,7 @@ impl Body for FrontBody {
         match self {
             Self::Answer(body) => body.size_hint(),
             Self::Web(body) => body.size_hint(),
+            Self::Rest(body) => body.size_hint(),
             Self::Plain(body) => body.size_hint(),
         }
     }

@@ -1,8 +1,8 @@
 //! REST over the contract: a gateway that the descriptors drive, with no code for any one call.
 //!
 //! A request is matched against the `google.api.http` bindings ([`template`], `routes`); path, query and body become
-//! the call's message (`bind`, `parameter`, [`json`]); our own gRPC routes are called in process (`call`), so that
-//! REST passes the very same layers as gRPC; and the reply is written as JSON, NDJSON or server-sent events
+//! the call's message (`bind`, `parameter`, [`json`]); the call is made within this process (`backend`), through the very
+//! same layers as any other; and the reply is written as JSON, NDJSON or server-sent events
 //! (`output`, `stream`, `status`). [`openapi`] describes all of it, and [`docs`] shows the description.
 
 pub mod docs;
@@ -10,9 +10,9 @@ pub mod json;
 pub mod openapi;
 pub mod template;
 
+mod backend;
 mod bind;
-mod call;
-mod cursor;
+mod body;
 mod error;
 mod output;
 mod parameter;
@@ -25,7 +25,6 @@ mod text;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, header, request::Parts};
 use http_body::Body as HttpBody;
@@ -34,17 +33,22 @@ use prost_reflect::DescriptorPool;
 use tokio::time::timeout;
 use tonic::Status;
 
-pub use self::call::Backend;
-pub use self::error::GatewayError;
+pub use self::{backend::Backend, body::GatewayBody, error::GatewayError};
 use self::{
-    call::Replies,
     error::Fault,
     json::Tables,
     routes::{Binding, BodyRule, Routes},
     stream::Format,
     template::UnknownVerb,
 };
-use super::layer::{deadline, limits::head_size};
+use super::{
+    layer::{
+        deadline,
+        direct::{Answered, Messages},
+        limits::head_size,
+    },
+    replies::Within,
+};
 
 /// What the gateway allows a request.
 #[derive(Debug, Clone, Copy)]
@@ -81,17 +85,17 @@ impl Gateway {
     }
 
     /// Answers with an error that no call has given.
-    pub fn refuse(&self, error: &Status) -> Response<Body> {
+    pub fn refuse(&self, error: &Status) -> Response<GatewayBody> {
         status::answer(error, &self.tables)
     }
 
     /// Answers that a request cannot be understood, and why.
-    pub fn refuse_malformed(&self, problem: &str) -> Response<Body> {
+    pub fn refuse_malformed(&self, problem: &str) -> Response<GatewayBody> {
         status::refuse(Fault::malformed(problem.to_owned()), &self.tables)
     }
 
     /// Answers that a path of another router does not take this method.
-    pub fn refuse_method(&self, method: &Method, allow: &str) -> Response<Body> {
+    pub fn refuse_method(&self, method: &Method, allow: &str) -> Response<GatewayBody> {
         let fault = Fault::MethodNotAllowed { method: method.to_string(), allow: allow.to_owned() };
         status::refuse(fault, &self.tables)
     }
@@ -105,7 +109,7 @@ impl Gateway {
     }
 
     /// Answers a request, by a call of the backend.
-    pub async fn handle<B>(&self, request: Request<B>, backend: &impl Backend) -> Response<Body>
+    pub async fn handle<B>(&self, request: Request<B>, backend: &impl Backend) -> Response<GatewayBody>
     where
         B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
     {
@@ -121,7 +125,7 @@ impl Gateway {
         };
         if head {
             let length = response.body().size_hint().exact();
-            *response.body_mut() = Body::empty();
+            *response.body_mut() = GatewayBody::default();
             if let Some(length) = length {
                 response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
             }
@@ -129,7 +133,12 @@ impl Gateway {
         response
     }
 
-    async fn rest<B>(&self, parts: &Parts, body: B, backend: &impl Backend) -> Result<Response<Body>, Refused>
+    async fn rest<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        backend: &impl Backend,
+    ) -> Result<Response<GatewayBody>, Refused>
     where
         B: HttpBody<Data = Bytes, Error: std::error::Error + Send + Sync + 'static> + Send,
     {
@@ -145,21 +154,47 @@ impl Gateway {
             return Err(Fault::malformed("the body's content type is not application/json".to_owned()).into());
         }
         let message = bind::message(binding, &self.tables, path, parts.uri.query(), &body)?;
-        let mut replies = call::call(backend, binding.call_path.clone(), parts, &message).await?;
-        let own = std::mem::take(&mut replies.headers);
-        let (content_type, body) = if binding.call.is_server_streaming() {
-            let format = Format::accepted(&parts.headers);
-            (format.content_type(), stream::body(replies, self, binding, format).await?)
-        } else {
-            ("application/json", self.only(binding, replies, backend).await?)
+        let request = backend::request(parts, message);
+        let Answered { headers, within, messages } = backend.call(&binding.call_path, request).await?;
+        let (content_type, body) = match messages {
+            Messages::One(message) => {
+                let json = self.write(binding, &message, within.as_ref(), backend)?;
+                ("application/json", GatewayBody::from(json))
+            }
+            Messages::Many(replies) => {
+                let format = Format::accepted(&parts.headers);
+                let (tables, output) = (Arc::clone(&self.tables), binding.output.clone());
+                (format.content_type(), stream::body(replies, tables, output, format).await?)
+            }
         };
         let mut response = Response::new(body);
-        let headers = response.headers_mut();
-        *headers = own;
+        let own = response.headers_mut();
+        if !headers.is_empty() {
+            *own = backend::own(headers);
+        }
         // A price that a cache kept is old without saying so.
-        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        own.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        own.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         Ok(response)
+    }
+
+    /// Writes the one message of an answer.
+    fn write(
+        &self,
+        binding: &Binding,
+        message: &[u8],
+        within: Option<&Within>,
+        backend: &impl Backend,
+    ) -> Result<Vec<u8>, Fault> {
+        let mut json = Vec::new();
+        match within {
+            None => binding.output.write(&self.tables, message, &mut json)?,
+            Some(within) => {
+                let known = text::of(within.updates(), &self.tables, || backend.wrote());
+                binding.output.write_with(&self.tables, message, &mut json, known)?;
+            }
+        }
+        Ok(json)
     }
 
     async fn read_body<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Refused>
@@ -178,30 +213,6 @@ impl Gateway {
             Ok(Err(_)) => Err(Fault::malformed("the body breaks off".to_owned()).into()),
             Err(_) => Err(deadline::exceeded(self.limits.body_timeout).into()),
         }
-    }
-
-    /// Writes the one reply of a call that does not stream.
-    async fn only(
-        &self,
-        binding: &Binding,
-        mut replies: Replies,
-        backend: &impl Backend,
-    ) -> Result<Body, Refused> {
-        let unexpected =
-            |problem: &str| Fault::internal(format!("{}: {problem}", binding.call_path)).into_status();
-        let message = replies.next().await?.ok_or_else(|| unexpected("a call without a reply"))?;
-        if replies.next().await?.is_some() {
-            return Err(unexpected("a call with more than one reply").into());
-        }
-        let mut json = Vec::new();
-        match &replies.within {
-            None => binding.output.write(&self.tables, &message, &mut json)?,
-            Some(within) => {
-                let known = text::of(within.updates(), &self.tables, || backend.wrote());
-                binding.output.write_with(&self.tables, &message, &mut json, known)?;
-            }
-        }
-        Ok(Body::from(json))
     }
 }
 

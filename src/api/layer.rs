@@ -6,6 +6,7 @@
 //! a call costs little more than tonic itself.
 
 pub mod deadline;
+pub mod direct;
 pub mod explain;
 pub mod limits;
 pub mod measure;
@@ -13,16 +14,18 @@ pub mod panic;
 
 mod body;
 mod call;
+mod running;
 
 use std::{convert::Infallible, sync::Arc, task};
 
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use tonic::{codegen::BoxFuture, server::NamedService};
 use tower::Service;
 
 pub use self::body::{AnswerBody, RequestBody};
 pub use self::call::Call;
 use self::{
+    direct::DirectService,
     limits::Limits,
     measure::{Door, Measures},
 };
@@ -45,6 +48,8 @@ pub struct Calls {
 struct Shared {
     /// By their names, as they stand in a path.
     services: Vec<(&'static str, Box<dyn GrpcService>)>,
+    /// Those that can be called below HTTP, by their names.
+    direct: Vec<(&'static str, Box<dyn DirectService>)>,
     limits: Limits,
     measures: Measures,
 }
@@ -55,7 +60,7 @@ pub struct CallsBuilder(Shared);
 impl CallsBuilder {
     /// Starts without any.
     pub fn new(limits: Limits, measures: Measures) -> Self {
-        Self(Shared { services: Vec::new(), limits, measures })
+        Self(Shared { services: Vec::new(), direct: Vec::new(), limits, measures })
     }
 
     /// Adds a service.
@@ -63,6 +68,16 @@ impl CallsBuilder {
     pub fn with<S: GrpcService + NamedService + 'static>(mut self, service: S) -> Self {
         self.0.services.push((S::NAME, Box::new(service)));
         self
+    }
+
+    /// Adds a service that can be called below HTTP, too.
+    #[must_use]
+    pub fn with_direct<S>(mut self, service: S, direct: impl DirectService + 'static) -> Self
+    where
+        S: GrpcService + NamedService + 'static,
+    {
+        self.0.direct.push((S::NAME, Box::new(direct)));
+        self.with(service)
     }
 
     /// Makes the calls of all of them.
@@ -94,6 +109,11 @@ impl Calls {
         &self.shared.measures
     }
 
+    /// Gets the connection that they come on.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     /// Gets what is allowed.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
@@ -104,8 +124,8 @@ impl Calls {
         Call::new(self, request)
     }
 
-    fn find(&self, uri: &Uri) -> Option<&dyn GrpcService> {
-        let (service, _) = uri.path().strip_prefix('/')?.split_once('/')?;
+    fn find(&self, path: &str) -> Option<&dyn GrpcService> {
+        let (service, _) = path.strip_prefix('/')?.split_once('/')?;
         let found = self.shared.services.iter().find(|(name, _)| *name == service)?;
         Some(&*found.1)
     }

@@ -7,6 +7,8 @@
 
 mod compress;
 
+use self::compress::frame;
+
 use std::{
     fmt,
     pin::Pin,
@@ -24,8 +26,8 @@ use tonic::{Code, Status};
 
 use super::{
     layer::{
-        limits::Limits,
-        measure::{Cut, Measure, Measures, OpenStream},
+        Calls,
+        measure::{Cut, Measure, OpenStream},
     },
     server::{
         connection::{Connection, OpenOnConnection},
@@ -49,15 +51,25 @@ pub trait Reply: fmt::Debug + Send + Sync {
     /// Gets the reply with its prefix, as a frame of gRPC, and in its other forms.
     fn encoded(&self) -> &Encoded;
 
-    /// Tells up to where the stream has come with it.
-    fn cursor(&self) -> Cursor;
+    /// Tells up to where the stream has come with it, if it has places.
+    fn cursor(&self) -> Option<Cursor> {
+        None
+    }
 
     /// Lists the prices in it, in their order.
-    fn updates(&self) -> &[Arc<Update>];
+    fn updates(&self) -> &[Arc<Update>] {
+        &[]
+    }
 
     /// Tells how many updates were left out before it.
-    fn skipped(&self) -> u64;
+    fn skipped(&self) -> u64 {
+        0
+    }
 }
+
+/// A reply that one caller alone gets.
+#[derive(Debug)]
+pub struct Own(Encoded);
 
 /// Where replies come from.
 pub type Source = Pin<Box<dyn Stream<Item = Result<Arc<dyn Reply>, Status>> + Send>>;
@@ -77,12 +89,18 @@ pub struct Within(Arc<[Arc<Update>]>);
 /// The replies of one stream, up to its end.
 pub struct Replies {
     source: Source,
+    /// What it is held to; nothing outside of a connection.
+    held: Option<Box<Held>>,
+    last: Option<Cursor>,
+    ended: bool,
+}
+
+/// What a stream is held to.
+struct Held {
     leaving: Pin<Box<WaitForCancellationFutureOwned>>,
     connection: Connection,
     until: Option<Pin<Box<Sleep>>>,
     stall: StallGuard,
-    last: Option<Cursor>,
-    ended: bool,
     measure: Measure,
     _open: (OpenStream, OpenOnConnection),
 }
@@ -100,8 +118,8 @@ impl Reply for Message {
         Self::encoded(self)
     }
 
-    fn cursor(&self) -> Cursor {
-        self.cursor
+    fn cursor(&self) -> Option<Cursor> {
+        Some(self.cursor)
     }
 
     fn updates(&self) -> &[Arc<Update>] {
@@ -110,6 +128,19 @@ impl Reply for Message {
 
     fn skipped(&self) -> u64 {
         self.skipped
+    }
+}
+
+impl Own {
+    /// Makes a reply of an encoded message.
+    pub fn reply(message: &[u8]) -> Arc<dyn Reply> {
+        Arc::new(Self(Encoded::new(frame(false, message))))
+    }
+}
+
+impl Reply for Own {
+    fn encoded(&self) -> &Encoded {
+        &self.0
     }
 }
 
@@ -137,99 +168,123 @@ impl Opened {
     }
 }
 
-impl Replies {
-    /// Waits for the next reply. An error is the last.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Arc<dyn Reply>, Status>>> {
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        if let Stall::Cut = self.stall.polled() {
-            return self.cut(Cut::Stalled, ServiceError::SlowReader { resume_after: self.last });
-        }
-        if self.leaving.as_mut().poll(context).is_ready() {
-            let resume_after = self.last;
-            return if self.connection.is_old() {
-                self.cut(Cut::ConnectionAge, ServiceError::ConnectionAge { resume_after })
-            } else {
-                self.cut(Cut::Stopping, ServiceError::Stopping { resume_after })
-            };
-        }
-        if let Some(until) = &mut self.until
-            && until.as_mut().poll(context).is_ready()
-        {
-            return self.cut(Cut::Deadline, ServiceError::StreamDeadline { resume_after: self.last });
-        }
-        match ready!(self.source.as_mut().poll_next(context)) {
-            Some(Ok(reply)) => {
-                self.last = Some(reply.cursor());
-                self.measure.measures().message(reply.updates().len() as u64, reply.skipped());
-                self.stall.handed();
-                Poll::Ready(Some(Ok(reply)))
-            }
-            Some(Err(status)) => {
-                if status.code() == Code::Unavailable {
-                    self.measure.measures().cut(Cut::Overrun);
-                }
-                self.end(status)
-            }
-            None => {
-                self.ended = true;
-                self.measure.end(Code::Ok);
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    /// Gets what the stream is counted with.
-    pub fn measures(&self) -> &Measures {
-        self.measure.measures()
-    }
-
-    fn cut(&mut self, cut: Cut, error: ServiceError) -> Poll<Option<Result<Arc<dyn Reply>, Status>>> {
-        self.measure.measures().cut(cut);
-        self.end(error.into())
-    }
-
-    fn end(&mut self, status: Status) -> Poll<Option<Result<Arc<dyn Reply>, Status>>> {
-        self.ended = true;
-        self.measure.end(status.code());
-        Poll::Ready(Some(Err(status)))
+impl From<Source> for Replies {
+    /// Takes replies that are held to nothing.
+    fn from(source: Source) -> Self {
+        Self { source, held: None, last: None, ended: false }
     }
 }
 
-impl Framed {
-    /// Opens the stream on a connection, unless that has too many.
+impl Replies {
+    /// Opens a stream on a connection, unless that has too many.
     pub fn open(
         source: Source,
-        headers: &HeaderMap,
-        connection: &Connection,
-        limits: &Limits,
+        calls: &Calls,
         until: Option<Instant>,
         mut measure: Measure,
     ) -> Result<Self, Status> {
+        let (connection, limits) = (calls.connection(), calls.limits());
         let Some(slot) = connection.open_stream(limits.max_streams) else {
             let refused = limits.too_many_streams();
             measure.end(refused.code());
             return Err(refused);
         };
-        let replies = Replies {
-            source,
+        let held = Held {
             leaving: Box::pin(connection.leaving()),
             connection: connection.clone(),
             until: until.map(|until| Box::pin(sleep_until(until))),
             stall: connection.watch(measure.measures()),
-            last: None,
-            ended: false,
             _open: (measure.measures().open(measure.door()), slot),
             measure,
         };
-        let encoding = headers.get("grpc-encoding").map(HeaderValue::as_bytes);
-        let form = match encoding {
+        Ok(Self { held: Some(Box::new(held)), ..Self::from(source) })
+    }
+
+    /// Waits for the next reply. An error is the last.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Arc<dyn Reply>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        if let Some(held) = &mut self.held
+            && let Some((cut, error)) = held.must_end(self.last, context)
+        {
+            held.measure.measures().cut(cut);
+            return Poll::Ready(Some(Err(self.end(error.into()))));
+        }
+        match ready!(self.source.as_mut().poll_next(context)) {
+            Some(Ok(reply)) => {
+                self.last = reply.cursor().or(self.last);
+                if let Some(held) = &self.held {
+                    held.measure.measures().message(reply.updates().len() as u64, reply.skipped());
+                    held.stall.handed();
+                }
+                Poll::Ready(Some(Ok(reply)))
+            }
+            Some(Err(status)) => {
+                if let Some(held) = self.held.as_ref().filter(|_| status.code() == Code::Unavailable) {
+                    held.measure.measures().cut(Cut::Overrun);
+                }
+                Poll::Ready(Some(Err(self.end(status))))
+            }
+            None => {
+                self.end(Status::ok(""));
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Takes note of something that was written as text, for all who get it.
+    pub fn wrote(&self) {
+        if let Some(held) = &self.held {
+            held.measure.measures().text();
+        }
+    }
+
+    /// Tells whether the last reply has come.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn end(&mut self, status: Status) -> Status {
+        self.ended = true;
+        if let Some(held) = &mut self.held {
+            held.measure.end(status.code());
+        }
+        status
+    }
+}
+
+impl Held {
+    /// Tells why the stream cannot go on, if there is a reason.
+    fn must_end(
+        &mut self,
+        resume_after: Option<Cursor>,
+        context: &mut Context<'_>,
+    ) -> Option<(Cut, ServiceError)> {
+        if let Stall::Cut = self.stall.polled() {
+            return Some((Cut::Stalled, ServiceError::SlowReader { resume_after }));
+        }
+        if self.leaving.as_mut().poll(context).is_ready() {
+            return Some(if self.connection.is_old() {
+                (Cut::ConnectionAge, ServiceError::ConnectionAge { resume_after })
+            } else {
+                (Cut::Stopping, ServiceError::Stopping { resume_after })
+            });
+        }
+        let due = self.until.as_mut().is_some_and(|until| until.as_mut().poll(context).is_ready());
+        due.then_some((Cut::Deadline, ServiceError::StreamDeadline { resume_after }))
+    }
+}
+
+impl Framed {
+    /// Frames replies, compressed as tonic has told the caller in the headers.
+    pub fn new(replies: Replies, headers: &HeaderMap) -> Self {
+        let form = match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
             Some(b"gzip") => Some(Form::Gzip),
             Some(b"zstd") => Some(Form::Zstd),
             _ => None,
         };
-        Ok(Self { replies, form })
+        Self { replies, form }
     }
 }
 
@@ -242,7 +297,7 @@ impl Body for Framed {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        if this.replies.ended {
+        if this.replies.has_ended() {
             return Poll::Ready(None);
         }
         let end = match ready!(this.replies.poll_next(context)) {

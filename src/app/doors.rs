@@ -1,5 +1,7 @@
 //! All doors behind one router.
 
+use std::sync::Arc;
+
 use axum::Router;
 use http::{HeaderName, HeaderValue, Method};
 use prometheus::Registry;
@@ -17,6 +19,7 @@ use crate::{
         ops::{self, Readiness},
         pb::{
             self,
+            direct::{PriceServiceDirect, SourceServiceDirect},
             v1::{price_service_server::PriceServiceServer, source_service_server::SourceServiceServer},
         },
     },
@@ -103,12 +106,13 @@ impl<H: Health> Doors<H> {
             max_message: self.server.max_message,
             max_streams: self.server.max_streams,
         };
-        let prices = PriceDoor::new(self.prices.clone(), self.streams.on_lane(lane));
-        let sources = SourceDoor::new(self.sources.clone());
-        let mut calls = CallsBuilder::new(limits, self.measures.clone())
-            .with(configured!(PriceServiceServer::new(prices)))
-            .with(configured!(SourceServiceServer::new(sources)))
-            .with(self.health.clone());
+        let prices = Arc::new(PriceDoor::new(self.prices.clone(), self.streams.on_lane(lane)));
+        let sources = Arc::new(SourceDoor::new(self.sources.clone()));
+        let served = configured!(PriceServiceServer::from_arc(Arc::clone(&prices)));
+        let calls = CallsBuilder::new(limits, self.measures.clone());
+        let calls = calls.with_direct(served, PriceServiceDirect(prices));
+        let served = configured!(SourceServiceServer::from_arc(Arc::clone(&sources)));
+        let mut calls = calls.with_direct(served, SourceServiceDirect(sources)).with(self.health.clone());
         if self.server.reflection {
             let builder = || {
                 tonic_reflection::server::Builder::configure()

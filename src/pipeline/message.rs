@@ -94,12 +94,16 @@ impl Message {
 
     /// Gets the message as it leaves the service; encodes it if nobody has asked before.
     pub fn encoded(&self) -> &Encoded {
-        let encode = || Encoded { bytes: self.board.encode_message(self), forms: Default::default() };
-        self.encoded.get_or_init(encode)
+        self.encoded.get_or_init(|| Encoded::new(self.board.encode_message(self)))
     }
 }
 
 impl Encoded {
+    /// Takes the plain bytes.
+    pub fn new(bytes: Bytes) -> Self {
+        Self { bytes, forms: Default::default() }
+    }
+
     /// Gets the plain bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes

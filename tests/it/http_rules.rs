@@ -15,7 +15,6 @@ use cryptoprice::api::gateway::template::{Template, UnknownVerb};
 use http::{Request, StatusCode, Uri};
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::{Value, json};
-use tonic::Status;
 
 use crate::{
     data, protos,
@@ -326,16 +325,14 @@ impl Calls {
 fn serve(pool: &DescriptorPool) -> (ToldGateway, Calls) {
     let calls = Calls::default();
     let (kept, contract) = (calls.clone(), pool.clone());
-    let service = move |request: Request<Bytes>| {
-        let path = request.uri().path().to_owned();
+    let service = move |path: &str, request: tonic::Request<Bytes>| {
         let index: usize = path.strip_prefix("/test.Rules/Call").unwrap().parse().unwrap();
-        let body = request.into_body();
         let method = contract.get_service_by_name("test.Rules").unwrap().methods().nth(index).unwrap();
-        let message = DynamicMessage::decode(method.input(), &body[5..]).unwrap();
+        let message = DynamicMessage::decode(method.input(), request.into_inner()).unwrap();
         let options = SerializeOptions::new().use_proto_field_name(true);
         let message = message.serialize_with_options(serde_json::value::Serializer, &options).unwrap();
         *kept.0.lock().unwrap() = Some((index, message));
-        replies::reply([Vec::new()], &Status::ok(""))
+        replies::one(Vec::new())
     };
     (ToldGateway::new(pool, service), calls)
 }

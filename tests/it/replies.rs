@@ -1,17 +1,20 @@
-//! What a gRPC service answers, put together by hand; and a gateway in front of a service that does so.
+//! A gateway in front of a service that answers as told.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
-use cryptoprice::api::{
-    gateway::{Backend, Gateway, GatewayLimits, template::UnknownVerb},
-    layer::{AnswerBody, RequestBody},
+use cryptoprice::{
+    api::{
+        gateway::{Backend, Gateway, GatewayBody, GatewayLimits, template::UnknownVerb},
+        layer::direct::{Answered, Messages},
+        replies::{Own, Replies, Reply, Source},
+    },
+    domain::price::Cursor,
+    pipeline::message::Encoded,
 };
 use futures::{Stream, StreamExt as _, stream};
-use http::{HeaderMap, Request, Response, header};
-use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
+use http::{HeaderMap, Request, Response};
 use prost_reflect::DescriptorPool;
 use tonic::{Code, Status};
 
@@ -19,20 +22,24 @@ use tonic::{Code, Status};
 pub(crate) const LIMITS: GatewayLimits =
     GatewayLimits { max_head: 8 << 10, max_body: 4 << 20, body_timeout: Duration::from_millis(300) };
 
+/// What a service answers.
+pub(crate) type Answer = Result<Answered, Status>;
+
 /// A gateway to a service that answers as told.
 pub(crate) struct ToldGateway {
     gateway: Gateway,
     service: Told,
 }
 
+/// Answers a call of a path with an encoded message.
 #[derive(Clone)]
-struct Told(Arc<dyn Fn(Request<Bytes>) -> Response<Body> + Send + Sync>);
+struct Told(Arc<dyn Fn(&str, tonic::Request<Bytes>) -> Answer + Send + Sync>);
 
 impl ToldGateway {
     /// Makes a gateway to a contract whose every call is answered by `service`.
     pub(crate) fn new<F>(pool: &DescriptorPool, service: F) -> Self
     where
-        F: Fn(Request<Bytes>) -> Response<Body> + Send + Sync + 'static,
+        F: Fn(&str, tonic::Request<Bytes>) -> Answer + Send + Sync + 'static,
     {
         Self { gateway: Gateway::new(pool, LIMITS).unwrap(), service: Told(Arc::new(service)) }
     }
@@ -41,17 +48,16 @@ impl ToldGateway {
         Self { gateway: self.gateway.with_unknown_verb(unknown_verb), ..self }
     }
 
-    pub(crate) async fn handle(&self, request: Request<Body>) -> Response<Body> {
-        self.gateway.handle(request, &self.service).await
+    pub(crate) async fn handle(&self, request: Request<Body>) -> Response<GatewayBody> {
+        let (head, body) = request.into_parts();
+        let body = http_body_util::BodyExt::map_err(body, std::io::Error::other);
+        self.gateway.handle(Request::from_parts(head, body), &self.service).await
     }
 }
 
 impl Backend for Told {
-    async fn answer(&self, request: Request<RequestBody>) -> Response<AnswerBody> {
-        let (head, body) = request.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let answer = (self.0)(Request::from_parts(head, body));
-        answer.map(|body| AnswerBody::from(tonic::body::Body::new(body)))
+    async fn call(&self, path: &str, request: tonic::Request<Bytes>) -> Answer {
+        (self.0)(path, request)
     }
 
     fn refused(&self, _: Code) {}
@@ -59,26 +65,49 @@ impl Backend for Told {
     fn wrote(&self) {}
 }
 
-/// Frames a message for the wire.
-pub(crate) fn framed(message: &[u8]) -> Bytes {
+/// Answers with one message.
+pub(crate) fn one(message: Vec<u8>) -> Answer {
+    Ok(Answered { headers: HeaderMap::new(), within: None, messages: Messages::One(message.into()) })
+}
+
+/// Answers with messages, each at its place if it has one, and then with how the call ends.
+pub(crate) fn many(
+    messages: impl IntoIterator<Item = (Vec<u8>, Option<Cursor>)>,
+    end: Option<Status>,
+) -> Answer {
+    let messages: Vec<_> = messages.into_iter().map(Ok).chain(end.map(Err)).collect();
+    many_in(stream::iter(messages))
+}
+
+/// Answers with messages as they come.
+pub(crate) fn many_in(
+    messages: impl Stream<Item = Result<(Vec<u8>, Option<Cursor>), Status>> + Send + 'static,
+) -> Answer {
+    let replies: Source = Box::pin(messages.map(|message| {
+        message.map(|(message, cursor)| match cursor {
+            None => Own::reply(&message),
+            Some(cursor) => Arc::new(At(Encoded::new(framed(&message)), cursor)) as Arc<dyn Reply>,
+        })
+    }));
+    let messages = Messages::Many(Replies::from(replies));
+    Ok(Answered { headers: HeaderMap::new(), within: None, messages })
+}
+
+/// A reply at a place.
+#[derive(Debug)]
+struct At(Encoded, Cursor);
+
+impl Reply for At {
+    fn encoded(&self) -> &Encoded {
+        &self.0
+    }
+
+    fn cursor(&self) -> Option<Cursor> {
+        Some(self.1)
+    }
+}
+
+fn framed(message: &[u8]) -> Bytes {
     let length = u32::try_from(message.len()).unwrap();
     [&[0], &length.to_be_bytes()[..], message].concat().into()
-}
-
-/// Answers with messages, then with how the call ends.
-pub(crate) fn reply(messages: impl IntoIterator<Item = Vec<u8>>, end: &Status) -> Response<Body> {
-    let chunks: Vec<Bytes> = messages.into_iter().map(|message| framed(&message)).collect();
-    reply_in(stream::iter(chunks), end)
-}
-
-/// Answers with chunks of bytes as they come, then with how the call ends.
-pub(crate) fn reply_in(chunks: impl Stream<Item = Bytes> + Send + 'static, end: &Status) -> Response<Body> {
-    let mut trailers = HeaderMap::new();
-    end.add_header(&mut trailers).unwrap();
-    let frames =
-        chunks.map(Frame::data).chain(stream::iter([Frame::trailers(trailers)])).map(Ok::<_, Infallible>);
-    Response::builder()
-        .header(header::CONTENT_TYPE, "application/grpc")
-        .body(Body::new(StreamBody::new(frames)))
-        .unwrap()
 }

@@ -7,7 +7,6 @@ use prost_reflect::FieldDescriptor;
 use serde_json::value::RawValue;
 
 use super::{
-    cursor::CursorField,
     error::Fault,
     json::{JsonError, MessageId, Tables},
 };
@@ -19,8 +18,6 @@ pub(super) struct Output {
     pub(super) message: MessageId,
     /// The field that is answered instead of the whole message.
     pub(super) field: Option<FieldDescriptor>,
-    /// Where the message says how far a stream has come.
-    pub(super) cursor: Option<CursorField>,
 }
 
 impl Output {

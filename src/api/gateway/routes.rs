@@ -1,10 +1,11 @@
 //! All HTTP bindings of the contract, and which of them a request means.
 
-use http::{Method, uri::PathAndQuery};
+use std::sync::Arc;
+
+use http::Method;
 use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor};
 
 use super::{
-    cursor::CursorField,
     error::{Fault, GatewayError},
     json::Tables,
     output::Output,
@@ -29,7 +30,7 @@ pub(super) struct Binding {
     /// The call.
     pub(super) call: MethodDescriptor,
     /// The call's path in gRPC.
-    pub(super) call_path: PathAndQuery,
+    pub(super) call_path: Arc<str>,
 }
 
 /// What the body of a request sets.
@@ -154,7 +155,6 @@ impl Binding {
                 .message(response.full_name())
                 .ok_or_else(|| invalid("the tables lack the response".to_owned()))?,
             field: response_field,
-            cursor: CursorField::of(&response),
         };
         let call_path = format!("/{}/{}", call.parent_service().full_name(), call.name());
         Ok(Self {
@@ -165,8 +165,7 @@ impl Binding {
             body,
             output,
             call: call.clone(),
-            call_path: PathAndQuery::try_from(call_path)
-                .map_err(|_| invalid("the name of the call makes no path".into()))?,
+            call_path: call_path.into(),
         })
     }
 }

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use axum::{body::Body, response::Response};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use prost::Message as _;
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-use super::{error::Fault, json::Tables};
+use super::{GatewayBody, error::Fault, json::Tables};
 use crate::api::status::http;
 
 /// The body of AIP-193.
@@ -29,13 +28,13 @@ struct Error<'s> {
 }
 
 /// Answers with an error of the call.
-pub(super) fn answer(status: &Status, tables: &Tables) -> Response<Body> {
+pub(super) fn answer(status: &Status, tables: &Tables) -> Response<GatewayBody> {
     let (code, _) = http(status.code());
     answer_as(code, status, tables)
 }
 
 /// Answers that there will be no call. Where HTTP has a word of its own for the reason, it is used.
-pub(super) fn refuse(fault: Fault, tables: &Tables) -> Response<Body> {
+pub(super) fn refuse(fault: Fault, tables: &Tables) -> Response<GatewayBody> {
     let (code, allow) = match &fault {
         Fault::MethodNotAllowed { allow, .. } => {
             (Some(StatusCode::METHOD_NOT_ALLOWED), HeaderValue::from_str(allow).ok())
@@ -69,8 +68,8 @@ pub(super) fn json(code: StatusCode, status: &Status, tables: &Tables) -> Vec<u8
     serde_json::to_vec(&error).unwrap_or_default()
 }
 
-fn answer_as(code: StatusCode, status: &Status, tables: &Tables) -> Response<Body> {
-    let mut response = Response::new(Body::from(json(code, status, tables)));
+fn answer_as(code: StatusCode, status: &Status, tables: &Tables) -> Response<GatewayBody> {
+    let mut response = Response::new(GatewayBody::from(json(code, status, tables)));
     *response.status_mut() = code;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,24 +1,26 @@
-//! A stream of messages as the body of an HTTP answer: NDJSON, or server-sent events.
+//! A stream of replies as the body of an HTTP answer: NDJSON, or server-sent events.
+//!
+//! A reply is written once, however many get it: as an event, of which a line of NDJSON is a part.
 
-mod shared;
+use std::{future::poll_fn, sync::Arc, time::Duration};
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
-
-use axum::body::Body;
-use bytes::Bytes;
-use futures::stream;
+use bytes::{BufMut as _, Bytes};
+use futures::{StreamExt as _, stream};
 use http::{HeaderMap, header};
 use tokio::time::timeout;
+use tonic::Status;
 
-use super::{
-    Gateway, Refused, call::Replies, error::Fault, json::Tables, output::Output, routes::Binding, status,
+use super::{GatewayBody, Refused, error::Fault, json::Tables, output::Output, status, text};
+use crate::{
+    api::replies::{PREFIX, Replies, Reply},
+    pipeline::message::Form,
 };
 
 /// The longest silence of an event stream: proxies cut what is silent for longer, often after 15 s or more.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Messages that have come together go out together, up to about this many bytes.
-const CHUNK: usize = 64 * 1024;
+/// What stands before the JSON of an event, after its id.
+const DATA: &[u8] = b"data: ";
 
 /// How a stream is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,17 @@ pub(super) enum Format {
     Ndjson,
     /// Server-sent events, as the HTML standard has them.
     Events,
+}
+
+/// The replies of a stream, as text.
+struct Texts {
+    replies: Replies,
+    tables: Arc<Tables>,
+    output: Output,
+    format: Format,
+    /// What goes out first.
+    opening: Vec<Bytes>,
+    ended: bool,
 }
 
 impl Format {
@@ -49,143 +62,125 @@ impl Format {
             Self::Events => "text/event-stream",
         }
     }
-}
 
-impl Format {
-    /// Writes what comes first: how long a browser waits before it asks again, in milliseconds.
-    fn opening(self) -> &'static [u8] {
+    /// Gets what comes first: how long a browser waits before it asks again, in milliseconds.
+    fn opening(self) -> Option<Bytes> {
+        (self == Self::Events).then_some(Bytes::from_static(b"retry: 2000\n\n"))
+    }
+
+    /// Takes of an event what belongs into the stream.
+    fn of(self, event: Bytes) -> Bytes {
         match self {
-            Self::Ndjson => b"",
-            Self::Events => b"retry: 2000\n\n",
+            Self::Events => event,
+            Self::Ndjson => line(&event),
         }
     }
-
-    /// Writes the error that ends a stream as its last record.
-    fn error(self, error: &tonic::Status, tables: &Tables) -> Vec<u8> {
-        let (code, _) = crate::api::status::http(error.code());
-        let (before, after): (&[u8], &[u8]) = match self {
-            Self::Ndjson => (b"", b"\n"),
-            Self::Events => (b"event: error\ndata: ", b"\n\n"),
-        };
-        [before, &status::json(code, error, tables), after].concat()
-    }
 }
 
-/// The records of one stream.
-#[derive(Debug)]
-struct Records {
-    replies: Replies,
-    tables: Arc<Tables>,
-    output: Output,
-    format: Format,
-    /// What goes out first.
-    opening: Option<Vec<u8>>,
-    ended: bool,
-}
-
-/// Starts to answer with a stream: of replies that are shared, or else of whatever the call sends.
-pub(super) async fn body(
-    replies: Replies,
-    gateway: &Gateway,
-    binding: &Binding,
-    format: Format,
-) -> Result<Body, Refused> {
-    let (tables, output) = (Arc::clone(&gateway.tables), binding.output.clone());
-    match replies.into_shared() {
-        Ok(replies) => Ok(shared::body(replies, tables, output, format)),
-        Err(replies) => own(replies, tables, output, format).await,
-    }
-}
-
-/// Answers with a stream of its own.
+/// Starts to answer with a stream.
 ///
-/// Waits for the first message, so that an error before it is an ordinary answer; but no longer than the longest
+/// Waits for the first reply, so that an error before it is an ordinary answer; but no longer than the longest
 /// silence. When the caller goes away the body is dropped, and the call with it.
-async fn own(
+pub(super) async fn body(
     mut replies: Replies,
     tables: Arc<Tables>,
     output: Output,
     format: Format,
-) -> Result<Body, Refused> {
-    let first = timeout(HEARTBEAT, replies.next()).await;
-    let mut records = Records { replies, tables, output, format, opening: None, ended: false };
-    let mut opening = format.opening().to_vec();
+) -> Result<GatewayBody, Refused> {
+    let first = timeout(HEARTBEAT, poll_fn(|context| replies.poll_next(context))).await;
+    let mut texts = Texts { replies, tables, output, format, opening: Vec::new(), ended: false };
     match first {
-        Ok(Err(status)) => return Err(status.into()),
-        Ok(Ok(Some(message))) => records.write_with_ready(&message, &mut opening),
-        Ok(Ok(None)) => records.ended = true,
+        Ok(Some(Err(status))) => return Err(status.into()),
+        Ok(Some(Ok(reply))) => texts.opening.push(texts.text(&*reply)?),
+        Ok(None) => texts.ended = true,
         Err(_) => {}
     }
-    records.opening = Some(opening).filter(|opening| !opening.is_empty());
-    Ok(Body::from_stream(stream::unfold(records, |mut records| async {
-        let chunk = records.chunk().await?;
-        Some((Ok::<_, Infallible>(chunk), records))
-    })))
+    texts.opening.extend(format.opening());
+    Ok(GatewayBody::Stream(
+        stream::unfold(texts, |mut texts| async { Some((texts.chunk().await?, texts)) }).boxed(),
+    ))
 }
 
-impl Records {
+impl Texts {
     /// Waits for what goes out next; nothing at the end.
     async fn chunk(&mut self) -> Option<Bytes> {
-        if let Some(opening) = self.opening.take() {
-            return Some(opening.into());
+        if let Some(first) = self.opening.pop() {
+            return Some(first);
         }
         if self.ended {
             return None;
         }
+        let next = poll_fn(|context| self.replies.poll_next(context));
         let next = match self.format {
-            Format::Ndjson => self.replies.next().await,
-            Format::Events => match timeout(HEARTBEAT, self.replies.next()).await {
-                Ok(next) => next,
+            Format::Ndjson => next.await?,
+            Format::Events => match timeout(HEARTBEAT, next).await {
+                Ok(next) => next?,
                 Err(_) => return Some(Bytes::from_static(b": keep-alive\n\n")),
             },
         };
-        let mut chunk = Vec::new();
-        match next {
-            Ok(Some(message)) => self.write_with_ready(&message, &mut chunk),
-            Ok(None) => return None,
-            Err(status) => self.write_error(&status, &mut chunk),
-        }
-        Some(chunk.into())
+        let text = next.and_then(|reply| self.text(&*reply).map_err(Fault::into_status));
+        Some(text.unwrap_or_else(|status| self.error(&status)))
     }
 
-    /// Writes a message and those that have come with it.
-    fn write_with_ready(&mut self, message: &[u8], out: &mut Vec<u8>) {
-        let mut written = self.write(message, out).map_err(Fault::into_status);
-        while written.is_ok() && out.len() < CHUNK {
-            written = match self.replies.ready() {
-                Ok(Some(message)) => self.write(&message, out).map_err(Fault::into_status),
-                Ok(None) => return,
-                Err(status) => Err(status),
-            };
+    /// Gets the text of a reply.
+    fn text(&self, reply: &dyn Reply) -> Result<Bytes, Fault> {
+        let encoded = reply.encoded();
+        let event = if self.output.field.is_none() {
+            encoded.form(Form::Text, |plain| self.event(reply, plain)).clone()
+        } else {
+            // Answered is a part of the reply: that is this call's own business.
+            self.event(reply, encoded.bytes())
+        };
+        if event.is_empty() {
+            return Err(Fault::internal("a reply is no JSON".to_owned()));
         }
-        if let Err(status) = written {
-            self.write_error(&status, out);
-        }
+        Ok(self.format.of(event))
     }
 
-    /// Writes a message, wholly or not at all.
-    fn write(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-        let start = out.len();
-        if self.format == Format::Events {
-            if let Some((epoch, sequence)) = self.output.cursor.and_then(|cursor| cursor.read(message)) {
-                out.extend_from_slice(format!("id: {epoch}-{sequence}\n").as_bytes());
-            }
-            out.extend_from_slice(b"data: ");
+    /// Writes a reply as an event; nothing if it cannot be written.
+    fn event(&self, reply: &dyn Reply, plain: &Bytes) -> Bytes {
+        let id = reply.cursor().map(|cursor| format!("id: {}-{}\n", cursor.epoch, cursor.sequence));
+        let mut event = id.unwrap_or_default().into_bytes();
+        event.put_slice(DATA);
+        let message = plain.get(PREFIX..).unwrap_or_default();
+        self.replies.wrote();
+        let known = text::of(reply.updates(), &self.tables, || self.replies.wrote());
+        if self.output.write_with(&self.tables, message, &mut event, known).is_err() {
+            return Bytes::new();
         }
-        if let Err(fault) = self.output.write(&self.tables, message, out) {
-            out.truncate(start);
-            return Err(fault);
-        }
-        out.extend_from_slice(match self.format {
-            Format::Ndjson => b"\n",
-            Format::Events => b"\n\n",
-        });
-        Ok(())
+        event.put_slice(b"\n\n");
+        event.into()
     }
 
-    /// Ends the stream with an error.
-    fn write_error(&mut self, error: &tonic::Status, out: &mut Vec<u8>) {
-        out.extend(self.format.error(error, &self.tables));
+    /// Writes the error that ends the stream as its last record.
+    fn error(&mut self, error: &Status) -> Bytes {
         self.ended = true;
+        let (code, _) = crate::api::status::http(error.code());
+        let event = [b"event: error\n", DATA, &status::json(code, error, &self.tables), b"\n\n"].concat();
+        self.format.of(event.into())
+    }
+}
+
+/// Finds the line of JSON within an event. What comes before it has no such field in it.
+fn line(event: &Bytes) -> Bytes {
+    let start = if event.starts_with(DATA) {
+        0
+    } else {
+        event.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1)
+    };
+    event.slice(start + DATA.len()..event.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_part_of_an_event() {
+        for event in
+            ["id: 7-8\ndata: {\"a\":1}\n\n", "data: {\"a\":1}\n\n", "event: error\ndata: {\"a\":1}\n\n"]
+        {
+            assert_eq!(line(&Bytes::from_static(event.as_bytes())), "{\"a\":1}\n");
+        }
     }
 }

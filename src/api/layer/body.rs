@@ -19,8 +19,6 @@ use crate::api::replies::Framed;
 pub enum RequestBody {
     /// From a connection.
     Incoming(Incoming),
-    /// One whole message, from the gateway.
-    Whole(Option<Bytes>),
     /// From a layer of a library.
     Boxed(tonic::body::Body),
 }
@@ -33,7 +31,7 @@ pub enum AnswerBody {
         /// Its frames.
         body: tonic::body::Body,
         /// Ends with the trailers.
-        measure: Option<Measure>,
+        measure: Measure,
     },
     /// The replies of a stream that are shared with others.
     Shared(Box<Framed>),
@@ -47,13 +45,7 @@ impl AnswerBody {
         if let Some(code) = code(headers) {
             measure.end(code);
         }
-        Self::Made { body, measure: Some(measure) }
-    }
-}
-
-impl From<tonic::body::Body> for AnswerBody {
-    fn from(body: tonic::body::Body) -> Self {
-        Self::Made { body, measure: None }
+        Self::Made { body, measure }
     }
 }
 
@@ -69,7 +61,6 @@ impl Body for RequestBody {
             Self::Incoming(body) => {
                 Pin::new(body).poll_frame(context).map_err(|error| Status::from_error(Box::new(error)))
             }
-            Self::Whole(message) => Poll::Ready(message.take().map(|message| Ok(Frame::data(message)))),
             Self::Boxed(body) => Pin::new(body).poll_frame(context),
         }
     }
@@ -77,7 +68,6 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Incoming(body) => body.is_end_stream(),
-            Self::Whole(message) => message.is_none(),
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -85,7 +75,6 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Incoming(body) => body.size_hint(),
-            Self::Whole(message) => SizeHint::with_exact(message.as_ref().map_or(0, Bytes::len) as u64),
             Self::Boxed(body) => body.size_hint(),
         }
     }
@@ -104,7 +93,6 @@ impl Body for AnswerBody {
                 let frame = ready!(Pin::new(body).poll_frame(context));
                 if let Some(Ok(frame)) = &frame
                     && let Some(code) = frame.trailers_ref().and_then(code)
-                    && let Some(measure) = measure
                 {
                     measure.end(code);
                 }

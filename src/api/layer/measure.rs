@@ -15,6 +15,9 @@ use prometheus::{
 };
 use tokio::time::Instant;
 use tonic::Code;
+use tracing::{Span, info_span};
+
+use crate::api::status::http;
 
 /// Upper bounds of the times that calls take, in seconds.
 const TIMES: &[f64] = &[
@@ -79,6 +82,9 @@ struct DoorHandles {
     all_calls: IntCounterVec,
     name: Arc<str>,
     door: Door,
+    /// What is said in a call of the method is said within it. There is one for all its calls, since all that it tells
+    /// is the same for all of them; a new one for each would cost as much as answering it.
+    span: Span,
 }
 
 /// The measure of one call, which counts when it ends: by itself as cancelled, if nobody says otherwise.
@@ -168,6 +174,7 @@ impl Measures {
                 all_calls: calls.clone(),
                 name: Arc::clone(name),
                 door,
+                span: info_span!("call", method = &**name, door = door.as_str()),
             }))
         });
         Ok(Self(Arc::new(Inner {
@@ -259,16 +266,12 @@ impl Measure {
         }
         self.ended = true;
         let took: Duration = self.began.elapsed();
-        let inner = &self.measures.0;
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "methods, doors and codes were counted when the handles were made"
-        )]
-        let (handles, code_at) = (&inner.handles[self.method].0[self.door as usize], code as usize);
+        let handles = self.handles();
         handles.durations.observe(took.as_secs_f64());
-        #[expect(clippy::indexing_slicing, reason = "as above")]
-        let counter = handles.calls[code_at].get_or_init(|| {
-            handles.all_calls.with_label_values(&[&*handles.name, handles.door.as_str(), name(code)])
+        #[expect(clippy::indexing_slicing, reason = "there is one for each code")]
+        let counter = handles.calls[code as usize].get_or_init(|| {
+            let (_, code) = http(code);
+            handles.all_calls.with_label_values(&[&*handles.name, handles.door.as_str(), code])
         });
         counter.inc();
     }
@@ -281,6 +284,16 @@ impl Measure {
     /// Tells whether no service has the method.
     pub fn is_unknown(&self) -> bool {
         self.method + 1 == self.measures.0.handles.len()
+    }
+
+    /// Gets the span of the call.
+    pub fn span(&self) -> &Span {
+        &self.handles().span
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "methods and doors were counted when the handles were made")]
+    fn handles(&self) -> &DoorHandles {
+        &self.measures.0.handles[self.method].0[self.door as usize]
     }
 
     /// Gets what it counts with.
@@ -309,28 +322,5 @@ impl Drop for OpenStream {
 impl fmt::Debug for Measures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Measures").finish_non_exhaustive()
-    }
-}
-
-/// Gets a code's name as the protocol writes it.
-fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }

@@ -15,21 +15,21 @@ pub(super) fn framed(plain: &Bytes, form: Form) -> Bytes {
         Form::Zstd => zstd::encode_all(message, zstd::DEFAULT_COMPRESSION_LEVEL),
         Form::Text => return plain.clone(),
     };
-    match compressed.map(|compressed| frame(true, &compressed)) {
-        Ok(Some(frame)) => frame,
+    match compressed {
+        Ok(compressed) => frame(true, &compressed),
         // Writing to memory does not fail; if it did, the plain frame is as good.
-        _ => plain.clone(),
+        Err(_) => plain.clone(),
     }
 }
 
-/// Puts the prefix before a message; nothing if it is too long for one.
-pub(crate) fn frame(compressed: bool, message: &[u8]) -> Option<Bytes> {
-    let length = u32::try_from(message.len()).ok()?;
+/// Puts the prefix before a message.
+pub(super) fn frame(compressed: bool, message: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(PREFIX + message.len());
     frame.put_u8(compressed.into());
-    frame.put_u32(length);
+    // No message of ours comes near 4 GiB.
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
     frame.put_slice(message);
-    Some(frame.into())
+    frame.into()
 }
 
 fn gzip(message: &[u8]) -> std::io::Result<Vec<u8>> {

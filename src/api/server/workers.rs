@@ -42,6 +42,7 @@ pub struct Socket {
     _open: Open,
 }
 
+/// Counts a socket while it lives.
 #[derive(Debug)]
 pub struct Open(Arc<AtomicUsize>);
 
