@@ -346,6 +346,7 @@ fn transport(config: &Config) -> Transport {
         keep_alive: server.keep_alive,
         keep_alive_timeout: server.keep_alive_timeout,
         max_age: server.max_connection_age,
+        max_idle: server.max_idle,
         grace: server.shutdown_grace,
     }
 }

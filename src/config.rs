@@ -85,6 +85,9 @@ pub struct Server {
     /// After how long connections are asked to go.
     #[serde(with = "humantime_serde")]
     pub max_connection_age: Duration,
+    /// How long a connection over HTTP/1.1 may stay without a request.
+    #[serde(with = "humantime_serde")]
+    pub max_idle: Duration,
     /// How often an idle HTTP/2 connection is asked whether it is still there.
     #[serde(with = "humantime_serde")]
     pub keep_alive: Duration,
@@ -344,6 +347,7 @@ impl Config {
             ("feed.silent_after", feed.silent_after),
             ("server.call_timeout", self.server.call_timeout),
             ("server.max_connection_age", self.server.max_connection_age),
+            ("server.max_idle", self.server.max_idle),
             ("server.keep_alive", self.server.keep_alive),
             ("server.keep_alive_timeout", self.server.keep_alive_timeout),
             ("streams.flush", self.streams.flush),

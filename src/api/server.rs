@@ -5,6 +5,7 @@ pub mod stall;
 pub mod workers;
 
 mod cut;
+mod heard;
 mod usher;
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
@@ -29,14 +30,15 @@ use tracing::{debug, warn};
 use self::{
     connection::{Connection, Order},
     cut::{Cuttable, Spawn},
+    heard::Heard,
     stall::Watchdog,
-    usher::Usher,
+    usher::{Terms, Usher},
     workers::{Socket, Workers},
 };
 use super::front::Front;
 
-/// How long a connection may take to send the head of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take to say anything at all.
+const FIRST_BYTE: Duration = Duration::from_secs(10);
 
 /// How much more than the limit of a head is read, so that it can be refused in words.
 const HEAD_ROOM: usize = 4;
@@ -64,6 +66,8 @@ pub struct Transport {
     pub keep_alive_timeout: Duration,
     /// After how long connections are asked to go, give or take a tenth.
     pub max_age: Duration,
+    /// How long a connection over HTTP/1.1 may stay without a request.
+    pub max_idle: Duration,
     /// How long calls may take to end when a connection or the service ends.
     pub grace: Duration,
 }
@@ -108,7 +112,8 @@ pub struct Serving<S> {
 impl<S: Serve> Serving<S> {
     /// Starts without any. They are told to go when `stopping` says so.
     pub fn new(serve: S, transport: Transport, watchdog: Watchdog, stopping: CancellationToken) -> Self {
-        let usher = Usher::new(transport.max_age, transport.grace);
+        let Transport { max_age, max_idle, grace, .. } = transport;
+        let usher = Usher::new(Terms { max_age, max_idle, grace });
         Self { serve, builder: Arc::new(builder(&transport)), watchdog, usher, stopping }
     }
 
@@ -184,15 +189,16 @@ where
         + Send,
     B: http_body::Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
 {
-    // Whoever says nothing is not waited for: the library's own limit begins with the first byte.
+    // Which protocol it speaks is told by its first bytes.
     let mut first = [0];
     tokio::select! {
-        spoken = timeout(HEADER_TIMEOUT, socket.peek(&mut first)) => match spoken {
+        spoken = timeout(FIRST_BYTE, socket.peek(&mut first)) => match spoken {
             Ok(Ok(1..)) => {}
             _ => return,
         },
         () = connection.leaving() => return,
     }
+    let service = Heard { service, connection: connection.clone() };
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let mut going = false;
     let ended = poll_fn(|context| {
@@ -216,11 +222,7 @@ fn builder(transport: &Transport) -> Builder<Spawn> {
     let streams = u32::try_from(transport.max_streams.saturating_add(OTHER_STREAMS)).unwrap_or(u32::MAX);
     let head = transport.max_head.saturating_mul(HEAD_ROOM);
     let mut builder = Builder::new(Spawn);
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(head.max(8 << 10));
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head.max(8 << 10));
     builder
         .http2()
         .timer(TokioTimer::new())

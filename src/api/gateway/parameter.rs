@@ -17,6 +17,8 @@ pub(super) struct Parameter {
     parents: Vec<FieldDescriptor>,
     /// The field that takes the text.
     field: FieldDescriptor,
+    /// What stands before the text in wire bytes, if the text is taken as it is.
+    text_key: Option<Vec<u8>>,
 }
 
 impl Parameter {
@@ -35,7 +37,9 @@ impl Parameter {
                 .ok_or(UNKNOWN)?;
             if names.peek().is_none() {
                 return if is_settable(&field) {
-                    Ok(Self { parents, field })
+                    let plain = parents.is_empty() && field.kind() == Kind::String;
+                    let text_key = plain.then(|| key(&field));
+                    Ok(Self { parents, field, text_key })
                 } else {
                     Err("cannot be set by a text")
                 };
@@ -79,9 +83,9 @@ impl Parameter {
 
     /// Reads a text and appends it to the request as a fragment of it. The error says what is wrong with the text.
     pub(super) fn encode(&self, text: &str, tables: &Tables, wire: &mut Vec<u8>) -> Result<(), String> {
-        if self.field.kind() == Kind::String && self.parents.is_empty() {
+        if let Some(key) = &self.text_key {
             // The most common: nothing can be wrong with it.
-            put_delimited(&self.field, text.as_bytes(), wire);
+            put_delimited(key, text.as_bytes(), wire);
             return Ok(());
         }
         let value = json(&self.field, text)?;
@@ -97,7 +101,7 @@ impl Parameter {
         }
         let nest = |inner: Vec<u8>, parent| {
             let mut outer = Vec::with_capacity(inner.len() + 8);
-            put_delimited(parent, &inner, &mut outer);
+            put_delimited(&key(parent), &inner, &mut outer);
             outer
         };
         wire.extend(self.parents.iter().rev().fold(fragment, nest));
@@ -105,9 +109,16 @@ impl Parameter {
     }
 }
 
-/// Appends a field that holds bytes: a text, or the fields of a message.
-fn put_delimited(field: &FieldDescriptor, bytes: &[u8], wire: &mut Vec<u8>) {
-    encode_key(field.number(), WireType::LengthDelimited, wire);
+/// Gets what stands before a field that holds bytes: a text, or the fields of a message.
+fn key(field: &FieldDescriptor) -> Vec<u8> {
+    let mut key = Vec::new();
+    encode_key(field.number(), WireType::LengthDelimited, &mut key);
+    key
+}
+
+/// Appends a field that holds bytes.
+fn put_delimited(key: &[u8], bytes: &[u8], wire: &mut Vec<u8>) {
+    wire.extend_from_slice(key);
     encode_varint(bytes.len() as u64, wire);
     wire.extend_from_slice(bytes);
 }

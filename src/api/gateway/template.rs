@@ -11,7 +11,7 @@
 //!
 //! `*` is one segment, never an empty one; `**` is any number of them, and only literals may follow it.
 
-use std::{cmp::Ordering, fmt, ops::Range, str::FromStr};
+use std::{borrow::Cow, cmp::Ordering, fmt, ops::Range, str::FromStr};
 
 use super::percent::{self, Malformed};
 
@@ -31,6 +31,8 @@ pub struct Template {
     segments: Vec<Segment>,
     variables: Vec<Variable>,
     verb: Option<String>,
+    /// What every path of it starts with, unless it is percent-encoded: its first literals.
+    start: String,
 }
 
 /// One segment of a template, with the braces of variables taken away.
@@ -97,6 +99,10 @@ impl Template {
 
     /// Tells whether a request path, still percent-encoded, is one of this template's.
     pub fn matches(&self, path: &str, unknown_verb: UnknownVerb) -> bool {
+        // Most templates are told from a path by their first literals.
+        if !path.starts_with(&self.start) && !path.contains('%') {
+            return false;
+        }
         let Some(path) = self.without_verb(path, unknown_verb) else {
             return false;
         };
@@ -120,28 +126,41 @@ impl Template {
     ///
     /// A value of one segment is decoded whole. In a value of several, reserved characters stay encoded, so that a
     /// `%2F` can be told from a slash.
-    pub fn values(&self, path: &str) -> Result<Vec<String>, Malformed> {
+    pub fn values<'p>(&self, path: &'p str) -> Result<Vec<Cow<'p, str>>, Malformed> {
         let path = self.without_verb(path, UnknownVerb::PartOfValue).unwrap_or(path);
-        let parts: Vec<&str> = parts(path).collect();
         let deep = self.segments.iter().position(|segment| *segment == Segment::Deep);
-        // Past `**`, segments are counted from the end.
-        let place = |index: usize| match deep {
-            Some(deep) if index > deep => (parts.len() + index).saturating_sub(self.segments.len()),
-            _ => index,
+        let Some(deep) = deep else {
+            let value = |variable: &Variable| self.value(variable, variable.segments.clone(), parts(path));
+            return self.variables.iter().map(value).collect();
         };
-        self.variables
-            .iter()
-            .map(|variable| {
-                let span = place(variable.segments.start)..place(variable.segments.end);
-                match (self.segments.get(variable.segments.clone()), parts.get(span)) {
-                    (Some([Segment::Literal(_) | Segment::Single]), Some([part])) => {
-                        percent::decode(part).map(Into::into)
-                    }
-                    (_, Some(parts)) => percent::decode_unreserved(&parts.join("/")).map(Into::into),
-                    (_, None) => Ok(String::new()),
-                }
-            })
-            .collect()
+        // Past `**`, segments are counted from the end.
+        let count = parts(path).count();
+        let place = |index: usize| match index {
+            index if index > deep => (count + index).saturating_sub(self.segments.len()),
+            index => index,
+        };
+        let place = |segments: &Range<usize>| place(segments.start)..place(segments.end);
+        let value = |variable: &Variable| self.value(variable, place(&variable.segments), parts(path));
+        self.variables.iter().map(value).collect()
+    }
+
+    /// Gets the value of a variable from the parts that it spans.
+    fn value<'p>(
+        &self,
+        variable: &Variable,
+        span: Range<usize>,
+        parts: impl Iterator<Item = &'p str>,
+    ) -> Result<Cow<'p, str>, Malformed> {
+        let mut parts = parts.skip(span.start).take(span.len());
+        match self.segments.get(variable.segments.clone()) {
+            Some([Segment::Literal(_) | Segment::Single]) => {
+                percent::decode(parts.next().unwrap_or_default())
+            }
+            _ => {
+                let joined = parts.collect::<Vec<_>>().join("/");
+                percent::decode_unreserved(&joined).map(|value| Cow::Owned(value.into_owned()))
+            }
+        }
     }
 
     /// Compares by how exact templates are: of two that match a path, the lesser is meant.
@@ -206,7 +225,8 @@ impl FromStr for Template {
 
     fn from_str(text: &str) -> Result<Self, TemplateError> {
         let mut rest = text.strip_prefix('/').ok_or(TemplateError::NoSlash)?;
-        let mut template = Self { segments: Vec::new(), variables: Vec::new(), verb: None };
+        let mut template =
+            Self { segments: Vec::new(), variables: Vec::new(), verb: None, start: String::new() };
         if rest.is_empty() {
             return Ok(template);
         }
@@ -222,6 +242,11 @@ impl FromStr for Template {
             } else {
                 return Err(TemplateError::Trailing(rest.to_owned()));
             }
+        }
+        for segment in &template.segments {
+            let Segment::Literal(literal) = segment else { break };
+            template.start.push('/');
+            template.start.push_str(literal);
         }
         let mut after = template.segments.iter().skip_while(|segment| **segment != Segment::Deep);
         after.next();
@@ -356,7 +381,7 @@ mod tests {
             let template: Template = template.parse().expect(template);
             let values =
                 template.matches(path, UnknownVerb::NotFound).then(|| template.values(path).expect(path));
-            let expected = expected.map(|values| values.iter().map(ToString::to_string).collect());
+            let expected = expected.map(|values| values.iter().map(|value| Cow::Borrowed(*value)).collect());
             assert_eq!(values, expected, "{template} on {path}");
         }
         check("/v1/prices/{pair}", "/v1/prices/BTC-USD", Some(&["BTC-USD"]));

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::task::AtomicWaker;
+use http::Version;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::stall::{StallGuard, Watchdog};
@@ -28,6 +29,11 @@ struct Inner {
     /// Tells its task.
     order: AtomicU8,
     task: AtomicWaker,
+    /// Requests that are being answered over HTTP/1.1, and how many there have been.
+    requests: AtomicUsize,
+    heard: AtomicUsize,
+    /// Whether it speaks HTTP/2, which asks by itself whether anybody is there.
+    multiplexed: AtomicBool,
 }
 
 /// What a connection is to do.
@@ -40,6 +46,10 @@ pub(super) enum Order {
     /// End at once.
     Cut = 2,
 }
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Asked(Connection);
 
 /// A stream of prices that is open on a connection.
 #[derive(Debug)]
@@ -73,6 +83,24 @@ impl Connection {
         }
     }
 
+    /// Takes note of a request, which is being answered while the answer lives.
+    pub(super) fn request(&self, version: Version) -> Option<Asked> {
+        if version == Version::HTTP_2 {
+            self.0.multiplexed.store(true, Ordering::Relaxed);
+            return None;
+        }
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+        self.0.heard.fetch_add(1, Ordering::Relaxed);
+        Some(Asked(self.clone()))
+    }
+
+    /// Tells how many requests have been heard, if none of them is still being answered: nothing has happened where this
+    /// stays the same.
+    pub(super) fn idle(&self) -> Option<usize> {
+        let busy = self.0.multiplexed.load(Ordering::Relaxed) || self.0.requests.load(Ordering::Relaxed) > 0;
+        (!busy).then(|| self.0.heard.load(Ordering::Relaxed))
+    }
+
     fn tell(&self, order: Order) {
         self.0.order.fetch_max(order as u8, Ordering::Release);
         self.0.task.wake();
@@ -98,6 +126,12 @@ impl Connection {
     /// Has a stream of its watched, that it does not hold what nobody takes.
     pub fn watch(&self, measures: &Measures) -> StallGuard {
         self.0.watchdog.watch(measures)
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

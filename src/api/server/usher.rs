@@ -1,7 +1,9 @@
-//! Shows connections out: those that are old, and all of them when the service stops.
+//! Shows connections out: those that are old, those that say nothing, and all of them when the service stops.
 //!
 //! One usher looks after all connections of a thread, so that none of them needs a timer of its own, or has anything
-//! to look at beside its socket.
+//! to look at beside its socket. A connection over HTTP/1.1 says nothing while no request of it is being answered: it
+//! may be kept for later, or be that of somebody who sends a request byte by byte. One over HTTP/2 is asked whether it
+//! is there.
 
 use std::{
     collections::HashMap,
@@ -30,8 +32,18 @@ pub(super) struct Usher(Arc<Shared>);
 struct Shared {
     guests: Mutex<Guests>,
     left: Notify,
-    max_age: Duration,
-    grace: Duration,
+    terms: Terms,
+}
+
+/// For how long connections may stay.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Terms {
+    /// Until they are asked to go, give or take a tenth.
+    pub(super) max_age: Duration,
+    /// Without a request.
+    pub(super) max_idle: Duration,
+    /// Once they have been asked to go.
+    pub(super) grace: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +59,8 @@ struct Guest {
     /// When it is asked to go; once it has been, when it is cut.
     until: Instant,
     asked: bool,
+    /// How many requests it had made when it fell silent, and when that was.
+    silent: Option<(usize, Instant)>,
 }
 
 /// A connection that is there while this lives.
@@ -57,36 +71,36 @@ pub(super) struct Present {
 }
 
 impl Usher {
-    pub(super) fn new(max_age: Duration, grace: Duration) -> Self {
+    pub(super) fn new(terms: Terms) -> Self {
         let guests = Mutex::new(Guests::default());
-        Self(Arc::new(Shared { guests, left: Notify::new(), max_age, grace }))
+        Self(Arc::new(Shared { guests, left: Notify::new(), terms }))
     }
 
     /// Takes note of a connection. Where all have been asked to go already, so is it.
     pub(super) fn welcome(&self, connection: Connection) -> Present {
-        let age = self.0.max_age.mul_f64(rand::rng().random_range(0.9..1.1));
+        let age = self.0.terms.max_age.mul_f64(rand::rng().random_range(0.9..1.1));
         let mut guests = self.guests();
         let number = guests.next;
         guests.next += 1;
         if guests.closed {
             connection.show_out(false);
         }
-        let guest = Guest { connection, until: Instant::now() + age, asked: guests.closed };
+        let guest = Guest { connection, until: Instant::now() + age, asked: guests.closed, silent: None };
         guests.present.insert(number, guest);
         Present { usher: self.clone(), number }
     }
 
     /// Looks for old connections until told to stop, then asks all to go and waits until they have, or are cut.
     pub(super) async fn run(&self, stopping: CancellationToken) {
-        let mut looks = interval(LOOK.min(self.0.max_age / 4));
+        let mut looks = interval(LOOK.min(self.0.terms.max_age / 4).min(self.0.terms.max_idle / 4));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stopping.run_until_cancelled(looks.tick()).await.is_some() {
             self.look(Instant::now());
         }
         self.close();
-        if timeout(self.0.grace, self.empty()).await.is_err() {
+        if timeout(self.0.terms.grace, self.empty()).await.is_err() {
             let open = self.guests().present.len();
-            let grace_ms = self.0.grace.as_millis();
+            let grace_ms = self.0.terms.grace.as_millis();
             warn!(open, grace_ms, "connections did not end in time and are cut");
             self.guests().present.values().for_each(|guest| guest.connection.cut());
             self.empty().await;
@@ -94,15 +108,19 @@ impl Usher {
     }
 
     fn look(&self, now: Instant) {
-        for guest in self.guests().present.values_mut().filter(|guest| guest.until <= now) {
+        let max_idle = self.0.terms.max_idle;
+        for guest in self.guests().present.values_mut() {
+            if guest.until > now && !guest.is_idle(now, max_idle) {
+                continue;
+            }
             if guest.asked {
-                debug!("an old connection did not end in time and is cut");
+                debug!("a connection did not end in time and is cut");
                 guest.connection.cut();
             } else {
                 guest.asked = true;
                 guest.connection.show_out(true);
             }
-            guest.until = now + self.0.grace;
+            guest.until = now + self.0.terms.grace;
         }
     }
 
@@ -128,6 +146,18 @@ impl Usher {
     }
 }
 
+impl Guest {
+    /// Tells whether it has said nothing for so long, and has not been asked to go for it yet.
+    fn is_idle(&mut self, now: Instant, max_idle: Duration) -> bool {
+        let heard = self.connection.idle().filter(|_| !self.asked);
+        self.silent = match (heard, self.silent) {
+            (Some(heard), Some((before, since))) if heard == before => Some((before, since)),
+            (heard, _) => heard.map(|heard| (heard, now)),
+        };
+        self.silent.is_some_and(|(_, since)| now - since >= max_idle)
+    }
+}
+
 impl Drop for Present {
     fn drop(&mut self) {
         self.usher.guests().present.remove(&self.number);
@@ -139,8 +169,16 @@ impl Drop for Present {
 mod tests {
     use std::task::Waker;
 
+    use http::Version;
+
     use super::*;
     use crate::api::server::{connection::Order, stall::Watchdog};
+
+    const TERMS: Terms = Terms {
+        max_age: Duration::from_secs(100),
+        max_idle: Duration::from_secs(1_000),
+        grace: Duration::from_secs(5),
+    };
 
     fn connection() -> Connection {
         Connection::new(Watchdog::default())
@@ -152,7 +190,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_old_are_asked_to_go_and_then_cut() {
-        let usher = Usher::new(Duration::from_secs(100), Duration::from_secs(5));
+        let usher = Usher::new(TERMS);
         let connections: Vec<_> = (0..200).map(|_| connection()).collect();
         let _present: Vec<_> = connections.iter().map(|c| usher.welcome(c.clone())).collect();
         let start = Instant::now();
@@ -171,8 +209,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_is_asked_to_go() {
+        let usher = Usher::new(Terms {
+            max_age: Duration::from_secs(1_000),
+            max_idle: Duration::from_secs(30),
+            ..TERMS
+        });
+        let [mute, waiting, asking, multiplexed] = [(); 4].map(|()| connection());
+        let all = [&mute, &waiting, &asking, &multiplexed];
+        let _present: Vec<_> = all.iter().map(|c| usher.welcome((*c).clone())).collect();
+        let start = Instant::now();
+        assert!(multiplexed.request(Version::HTTP_2).is_none());
+        let answering = waiting.request(Version::HTTP_11);
+        for second in 0..=40 {
+            if second % 10 == 0 {
+                drop(asking.request(Version::HTTP_11));
+            }
+            usher.look(start + Duration::from_secs(second));
+            let gone = order(&mute) != Order::Stay;
+            assert_eq!(gone, second >= 30, "{second}");
+        }
+        assert_eq!([&waiting, &asking, &multiplexed].map(order), [Order::Stay; 3]);
+        drop(answering);
+        for second in 41..=72 {
+            usher.look(start + Duration::from_secs(second));
+        }
+        assert_eq!([&waiting, &asking].map(order), [Order::Go; 2]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn when_the_service_stops_all_go_and_the_last_are_cut() {
-        let usher = Usher::new(Duration::from_secs(100), Duration::from_secs(5));
+        let usher = Usher::new(TERMS);
         let (quick, slow) = (connection(), connection());
         let (quick_present, slow_present) = (usher.welcome(quick.clone()), usher.welcome(slow.clone()));
         let stopping = CancellationToken::new();
