@@ -5,11 +5,11 @@
 mod doors;
 mod markets;
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
-use prometheus::Registry;
+use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -34,6 +34,7 @@ use crate::{
         fanout::Fanout,
         health::Sources as SourceHealth,
         ingest,
+        metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
     service::{prices::Prices, sources::Sources, streams::Streams},
@@ -81,6 +82,7 @@ struct Pipeline {
     aggregator: Aggregator,
     sources: SourceHealth,
     clock: Clock,
+    times: Histogram,
     input: Input,
 }
 
@@ -129,8 +131,8 @@ impl Application {
         let configured = config.cross.pairs.iter().map(|pair| pair.0);
         // A recording holds what it holds: derived pairs come when they are asked for.
         let configured = configured.filter(|_| origin != Origin::Replay);
-        let kept = configured.chain(required.iter().copied());
-        let crosses = Crosses::new(kept, config.cross.max_streamed, cross);
+        let kept: BTreeSet<_> = configured.chain(required.iter().copied()).collect();
+        let crosses = Crosses::new(kept.iter().copied(), config.cross.max_streamed, cross);
         let options = options(&config, origin, &listened);
         let aggregator = Aggregator::new(options, crosses.clone(), health.clone(), publisher, now);
 
@@ -143,6 +145,13 @@ impl Application {
         let streams = Streams::new(prices.clone(), fanout.clone());
         let services = (prices, streams, Sources::new(health.clone(), clock.clone()));
         let registry = Registry::new();
+        let times = metrics::ingest_times()?;
+        let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
+        registry.register(Box::new(board_metrics))?;
+        registry.register(Box::new(SourceMetrics::new(health.clone(), clock.clone())?))?;
+        registry.register(Box::new(times.clone()))?;
+        registry.register(Box::new(metrics::build_info()?))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
         let input = match replay {
@@ -158,11 +167,11 @@ impl Application {
             ops,
             fronts: (1..=threads).map(|lane| doors.front(lane)).collect::<anyhow::Result<_>>()?,
             calls: doors.listed().to_vec(),
-            ops_router: ops::routes(readiness),
+            ops_router: ops::routes(readiness).merge(ops::metrics(registry)),
             transport: transport(&config),
             fanout,
             health: reporter,
-            pipeline: Pipeline { aggregator, sources: health, clock, input },
+            pipeline: Pipeline { aggregator, sources: health, clock, times, input },
             stopping,
             streams: config.streams,
         })
@@ -250,11 +259,11 @@ impl Application {
 
 impl Pipeline {
     async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { aggregator, sources, clock, input } = self;
+        let Self { aggregator, sources, clock, times, input } = self;
         match input {
             Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
             Input::Sockets { venues, queue, simulation } => {
-                ingest::run(venues, aggregator, sources, queue, clock, shutdown).await;
+                ingest::run(venues, aggregator, sources, queue, clock, times, shutdown).await;
                 if let Some((simulation, shutdown)) = simulation {
                     shutdown.cancel();
                     simulation.join().await;

@@ -134,29 +134,27 @@ impl Front {
                 let answer = self.doors.plain.router.clone().oneshot(request.map(PlainBody::new));
                 Box::pin(answer.map(|Ok(answer)| answer.map(FrontBody::Plain)))
             }
-            Kind::Other => {
-                let this = self.clone();
-                Box::pin(async move { this.rest(request).await })
-            }
+            Kind::Other => Box::pin(Arc::clone(&self.doors).rest(self.calls.through(Door::Rest), request)),
         };
         Answer(Way::Other(other))
-    }
-
-    async fn rest(&self, request: Request<Incoming>) -> Response<FrontBody> {
-        let calls = self.calls.through(Door::Rest);
-        let answer = AssertUnwindSafe(self.doors.gateway.handle(request, &calls)).catch_unwind().await;
-        answer
-            .unwrap_or_else(|fault| {
-                calls.refused(Code::Internal);
-                self.doors.gateway.refuse(&panic::status(fault))
-            })
-            .map(FrontBody::Rest)
     }
 
     fn refuse_grpc(&self) -> Response<FrontBody> {
         self.calls.refused(Code::InvalidArgument);
         let refused = "gRPC needs HTTP/2; over HTTP/1.1 there are gRPC-Web and REST";
         self.doors.gateway.refuse_malformed(refused).map(FrontBody::Rest)
+    }
+}
+
+impl Doors {
+    async fn rest(self: Arc<Self>, calls: Calls, request: Request<Incoming>) -> Response<FrontBody> {
+        let answer = AssertUnwindSafe(self.gateway.handle(request, &calls)).catch_unwind().await;
+        answer
+            .unwrap_or_else(|fault| {
+                calls.refused(Code::Internal);
+                self.gateway.refuse(&panic::status(fault))
+            })
+            .map(FrontBody::Rest)
     }
 }
 

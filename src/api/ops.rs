@@ -2,9 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::IntoResponse,
+    routing::get,
+};
+use prometheus::{Registry, TextEncoder};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
+use tracing::error;
 
 use crate::{
     domain::{pair::Pair, price::Status},
@@ -36,6 +44,19 @@ struct Reason {
     pair: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+}
+
+/// Makes `/metrics`: what the registry gathers, in the text format of Prometheus.
+pub fn metrics(registry: Registry) -> Router {
+    let gather = async move || {
+        let text = TextEncoder::new().encode_to_string(&registry.gather());
+        let text = text.map_err(|error| {
+            error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR
+        });
+        text.map(|text| ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
+    };
+    Router::new().route("/metrics", get(gather))
 }
 
 /// Makes `/livez` and `/readyz`.

@@ -18,7 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::Stream;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -45,6 +45,9 @@ use crate::{
 
 /// Bytes before each message of gRPC: whether it is compressed, and its length.
 pub const PREFIX: usize = 5;
+
+/// The header that names how messages are compressed.
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// One reply of a stream.
 pub trait Reply: fmt::Debug + Send + Sync {
@@ -279,7 +282,7 @@ impl Held {
 impl Framed {
     /// Frames replies, compressed as tonic has told the caller in the headers.
     pub fn new(replies: Replies, headers: &HeaderMap) -> Self {
-        let form = match headers.get("grpc-encoding").map(HeaderValue::as_bytes) {
+        let form = match headers.get(ENCODING).map(HeaderValue::as_bytes) {
             Some(b"gzip") => Some(Form::Gzip),
             Some(b"zstd") => Some(Form::Zstd),
             _ => None,

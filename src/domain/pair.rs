@@ -17,7 +17,8 @@ const QUOTES: &[&str] = &[
 
 /// Names that mean another asset wherever they are written. Names that differ at one venue only belong to
 /// that venue.
-const ALIASES: &[(&str, &str)] = &[("XBT", "BTC"), ("XDG", "DOGE")];
+const ALIASES: [(Asset, Asset); 2] =
+    [(Asset::literal("XBT"), Asset::literal("BTC")), (Asset::literal("XDG"), Asset::literal("DOGE"))];
 
 /// An asset's name: 1 to 15 capital ASCII letters and digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,15 +80,16 @@ impl Asset {
 
     /// Reads an asset in any case, without resolving aliases: a venue's own name for it.
     pub fn raw(text: &str) -> Result<Self, PairError> {
-        let wrong = || PairError::Asset(shorten(text));
-        if text.is_empty() || text.len() > MAX_ASSET || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            return Err(wrong());
-        }
         let mut name = [0; MAX_ASSET];
-        for (to, from) in name.iter_mut().zip(text.bytes()) {
-            *to = from.to_ascii_uppercase();
+        let letters = name.get_mut(..text.len()).filter(|letters| !letters.is_empty());
+        if let (Some(letters), Ok(length)) = (letters, u8::try_from(text.len())) {
+            letters.copy_from_slice(text.as_bytes());
+            if letters.iter().all(u8::is_ascii_alphanumeric) {
+                letters.make_ascii_uppercase();
+                return Ok(Self { name, length });
+            }
         }
-        Ok(Self { name, length: u8::try_from(text.len()).map_err(|_| wrong())? })
+        Err(PairError::Asset(shorten(text)))
     }
 
     /// Gets the name.
@@ -99,10 +101,7 @@ impl Asset {
     /// Resolves names that mean another asset everywhere (`XBT` is `BTC`).
     #[must_use]
     pub fn canonical(self) -> Self {
-        ALIASES
-            .iter()
-            .find(|(alias, _)| *alias == self.as_str())
-            .map_or(self, |(_, asset)| Self::literal(asset))
+        ALIASES.iter().find(|(alias, _)| *alias == self).map_or(self, |(_, asset)| *asset)
     }
 }
 
@@ -135,8 +134,9 @@ impl Pair {
     pub fn split_joined(text: &str) -> Result<Self, PairError> {
         Self::joined_readings(text)
             .max_by_key(|pair| {
-                let base = pair.base.as_str();
-                let known = QUOTES.contains(&base) || ALIASES.iter().any(|(alias, _)| *alias == base);
+                let base = pair.base;
+                let known =
+                    QUOTES.contains(&base.as_str()) || ALIASES.iter().any(|(alias, _)| *alias == base);
                 // `USDTUSD` reads either way; the market that exists is tether in dollars.
                 let quote = pair.quote.as_str();
                 (known, known && quote != "TUSD", quote.len())
@@ -173,7 +173,7 @@ impl FromStr for Pair {
     type Err = PairError;
 
     fn from_str(text: &str) -> Result<Self, PairError> {
-        let pair = match text.find(['-', '/', '_']) {
+        let pair = match text.bytes().position(|byte| matches!(byte, b'-' | b'/' | b'_')) {
             Some(at) => {
                 let (base, quote) = text.split_at(at);
                 let quote = quote.get(1..).unwrap_or_default();

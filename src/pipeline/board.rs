@@ -127,7 +127,7 @@ impl Board {
 
     /// Gets the latest price of a pair, if the pair is on the board.
     pub fn get(&self, pair: Pair) -> Option<Arc<Update>> {
-        self.explain(pair).map(|explanation| Arc::clone(&explanation.update))
+        self.0.directory.load().slots.get(&pair).map(|slot| slot.update())
     }
 
     /// Gets the latest price of a pair with what it was made of.

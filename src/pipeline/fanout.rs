@@ -153,20 +153,17 @@ impl Fanout {
         let logged: Option<Vec<_>> = (before + 1..=to).map(|at| self.board().logged(at)).collect();
         // Held until all is told: who joins meanwhile must not miss a part of it.
         let hub = self.hub();
-        let to = match logged {
-            Some(updates) => {
-                hub.tell(&updates, true, before, self.cursor(to), &self.shared.lanes);
-                to
-            }
+        let to = if let Some(updates) = logged {
+            hub.tell(&updates, true, before, self.cursor(to), &self.shared.lanes);
+            to
+        } else {
             // The log has moved past the last flush: only the newest of each pair are left to tell.
-            None => {
-                let (state, to) = settled(self.board());
-                let mut newer: Vec<_> =
-                    state.into_values().filter(|update| update.stamp.cursor.sequence > before).collect();
-                newer.sort_by_key(|update| update.stamp.cursor);
-                hub.tell(&newer, false, before, self.cursor(to), &self.shared.lanes);
-                to
-            }
+            let (state, to) = settled(self.board());
+            let mut newer: Vec<_> =
+                state.into_values().filter(|update| update.stamp.cursor.sequence > before).collect();
+            newer.sort_by_key(|update| update.stamp.cursor);
+            hub.tell(&newer, false, before, self.cursor(to), &self.shared.lanes);
+            to
         };
         self.shared.flushed.store(to, Ordering::Release);
         drop(hub);
@@ -180,7 +177,9 @@ impl Fanout {
     fn wake(&self) {
         let Some(lane) = self.shared.lanes.get(self.lane) else { return };
         let woken = std::mem::take(&mut *lane.woken());
-        woken.iter().for_each(|channel| channel.wake(self.lane));
+        for channel in woken {
+            channel.wake(self.lane);
+        }
     }
 
     fn flushed(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prometheus::Histogram;
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -42,6 +43,7 @@ pub async fn run(
     sources: Sources,
     queue: usize,
     clock: Clock,
+    times: Histogram,
     shutdown: CancellationToken,
 ) {
     let (sender, receiver) = mpsc::channel(queue);
@@ -51,7 +53,7 @@ pub async fn run(
         tasks.spawn(socket::run(protocol, options, sender.clone(), shutdown.clone()));
     }
     drop(sender);
-    aggregate(aggregator, sources, receiver, clock, shutdown).await;
+    aggregate(aggregator, sources, receiver, clock, times, shutdown).await;
     tasks.join_all().await;
 }
 
@@ -61,11 +63,13 @@ async fn aggregate(
     sources: Sources,
     mut receiver: mpsc::Receiver<Delivery>,
     clock: Clock,
+    times: Histogram,
     shutdown: CancellationToken,
 ) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
+    let mut heard = Vec::with_capacity(BATCH);
     let mut since_correction = 0;
     loop {
         tokio::select! {
@@ -86,9 +90,14 @@ async fn aggregate(
                 }
                 for delivery in batch.drain(..) {
                     note(&sources, &delivery);
+                    if matches!(delivery.kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. }) {
+                        heard.push(delivery.receive_time);
+                    }
                     aggregator.apply(delivery);
                 }
                 aggregator.settle(clock.now());
+                let settled = clock.now();
+                heard.drain(..).for_each(|heard| times.observe((settled - heard).as_seconds_f64()));
             }
         }
     }

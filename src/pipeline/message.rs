@@ -112,11 +112,11 @@ impl Encoded {
     /// Gets another form, made out of the plain bytes if nobody has asked for it before.
     pub fn form(&self, form: Form, make: impl FnOnce(&Bytes) -> Bytes) -> &Bytes {
         let [gzip, zstd, text] = &self.forms;
-        let made = match form {
+        let cell = match form {
             Form::Gzip => gzip,
             Form::Zstd => zstd,
             Form::Text => text,
         };
-        made.get_or_init(|| make(&self.bytes))
+        cell.get_or_init(|| make(&self.bytes))
     }
 }

@@ -114,25 +114,25 @@ pub enum ServiceError {
     #[error("page_token: not a token of this list with these arguments")]
     PageToken,
     /// The service is stopping.
-    #[error("the service is stopping{}", resume_hint(resume_after))]
+    #[error("the service is stopping{}", resume_hint(*resume_after))]
     Stopping {
         /// Up to where everything was delivered.
         resume_after: Option<Cursor>,
     },
     /// A stream was read too slowly: it has stopped reading, or wants every update and the log has moved past it.
-    #[error("the stream was read too slowly{}", resume_hint(resume_after))]
+    #[error("the stream was read too slowly{}", resume_hint(*resume_after))]
     SlowReader {
         /// Up to where everything was delivered.
         resume_after: Option<Cursor>,
     },
     /// The connection has been open for as long as it may be.
-    #[error("the connection is old and will be closed{}", resume_hint(resume_after))]
+    #[error("the connection is old and will be closed{}", resume_hint(*resume_after))]
     ConnectionAge {
         /// Up to where everything was delivered.
         resume_after: Option<Cursor>,
     },
     /// The time that the caller gave a stream is up.
-    #[error("the time given to the stream is up{}", resume_hint(resume_after))]
+    #[error("the time given to the stream is up{}", resume_hint(*resume_after))]
     StreamDeadline {
         /// Up to where everything was delivered.
         resume_after: Option<Cursor>,
@@ -156,7 +156,7 @@ pub fn join(pairs: &[Pair]) -> String {
     pairs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn resume_hint(resume_after: &Option<Cursor>) -> String {
+fn resume_hint(resume_after: Option<Cursor>) -> String {
     let hint = |cursor: Cursor| format!("; it can be resumed after {}-{}", cursor.epoch, cursor.sequence);
     resume_after.map_or_else(String::new, hint)
 }

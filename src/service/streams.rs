@@ -82,7 +82,7 @@ impl Streams {
     }
 
     /// Opens a stream. Unknown pairs fail it at once.
-    pub fn open(&self, query: StreamQuery) -> Result<PriceStream, ServiceError> {
+    pub fn open(&self, query: &StreamQuery) -> Result<PriceStream, ServiceError> {
         let wanted = self.wanted(&query.pairs)?;
         let filter = (!wanted.is_empty()).then_some(wanted.as_slice());
         let (derived, kept) = self.derived(&wanted)?;

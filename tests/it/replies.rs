@@ -31,9 +31,11 @@ pub(crate) struct ToldGateway {
     service: Told,
 }
 
+type Service = dyn Fn(&str, tonic::Request<Bytes>) -> Answer + Send + Sync;
+
 /// Answers a call of a path with an encoded message.
 #[derive(Clone)]
-struct Told(Arc<dyn Fn(&str, tonic::Request<Bytes>) -> Answer + Send + Sync>);
+struct Told(Arc<Service>);
 
 impl ToldGateway {
     /// Makes a gateway to a contract whose every call is answered by `service`.
@@ -66,6 +68,7 @@ impl Backend for Told {
 }
 
 /// Answers with one message.
+#[expect(clippy::unnecessary_wraps, reason = "an answer, as a service gives it")]
 pub(crate) fn one(message: Vec<u8>) -> Answer {
     Ok(Answered { headers: HeaderMap::new(), within: None, messages: Messages::One(message.into()) })
 }
@@ -80,6 +83,7 @@ pub(crate) fn many(
 }
 
 /// Answers with messages as they come.
+#[expect(clippy::unnecessary_wraps, reason = "an answer, as a service gives it")]
 pub(crate) fn many_in(
     messages: impl Stream<Item = Result<(Vec<u8>, Option<Cursor>), Status>> + Send + 'static,
 ) -> Answer {

@@ -152,15 +152,12 @@ impl Template {
         parts: impl Iterator<Item = &'p str>,
     ) -> Result<Cow<'p, str>, Malformed> {
         let mut parts = parts.skip(span.start).take(span.len());
-        match self.segments.get(variable.segments.clone()) {
-            Some([Segment::Literal(_) | Segment::Single]) => {
-                percent::decode(parts.next().unwrap_or_default())
-            }
-            _ => {
-                let joined = parts.collect::<Vec<_>>().join("/");
-                percent::decode_unreserved(&joined).map(|value| Cow::Owned(value.into_owned()))
-            }
+        let segments = self.segments.get(variable.segments.clone());
+        if let Some([Segment::Literal(_) | Segment::Single]) = segments {
+            return percent::decode(parts.next().unwrap_or_default());
         }
+        let joined = parts.collect::<Vec<_>>().join("/");
+        percent::decode_unreserved(&joined).map(|value| Cow::Owned(value.into_owned()))
     }
 
     /// Compares by how exact templates are: of two that match a path, the lesser is meant.

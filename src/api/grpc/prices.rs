@@ -110,7 +110,7 @@ impl PriceService for PriceDoor {
         request: Request<StreamPricesRequest>,
     ) -> Result<Response<Self::StreamPricesStream>, Status> {
         let query = stream::query(request)?;
-        let opened = self.streams.open(query)?;
+        let opened = self.streams.open(&query)?;
         let replies: Source = Box::pin(unfold(Some(opened), async |opened| {
             let mut opened = opened?;
             Some(match opened.next().await {

@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
 
 use crate::api::{pb::v1::ErrorReason, status::status};
 
 /// The header by which a caller says how long it will wait.
-const HEADER: &str = "grpc-timeout";
+const HEADER: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// Reads how long the caller will wait, if it says so: up to eight digits and a unit, as the gRPC protocol has it.
 pub fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
-    match value.to_str().ok().and_then(parse) {
-        Some(timeout) => Ok(Some(timeout)),
-        None => {
-            let message = "grpc-timeout: expected 1 to 8 digits and one of the units H, M, S, m, u, n";
-            let none: [(&str, &str); 0] = [];
-            Err(status(Code::InvalidArgument, ErrorReason::RequestMalformed, message, none))
-        }
-    }
+    let Some(value) = headers.get(&HEADER) else { return Ok(None) };
+    let timeout = value.to_str().ok().and_then(parse);
+    let malformed = || {
+        let message = "grpc-timeout: expected 1 to 8 digits and one of the units H, M, S, m, u, n";
+        let none: [(&str, &str); 0] = [];
+        status(Code::InvalidArgument, ErrorReason::RequestMalformed, message, none)
+    };
+    timeout.map(Some).ok_or_else(malformed)
 }
 
 /// Says that the time is up.

@@ -39,7 +39,7 @@ struct Worker {
 #[derive(Debug)]
 pub struct Socket {
     socket: std::net::TcpStream,
-    _open: Open,
+    counted: Open,
 }
 
 /// Counts a socket while it lives.
@@ -76,7 +76,7 @@ impl Workers {
             return;
         };
         let socket = match socket.into_std() {
-            Ok(socket) => Socket { socket, _open: Open::new(&worker.open) },
+            Ok(socket) => Socket { socket, counted: Open::new(&worker.open) },
             Err(error) => return debug!(%error, "a socket cannot be handed over"),
         };
         if worker.sockets.try_send(socket).is_err() {
@@ -100,7 +100,7 @@ impl Workers {
 impl Socket {
     /// Takes the socket into the runtime of this thread.
     pub fn take(self) -> io::Result<(TcpStream, Open)> {
-        Ok((TcpStream::from_std(self.socket)?, self._open))
+        Ok((TcpStream::from_std(self.socket)?, self.counted))
     }
 }
 

@@ -73,16 +73,12 @@ impl Subscription {
 
     /// Moves on to what was taken; or, as nothing that matches was flushed before, to where all were flushed by then.
     fn moved(&mut self, flushed: u64, taken: Option<Taken>) -> Option<Batch> {
-        match taken {
-            Some(Taken { batch, position, total }) => {
-                self.place = Place { position, total: Some(total) };
-                Some(batch)
-            }
-            None => {
-                self.place.position = self.place.position.max(flushed);
-                None
-            }
-        }
+        let Some(Taken { batch, position, total }) = taken else {
+            self.place.position = self.place.position.max(flushed);
+            return None;
+        };
+        self.place = Place { position, total: Some(total) };
+        Some(batch)
     }
 }
 

@@ -48,15 +48,18 @@ impl Bench {
     }
 }
 
-/// What a batch holds: the updates, where it goes to, and how many it left out.
-fn held(batch: &Batch) -> (Vec<(Pair, u64)>, u64, u64) {
+/// Updates, where they go to, and how many were left out.
+type Held = (Vec<(Pair, u64)>, u64, u64);
+
+/// What a batch holds.
+fn held(batch: &Batch) -> Held {
     let place = |update: &Arc<Update>| (update.price.pair, update.stamp.cursor.sequence);
     let updates = batch.iter().flat_map(|message| &message.updates).map(place).collect();
     let to = batch.last().unwrap().cursor.sequence;
     (updates, to, batch.iter().map(|message| message.skipped).sum())
 }
 
-fn taken(subscription: &mut Subscription) -> Option<(Vec<(Pair, u64)>, u64, u64)> {
+fn taken(subscription: &mut Subscription) -> Option<Held> {
     subscription.take().as_ref().map(held)
 }
 
