@@ -13,14 +13,14 @@ use tokio::{
 
 /// A load: connections that each send the next request when the last is answered.
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     connections: Vec<(TcpStream, BytesMut)>,
     requests: Vec<Vec<u8>>,
     next: usize,
 }
 
 /// Writes a request.
-pub fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
     let mut request =
         format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}{length}\r\n").into_bytes();
@@ -30,7 +30,11 @@ pub fn request(method: &str, path: &str, headers: &str, body: &[u8]) -> Vec<u8> 
 
 impl Load {
     /// Connects so many times, to send these requests in turn.
-    pub async fn open(address: SocketAddr, requests: Vec<Vec<u8>>, connections: usize) -> io::Result<Self> {
+    pub(crate) async fn open(
+        address: SocketAddr,
+        requests: Vec<Vec<u8>>,
+        connections: usize,
+    ) -> io::Result<Self> {
         let mut open = Vec::with_capacity(connections);
         for _ in 0..connections {
             let socket = TcpStream::connect(address).await?;
@@ -41,7 +45,7 @@ impl Load {
     }
 
     /// Asks as fast as answers come until then; gives how long each answer took, in microseconds.
-    pub async fn run(&mut self, until: Instant) -> anyhow::Result<Histogram<u64>> {
+    pub(crate) async fn run(&mut self, until: Instant) -> anyhow::Result<Histogram<u64>> {
         let share = self.requests.len().div_ceil(self.connections.len());
         let (requests, start) = (&self.requests, self.next);
         self.next = (self.next + 1) % requests.len();

@@ -34,7 +34,7 @@ const WINDOW: u32 = 0x7fff_ffff;
 
 /// A connection.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     socket: TcpStream,
     received: BytesMut,
     out: BytesMut,
@@ -46,7 +46,7 @@ pub struct Connection {
 
 /// What a server sent.
 #[derive(Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A part of an answer's body.
     Data { stream: u32, bytes: Bytes, last: bool },
     /// The head or the trailers of an answer.
@@ -59,12 +59,16 @@ pub enum Event {
 
 impl Connection {
     /// Connects, for calls of one path.
-    pub async fn open(address: SocketAddr, path: &'static str) -> io::Result<Self> {
+    pub(crate) async fn open(address: SocketAddr, path: &'static str) -> io::Result<Self> {
         Self::open_with_window(address, path, WINDOW).await
     }
 
     /// Connects with streams that take only so many bytes until more is asked for.
-    pub async fn open_with_window(address: SocketAddr, path: &'static str, window: u32) -> io::Result<Self> {
+    pub(crate) async fn open_with_window(
+        address: SocketAddr,
+        path: &'static str,
+        window: u32,
+    ) -> io::Result<Self> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
         let mut out = BytesMut::from(PREFACE);
@@ -81,7 +85,7 @@ impl Connection {
     }
 
     /// Starts a call with one message, which goes out with the next flush; gives the number of its stream.
-    pub fn call(&mut self, message: &[u8]) -> u32 {
+    pub(crate) fn call(&mut self, message: &[u8]) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
         if stream == 1 {
@@ -97,12 +101,12 @@ impl Connection {
     }
 
     /// Ends a stream that is not wanted any more.
-    pub fn reset(&mut self, stream: u32) {
+    pub(crate) fn reset(&mut self, stream: u32) {
         frame(&mut self.out, RESET, 0, stream, &8_u32.to_be_bytes());
     }
 
     /// Sends what is waiting.
-    pub async fn flush(&mut self) -> io::Result<()> {
+    pub(crate) async fn flush(&mut self) -> io::Result<()> {
         if !self.out.is_empty() {
             self.socket.write_all(&self.out).await?;
             self.out.clear();
@@ -111,7 +115,7 @@ impl Connection {
     }
 
     /// Waits for the server to send something.
-    pub async fn receive(&mut self) -> io::Result<()> {
+    pub(crate) async fn receive(&mut self) -> io::Result<()> {
         self.received.reserve(1 << 16);
         match self.socket.read_buf(&mut self.received).await? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -120,7 +124,7 @@ impl Connection {
     }
 
     /// Takes what has come, one frame at a time; answers what has to be answered.
-    pub fn event(&mut self) -> Option<Event> {
+    pub(crate) fn event(&mut self) -> Option<Event> {
         loop {
             let head: [u8; 9] = self.received.get(..9)?.try_into().ok()?;
             let [a, b, c, kind, flags, d, e, f, g] = head;
@@ -154,7 +158,7 @@ impl Connection {
 
 /// A load of one path: connections that each keep so many calls on their way.
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     connections: Vec<(Connection, usize)>,
     messages: Vec<Vec<u8>>,
     next: usize,
@@ -163,7 +167,7 @@ pub struct Load {
 
 impl Load {
     /// Connects so many times, to call with these messages in turn.
-    pub async fn open(
+    pub(crate) async fn open(
         address: SocketAddr,
         path: &'static str,
         messages: Vec<Vec<u8>>,
@@ -178,7 +182,7 @@ impl Load {
     }
 
     /// Calls as fast as answers come until then; gives how long each call took, in microseconds.
-    pub async fn run(&mut self, until: Instant) -> anyhow::Result<Histogram<u64>> {
+    pub(crate) async fn run(&mut self, until: Instant) -> anyhow::Result<Histogram<u64>> {
         let share = self.messages.len().div_ceil(self.connections.len());
         let (messages, depth, start) = (&self.messages, self.depth, self.next);
         self.next = (self.next + 1) % messages.len();

@@ -12,34 +12,32 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
 /// The core that servers run on.
-pub const SERVER: usize = 0;
+pub(crate) const SERVER: usize = 0;
 
 /// The core that the clients run on, where there are two.
-pub const CLIENT: usize = 1;
+pub(crate) const CLIENT: usize = 1;
 
 /// A server that is stopped when this goes.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     /// Where its public doors are.
-    pub address: SocketAddr,
-    /// Where its ops listener is, if it has one.
-    pub ops: SocketAddr,
+    pub(crate) address: SocketAddr,
     /// How long it took from the start of the process to the first answer that was asked for.
-    pub started_in: Duration,
+    pub(crate) started_in: Duration,
 }
 
 /// What a process has used so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Time on a processor, of all threads.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// Resident memory, in bytes.
-    pub resident: u64,
+    pub(crate) resident: u64,
 }
 
 /// Keeps this thread, and what it starts from here on, to one core.
-pub fn pin(core: usize) {
+pub(crate) fn pin(core: usize) {
     let count = std::thread::available_parallelism().map_or(1, usize::from);
     let mut cores = CpuSet::new();
     cores.set(core);
@@ -50,19 +48,30 @@ pub fn pin(core: usize) {
 }
 
 /// Tells whether servers and clients have a core each.
-pub fn cores_apart() -> bool {
+pub(crate) fn cores_apart() -> bool {
     sched_getaffinity(None).is_ok_and(|cores| cores.is_set(SERVER) && cores.is_set(CLIENT))
 }
 
 impl Server {
     /// Starts a program on the servers' core and waits until `path` is answered with 200.
-    pub fn start(
+    pub(crate) fn start(
         program: &Path,
         arguments: &[&str],
         settings: &[(&str, &str)],
         path: &str,
     ) -> anyhow::Result<Self> {
-        let (address, ops) = (free_address()?, free_address()?);
+        Self::start_at(free_address()?, program, arguments, settings, path)
+    }
+
+    /// Does the same where the address is known beforehand.
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        program: &Path,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+        path: &str,
+    ) -> anyhow::Result<Self> {
+        let ops = free_address()?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
@@ -73,7 +82,7 @@ impl Server {
         let started = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()));
         pin(CLIENT);
-        let mut server = Self { child: child?, address, ops, started_in: Duration::ZERO };
+        let mut server = Self { child: child?, address, started_in: Duration::ZERO };
         let deadline = started + Duration::from_secs(60);
         while !answers(address, path) {
             if let Some(status) = server.child.try_wait()? {
@@ -87,22 +96,22 @@ impl Server {
     }
 
     /// Gets where its public doors are.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Gets the number of the process.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Measures what the process has used.
-    pub fn usage(&self) -> anyhow::Result<Usage> {
+    pub(crate) fn usage(&self) -> anyhow::Result<Usage> {
         usage(self.id())
     }
 
     /// Asks it to end as an operator would, and waits; gives how long that took.
-    pub fn terminate(mut self) -> anyhow::Result<Duration> {
+    pub(crate) fn terminate(mut self) -> anyhow::Result<Duration> {
         let started = Instant::now();
         let id = Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
@@ -119,7 +128,7 @@ impl Drop for Server {
 }
 
 /// Measures what a process has used: the scheduler's own count of nanoseconds, thread by thread.
-pub fn usage(process: u32) -> anyhow::Result<Usage> {
+pub(crate) fn usage(process: u32) -> anyhow::Result<Usage> {
     let mut cpu = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{process}/task"))? {
         // A thread may have ended since.
@@ -133,7 +142,7 @@ pub fn usage(process: u32) -> anyhow::Result<Usage> {
     Ok(Usage { cpu, resident: kilobytes.unwrap_or_default() * 1024 })
 }
 
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

@@ -11,42 +11,42 @@ use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 use crate::{http1, http2, process::Server};
 
 /// How long a contender runs in a round, and how long it warms up beforehand, once.
-pub const TURN: Duration = Duration::from_millis(700);
+pub(crate) const TURN: Duration = Duration::from_millis(700);
 
 /// A server and the load on it.
 #[derive(Debug)]
-pub struct Contender<'s> {
-    pub server: &'s Server,
-    pub load: Load,
+pub(crate) struct Contender<'s> {
+    pub(crate) server: &'s Server,
+    pub(crate) load: Load,
 }
 
 /// A load of either protocol.
 #[derive(Debug)]
-pub enum Load {
+pub(crate) enum Load {
     Http1(http1::Load),
     Http2(http2::Load),
 }
 
 /// What came out of some turns of one contender.
 #[derive(Debug, Clone)]
-pub struct Figures {
+pub(crate) struct Figures {
     /// Calls in a second, the median of the turns.
-    pub per_second: f64,
+    pub(crate) per_second: f64,
     /// Microseconds until the answer, of all turns.
-    pub p50_us: u64,
-    pub p99_us: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
     /// Microseconds of the server's processor time for a call, the median of the turns.
-    pub cpu_us: f64,
+    pub(crate) cpu_us: f64,
     /// Memory of the server afterwards, in bytes.
-    pub resident: u64,
+    pub(crate) resident: u64,
 }
 
 /// A ratio, and the interval in which its median lies with a confidence of 95 %.
 #[derive(Debug, Clone, Copy)]
-pub struct Ratio {
-    pub median: f64,
-    pub low: f64,
-    pub high: f64,
+pub(crate) struct Ratio {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Load {
 }
 
 /// Runs both in turns; gives how many calls the first answers for each of the second, and what each did.
-pub async fn compare(
+pub(crate) async fn compare(
     rounds: usize,
     ours: &mut Contender<'_>,
     theirs: &mut Contender<'_>,
@@ -118,9 +118,27 @@ impl Turns {
     }
 }
 
+impl Figures {
+    /// Names each, with its unit.
+    pub(crate) fn named(&self) -> Vec<(&'static str, f64)> {
+        vec![
+            ("calls/s", self.per_second),
+            ("ms p50", self.p50_us as f64 / 1e3),
+            ("ms p99", self.p99_us as f64 / 1e3),
+            ("µs CPU", self.cpu_us),
+            ("MiB", self.resident as f64 / f64::from(1 << 20)),
+        ]
+    }
+}
+
 impl Ratio {
+    /// Takes a number that was measured once.
+    pub(crate) fn exactly(number: f64) -> Self {
+        Self { median: number, low: number, high: number }
+    }
+
     /// Finds the median and its interval, by drawing from the ratios again and again.
-    pub fn of(ratios: &[f64]) -> Self {
+    pub(crate) fn of(ratios: &[f64]) -> Self {
         const DRAWS: usize = 2_000;
         let mut random = SmallRng::seed_from_u64(1);
         let mut medians: Vec<f64> = (0..DRAWS)
@@ -136,7 +154,7 @@ impl Ratio {
 }
 
 /// Finds the middle of some numbers.
-pub fn median(numbers: &[f64]) -> f64 {
+pub(crate) fn median(numbers: &[f64]) -> f64 {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {

@@ -1,19 +1,17 @@
 //! Single calls: through each door, against the same door made the ordinary way.
 
-use std::path::Path;
-
-use cryptoprice::client::v1::{GetPriceRequest, ListPricesRequest, price_service_client::PriceServiceClient};
+use cryptoprice::client::v1::{GetPriceRequest, ListPricesRequest};
 use prost::Message as _;
 
 use crate::{
-    Context, http1, http2, market,
+    Context, check, http1, http2, market,
     process::Server,
-    report::Row,
+    report::{Bound, Row},
     rounds::{Contender, Load, compare},
 };
 
 /// Pairs on the board.
-const PAIRS: usize = 1_000;
+pub(crate) const PAIRS: usize = 1_000;
 
 /// Connections of HTTP/2, and calls on their way on each.
 const HTTP2: (usize, usize) = (8, 32);
@@ -23,67 +21,60 @@ const HTTP1: usize = 64;
 
 /// The servers that answer single calls: ours, and those it is held against.
 #[derive(Debug)]
-pub struct Servers {
-    pub ours: Server,
+pub(crate) struct Servers {
+    pub(crate) ours: Server,
     tonic: Server,
     tonic_web: Server,
     axum: Server,
 }
 
 impl Servers {
-    /// Starts all, with the same prices.
-    pub async fn start(context: &Context) -> anyhow::Result<Self> {
+    /// Starts all, with the same prices, and checks that they answer the same.
+    pub(crate) async fn start(context: &Context) -> anyhow::Result<Self> {
         let recording = context.folder.path().join("KRAKEN.jsonl");
         market::record(&recording, PAIRS)?;
-        let ours = start_ours(context, &recording)?;
-        let listed = list(&ours).await?;
+        let arguments = ["serve", "--replay", &recording.display().to_string(), "--speed", "max"];
+        let last = format!("/v1/prices/{}", market::pair(PAIRS - 1));
+        let ours = context.start(arguments.map(ToOwned::to_owned).to_vec(), last).await?;
+        let request = ListPricesRequest { page_size: 1_000, quote: "USD".into(), ..Default::default() };
+        let listed = check::grpc(&ours).await?.list_prices(request).await?.into_inner();
         let prices = context.folder.path().join("prices.bin");
-        std::fs::write(&prices, &listed)?;
-        let peer = |kind: &str| context.peer(kind, &prices);
-        Ok(Self { ours, tonic: peer("tonic")?, tonic_web: peer("tonic-web")?, axum: peer("axum")? })
+        std::fs::write(&prices, listed.encode_to_vec())?;
+        let peer = async |kind: &str| {
+            context.start_peer(vec!["peer".into(), kind.into(), prices.display().to_string()]).await
+        };
+        let (tonic, tonic_web, axum) = (peer("tonic").await?, peer("tonic-web").await?, peer("axum").await?);
+        check::all_agree(&ours, &tonic, &tonic_web, &axum).await?;
+        Ok(Self { ours, tonic, tonic_web, axum })
     }
 }
 
-fn start_ours(context: &Context, recording: &Path) -> anyhow::Result<Server> {
-    let recording = recording.display().to_string();
-    let arguments = ["serve", "--replay", &recording, "--speed", "max"];
-    let last = format!("/v1/prices/{}", market::pair(PAIRS - 1));
-    Server::start(&context.program, &arguments, &[], &last)
-}
-
-/// Gets all prices, as the wire bytes of the answer.
-async fn list(server: &Server) -> anyhow::Result<Vec<u8>> {
-    let channel =
-        tonic::transport::Channel::from_shared(format!("http://{}", server.address))?.connect().await?;
-    let mut client = PriceServiceClient::new(channel);
-    let request = ListPricesRequest { page_size: 1_000, quote: "USD".into(), ..Default::default() };
-    let listed = client.list_prices(request).await?.into_inner();
-    anyhow::ensure!(listed.prices.len() == PAIRS, "{} prices instead of {PAIRS}", listed.prices.len());
-    Ok(listed.encode_to_vec())
-}
-
 /// `GetPrice` over gRPC.
-pub async fn grpc(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
+pub(crate) async fn grpc(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
+    let row = Row::new("grpc_get_price", "GetPrice over gRPC, all layers on, against bare tonic");
+    over_grpc(context, [(&servers.ours, PAIRS), (&servers.tonic, PAIRS)], row, Bound::AtLeast(1.0)).await
+}
+
+/// Compares two servers over gRPC, each with so many pairs.
+pub(crate) async fn over_grpc(
+    context: &Context,
+    [ours, theirs]: [(&Server, usize); 2],
+    row: Row,
+    bound: Bound,
+) -> anyhow::Result<Row> {
     const PATH: &str = "/cryptoprice.v1.PriceService/GetPrice";
-    let messages = || (0..PAIRS).map(|number| message(number)).collect();
-    let open = async |server| {
-        let load = http2::Load::open(Server::address(server), PATH, messages(), HTTP2.0, HTTP2.1).await?;
+    let open = async |(server, pairs): (_, usize)| {
+        let messages = (0..pairs).map(message).collect();
+        let load = http2::Load::open(Server::address(server), PATH, messages, HTTP2.0, HTTP2.1).await?;
         anyhow::Ok(Contender { server, load: Load::Http2(load) })
     };
     let (ratio, ours, theirs) =
-        compare(context.rounds, &mut open(&servers.ours).await?, &mut open(&servers.tonic).await?).await?;
-    Ok(Row::compared(
-        "grpc_get_price",
-        "GetPrice over gRPC, all layers on : bare tonic",
-        ratio,
-        1.0,
-        ours,
-        theirs,
-    ))
+        compare(context.rounds, &mut open(ours).await?, &mut open(theirs).await?).await?;
+    Ok(row.compared(ratio, bound, &ours, &theirs))
 }
 
 /// `GetPrice` over gRPC-Web.
-pub async fn grpc_web(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
+pub(crate) async fn grpc_web(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
     const HEADERS: &str = "content-type: application/grpc-web+proto\r\nx-grpc-web: 1\r\n";
     let requests = || {
         let request = |number| {
@@ -94,72 +85,47 @@ pub async fn grpc_web(context: &Context, servers: &Servers) -> anyhow::Result<Ro
         };
         (0..PAIRS).map(request).collect()
     };
+    let row = Row::new("grpc_web_get_price", "GetPrice over gRPC-Web, all layers on, against bare tonic-web");
+    let (ours, tonic_web) = (&servers.ours, &servers.tonic_web);
+    over_http1(context, [ours, tonic_web], requests, row, Bound::AtLeast(1.0)).await
+}
+
+/// `GetPrice` over REST.
+pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
+    let row = Row::new("rest_get_price", "GetPrice over REST, all layers on, against axum with serde_json");
+    let (ours, axum) = (&servers.ours, &servers.axum);
+    over_http1(context, [ours, axum], rest_requests, row, Bound::AtLeast(0.9)).await
+}
+
+/// `ListPrices` of all over REST.
+pub(crate) async fn rest_list(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
+    let row = Row::new("rest_list_1000", "ListPrices of 1,000 over REST, against axum with pbjson");
+    let requests = || vec![http1::request("GET", "/v1/prices?page_size=1000&quote=USD", "", &[])];
+    let (ours, axum) = (&servers.ours, &servers.axum);
+    over_http1(context, [ours, axum], requests, row, Bound::AtLeast(1.5)).await
+}
+
+/// Requests for the prices of all pairs.
+pub(crate) fn rest_requests() -> Vec<Vec<u8>> {
+    let request = |number| http1::request("GET", &format!("/v1/prices/{}", market::pair(number)), "", &[]);
+    (0..PAIRS).map(request).collect()
+}
+
+/// Compares two servers over HTTP/1.1.
+pub(crate) async fn over_http1(
+    context: &Context,
+    [ours, theirs]: [&Server; 2],
+    requests: impl Fn() -> Vec<Vec<u8>>,
+    row: Row,
+    bound: Bound,
+) -> anyhow::Result<Row> {
     let open = async |server| {
         let load = http1::Load::open(Server::address(server), requests(), HTTP1).await?;
         anyhow::Ok(Contender { server, load: Load::Http1(load) })
     };
     let (ratio, ours, theirs) =
-        compare(context.rounds, &mut open(&servers.ours).await?, &mut open(&servers.tonic_web).await?)
-            .await?;
-    Ok(Row::compared(
-        "grpc_web_get_price",
-        "GetPrice over gRPC-Web, all layers on : bare tonic-web",
-        ratio,
-        1.0,
-        ours,
-        theirs,
-    ))
-}
-
-/// `GetPrice` over REST.
-pub async fn rest(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
-    let requests = |_| {
-        let request =
-            |number| http1::request("GET", &format!("/v1/prices/{}", market::pair(number)), "", &[]);
-        (0..PAIRS).map(request).collect::<Vec<_>>()
-    };
-    let row = |ratio, ours, theirs| {
-        Row::compared(
-            "rest_get_price",
-            "GetPrice over REST, all layers on : axum with serde_json",
-            ratio,
-            0.9,
-            ours,
-            theirs,
-        )
-    };
-    over_http1(context, servers, requests, row).await
-}
-
-/// `ListPrices` of all over REST.
-pub async fn rest_list(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
-    let requests = |_| vec![http1::request("GET", "/v1/prices?page_size=1000&quote=USD", "", &[])];
-    let row = |ratio, ours, theirs| {
-        Row::compared(
-            "rest_list_1000",
-            "ListPrices of 1,000 over REST : axum with pbjson",
-            ratio,
-            1.5,
-            ours,
-            theirs,
-        )
-    };
-    over_http1(context, servers, requests, row).await
-}
-
-async fn over_http1<T>(
-    context: &Context,
-    servers: &Servers,
-    requests: impl Fn(()) -> Vec<Vec<u8>>,
-    row: impl FnOnce(crate::rounds::Ratio, crate::rounds::Figures, crate::rounds::Figures) -> T,
-) -> anyhow::Result<T> {
-    let open = async |server| {
-        let load = http1::Load::open(Server::address(server), requests(()), HTTP1).await?;
-        anyhow::Ok(Contender { server, load: Load::Http1(load) })
-    };
-    let (ratio, ours, theirs) =
-        compare(context.rounds, &mut open(&servers.ours).await?, &mut open(&servers.axum).await?).await?;
-    Ok(row(ratio, ours, theirs))
+        compare(context.rounds, &mut open(ours).await?, &mut open(theirs).await?).await?;
+    Ok(row.compared(ratio, bound, &ours, &theirs))
 }
 
 fn message(number: usize) -> Vec<u8> {

@@ -97,7 +97,9 @@ struct Directory {
 #[derive(Debug)]
 struct Slot {
     pair: Pair,
-    latest: ArcSwap<Explanation>,
+    latest: ArcSwap<Update>,
+    /// Of the latest update. Apart from it: who reads prices touches no more memory than has to be shared.
+    explanation: ArcSwap<Explanation>,
 }
 
 struct Shared {
@@ -106,8 +108,15 @@ struct Shared {
     directory: ArcSwap<Directory>,
     log: Box<[ArcSwapOption<Update>]>,
     head: watch::Sender<u64>,
-    prices_encoded: AtomicU64,
-    messages_encoded: AtomicU64,
+    counts: Counts,
+}
+
+/// Counts that change with every update: away from what every reader reads.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Counts {
+    prices: AtomicU64,
+    messages: AtomicU64,
 }
 
 impl Board {
@@ -119,8 +128,7 @@ impl Board {
             directory: ArcSwap::default(),
             log: (0..LOG).map(|_| ArcSwapOption::empty()).collect(),
             head: watch::Sender::new(0),
-            prices_encoded: AtomicU64::new(0),
-            messages_encoded: AtomicU64::new(0),
+            counts: Counts::default(),
         }));
         (board.clone(), Publisher { board, sequence: 0 })
     }
@@ -132,7 +140,7 @@ impl Board {
 
     /// Gets the latest price of a pair with what it was made of.
     pub fn explain(&self, pair: Pair) -> Option<Arc<Explanation>> {
-        self.0.directory.load().slots.get(&pair).map(|slot| slot.latest.load_full())
+        self.0.directory.load().slots.get(&pair).map(|slot| slot.explanation.load_full())
     }
 
     /// Tells whether a pair is on the board.
@@ -178,7 +186,7 @@ impl Board {
 
     /// Encodes a price that is not on the board, such as one derived when read.
     pub fn encode(&self, price: Price, stamp: Stamp) -> Arc<Update> {
-        self.0.prices_encoded.fetch_add(1, Relaxed);
+        self.0.counts.prices.fetch_add(1, Relaxed);
         let encoded = (self.0.encoder.price)(&price, stamp);
         Arc::new(Update { price, stamp, encoded, text: OnceLock::new(), blank: OnceLock::new() })
     }
@@ -191,16 +199,14 @@ impl Board {
 
     /// Encodes a message of a stream.
     pub(super) fn encode_message(&self, message: &Message) -> Bytes {
-        self.0.messages_encoded.fetch_add(1, Relaxed);
+        self.0.counts.messages.fetch_add(1, Relaxed);
         (self.0.encoder.message)(message)
     }
 
     /// Tells how often something was encoded.
     pub fn encodings(&self) -> Encodings {
-        Encodings {
-            prices: self.0.prices_encoded.load(Relaxed),
-            messages: self.0.messages_encoded.load(Relaxed),
-        }
+        let Counts { prices, messages } = &self.0.counts;
+        Encodings { prices: prices.load(Relaxed), messages: messages.load(Relaxed) }
     }
 
     /// Tells how many pairs are on the board.
@@ -235,9 +241,7 @@ impl Publisher {
     pub fn register(&mut self, prices: Vec<Price>, now: DateTime<Utc>) {
         let mut sorted = self.board.0.directory.load().sorted.clone();
         for price in prices {
-            let pair = price.pair;
-            let explanation = self.stamp(price, Vec::new(), now);
-            sorted.push(Arc::new(Slot { pair, latest: ArcSwap::new(explanation) }));
+            sorted.push(Arc::new(Slot::new(self.stamp(price, now), Vec::new(), now)));
         }
         sorted.sort_by_key(|slot| slot.pair);
         self.board.0.directory.store(Arc::new(Directory::of(sorted)));
@@ -247,14 +251,16 @@ impl Publisher {
     /// Publishes a price with what it was made of.
     pub fn publish(&mut self, price: Price, contributions: Vec<Contribution>, now: DateTime<Utc>) {
         let pair = price.pair;
-        let explanation = self.stamp(price, contributions, now);
+        let update = self.stamp(price, now);
         let directory = self.board.0.directory.load();
         if let Some(slot) = directory.slots.get(&pair) {
-            slot.latest.store(explanation);
+            let explanation = Explanation { update: Arc::clone(&update), contributions, time: now };
+            slot.explanation.store(Arc::new(explanation));
+            slot.latest.store(update);
         } else {
             let mut sorted = directory.sorted.clone();
             let at = sorted.partition_point(|other| other.pair < pair);
-            sorted.insert(at, Arc::new(Slot { pair, latest: ArcSwap::new(explanation) }));
+            sorted.insert(at, Arc::new(Slot::new(update, contributions, now)));
             self.board.0.directory.store(Arc::new(Directory::of(sorted)));
         }
         // After the entry and the slot: who sees the head sees them too.
@@ -264,7 +270,7 @@ impl Publisher {
     /// Explains the latest price of a pair anew: it was looked at again, and is what it was.
     pub fn explain(&mut self, pair: Pair, contributions: Vec<Contribution>, now: DateTime<Utc>) {
         if let Some(slot) = self.board.0.directory.load().slots.get(&pair) {
-            slot.latest.store(Arc::new(Explanation { update: slot.update(), contributions, time: now }));
+            slot.explanation.store(Arc::new(Explanation { update: slot.update(), contributions, time: now }));
         }
     }
 
@@ -275,24 +281,19 @@ impl Publisher {
         let gone = Price::unavailable(pair, StatusReason::NotKept, slot.update().price.origin, now);
         let rest = directory.sorted.iter().filter(|slot| slot.pair != pair).cloned().collect();
         self.board.0.directory.store(Arc::new(Directory::of(rest)));
-        self.stamp(gone, Vec::new(), now);
+        self.stamp(gone, now);
         self.board.0.head.send_replace(self.sequence);
     }
 
     /// Gives a price its place, encodes it, and enters it in the log.
-    fn stamp(
-        &mut self,
-        price: Price,
-        contributions: Vec<Contribution>,
-        now: DateTime<Utc>,
-    ) -> Arc<Explanation> {
+    fn stamp(&mut self, price: Price, now: DateTime<Utc>) -> Arc<Update> {
         self.sequence += 1;
         let cursor = Cursor { epoch: self.board.0.epoch, sequence: self.sequence };
         let update = self.board.encode(price, Stamp { cursor, publish_time: now });
         if let Some(entry) = self.board.entry(self.sequence) {
             entry.store(Some(Arc::clone(&update)));
         }
-        Arc::new(Explanation { update, contributions, time: now })
+        update
     }
 }
 
@@ -311,8 +312,17 @@ impl Directory {
 }
 
 impl Slot {
+    fn new(update: Arc<Update>, contributions: Vec<Contribution>, time: DateTime<Utc>) -> Self {
+        let explanation = Explanation { update: Arc::clone(&update), contributions, time };
+        Self {
+            pair: update.price.pair,
+            latest: ArcSwap::new(update),
+            explanation: ArcSwap::from_pointee(explanation),
+        }
+    }
+
     fn update(&self) -> Arc<Update> {
-        Arc::clone(&self.latest.load().update)
+        self.latest.load_full()
     }
 }
 

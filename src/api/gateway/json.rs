@@ -15,11 +15,12 @@
 //! Nothing here knows the service: any tonic server could use the module as it is. Modules in reading order:
 //!
 //! - `error`: what can be wrong and where; `table` and `compile`: what is known of each message;
-//! - `wire`, `text`, `literal` and `time`: the primitives of the two formats;
+//! - `wire`, `text`, `digits`, `literal` and `time`: the primitives of the two formats;
 //! - `write`: wire to JSON, with `write::exact` for fields in any order and `write::known` for special types;
 //! - `read`: JSON to wire, with `read::lexer`, `read::scalar` and `read::known`.
 
 mod compile;
+mod digits;
 mod error;
 mod literal;
 mod read;

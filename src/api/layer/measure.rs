@@ -1,7 +1,7 @@
 //! Counts and times calls: by method, door and code.
 //!
-//! Every handle is made at the start, one for each method that there is: a call looks up nothing but its path, and no
-//! caller can make the set of labels grow.
+//! There is one handle for each method, door and code that have met: a call looks up nothing but its path, and no caller
+//! can make the set of labels grow.
 
 use std::{
     collections::HashMap,
@@ -76,7 +76,9 @@ struct Inner {
 struct MethodHandles([DoorHandles; 3]);
 
 struct DoorHandles {
-    durations: Histogram,
+    /// Made when the first call ends: most methods are never called by most doors.
+    durations: OnceLock<Histogram>,
+    all_durations: HistogramVec,
     /// By code; made when the first call ends with it.
     calls: [OnceLock<IntCounter>; 17],
     all_calls: IntCounterVec,
@@ -169,7 +171,8 @@ impl Measures {
         let names: Vec<Arc<str>> = methods.into_iter().chain([UNKNOWN.to_owned()]).map(Arc::from).collect();
         let handles = names.iter().map(|name| {
             MethodHandles(Door::ALL.map(|door| DoorHandles {
-                durations: durations.with_label_values(&[name, door.as_str()]),
+                durations: OnceLock::new(),
+                all_durations: durations.clone(),
                 calls: Default::default(),
                 all_calls: calls.clone(),
                 name: Arc::clone(name),
@@ -267,11 +270,13 @@ impl Measure {
         self.ended = true;
         let took: Duration = self.began.elapsed();
         let handles = self.handles();
-        handles.durations.observe(took.as_secs_f64());
+        let labels = [&*handles.name, handles.door.as_str()];
+        let durations = handles.durations.get_or_init(|| handles.all_durations.with_label_values(&labels));
+        durations.observe(took.as_secs_f64());
         #[expect(clippy::indexing_slicing, reason = "there is one for each code")]
         let counter = handles.calls[code as usize].get_or_init(|| {
-            let (_, code) = http(code);
-            handles.all_calls.with_label_values(&[&*handles.name, handles.door.as_str(), code])
+            let ([method, door], (_, code)) = (labels, http(code));
+            handles.all_calls.with_label_values(&[method, door, code])
         });
         counter.inc();
     }

@@ -103,10 +103,11 @@ impl Stream {
         }
         if !self.cut.swap(true, Ordering::Relaxed) {
             debug!(held_ms = held, "a reader has stopped reading: its stream is cut");
+        } else if held > timeout + timeout / 2
+            && let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
             self.measures.cut(Cut::Stalled);
-        } else if held > timeout + timeout / 2 {
-            let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-            task.iter().for_each(CutHandle::cut);
+            task.cut();
         }
     }
 

@@ -72,9 +72,11 @@ impl Compiler<'_> {
             (Rule::Explicit, _) if shape != Shape::Entry => Absent::Nothing,
             _ => Absent::Text(Literal::new(&[key.as_slice(), &zero(field, rule)].concat())),
         };
+        let tag = Tag::new(field.number(), kind.wire_type());
         Field {
             number: field.number(),
-            tag: Tag::new(field.number(), kind.wire_type()),
+            tag,
+            short_tag: tag.short(),
             kind,
             rule,
             oneof,

@@ -1,12 +1,13 @@
 //! Text that is known at start-up and written often: keys, zero values, names of enum values.
 
-/// Bytes held inside; longer texts live on the heap.
-const INLINE: usize = 32;
+/// The lengths of the copies.
+const SHORT: usize = 32;
+const MEDIUM: usize = 64;
 
-/// A text that is appended by a copy of fixed size, which costs two moves where a copy of any length is a call.
+/// A text that is appended by a copy of fixed size, which costs a few moves where a copy of any length is a call.
 #[derive(Debug)]
 pub(super) struct Literal {
-    padded: [u8; INLINE],
+    padded: [u8; MEDIUM],
     length: usize,
     /// The whole text where it does not fit inside.
     long: Box<[u8]>,
@@ -14,25 +15,21 @@ pub(super) struct Literal {
 
 impl Literal {
     pub(super) fn new(text: &[u8]) -> Self {
-        let mut padded = [0; INLINE];
-        match padded.get_mut(..text.len()) {
-            Some(inside) => {
-                inside.copy_from_slice(text);
-                Self { padded, length: text.len(), long: Box::default() }
-            }
-            None => Self { padded, length: text.len(), long: text.into() },
-        }
+        let mut padded = [0; MEDIUM];
+        let inside = padded.get_mut(..text.len()).map(|inside| inside.copy_from_slice(text));
+        let long = if inside.is_some() { Box::default() } else { text.into() };
+        Self { padded, length: text.len(), long }
     }
 
     #[inline]
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if self.length <= INLINE {
-            let end = out.len() + self.length;
-            out.extend_from_slice(&self.padded);
-            out.truncate(end);
-        } else {
-            out.extend_from_slice(&self.long);
+        let end = out.len() + self.length;
+        match self.padded.first_chunk::<SHORT>() {
+            Some(padded) if self.length <= SHORT => out.extend_from_slice(padded),
+            _ if self.length <= MEDIUM => out.extend_from_slice(&self.padded),
+            _ => out.extend_from_slice(&self.long),
         }
+        out.truncate(end);
     }
 }
 

@@ -83,6 +83,8 @@ pub(super) struct Field {
     pub(super) number: u32,
     /// The number with the wire type of one value.
     pub(super) tag: Tag,
+    /// [`Tag::short`] of the same.
+    pub(super) short_tag: u32,
     pub(super) kind: Kind,
     pub(super) rule: Rule,
     /// The position of its oneof among those of the message.

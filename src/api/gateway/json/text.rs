@@ -3,11 +3,20 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
+use super::digits;
 use super::error::Damage;
+use super::wire::{repeat, word};
 
 /// Appends the bytes of a string with quotes and escapes, once they are known to be UTF-8.
+///
+/// `ahead` is what stands in memory from its first byte on, if there is so much.
 #[inline]
-pub(super) fn put_utf8(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Damage> {
+pub(super) fn put_utf8(bytes: &[u8], ahead: Option<&[u8; 16]>, out: &mut Vec<u8>) -> Result<(), Damage> {
+    if let Some(ahead) = ahead
+        && put_short(ahead, bytes.len(), out)
+    {
+        return Ok(());
+    }
     let seen = survey(bytes);
     if seen.any_not_ascii() {
         std::str::from_utf8(bytes).map_err(|_| Damage::Utf8)?;
@@ -21,15 +30,17 @@ pub(super) fn put_str(text: &str, out: &mut Vec<u8>) {
     put_surveyed(text.as_bytes(), survey(text.as_bytes()), out);
 }
 
-/// Appends a number, without quotes.
-pub(super) fn put_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+/// Appends a 64-bit integer as a string, since many readers hold numbers as doubles.
+pub(super) fn put_quoted(integer: i64, out: &mut Vec<u8>) {
+    out.push(b'"');
+    digits::put_integer(integer, out);
+    out.push(b'"');
 }
 
-/// Appends a 64-bit integer as a string, since many readers hold numbers as doubles.
-pub(super) fn put_quoted_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+/// Appends a 64-bit integer without a sign as a string.
+pub(super) fn put_quoted_unsigned(integer: u64, out: &mut Vec<u8>) {
     out.push(b'"');
-    put_integer(value, out);
+    digits::put_unsigned(integer, out);
     out.push(b'"');
 }
 
@@ -84,10 +95,6 @@ impl Survey {
     }
 }
 
-const fn repeat(byte: u8) -> u64 {
-    u64::from_ne_bytes([byte; 8])
-}
-
 #[inline]
 fn survey(bytes: &[u8]) -> Survey {
     let nothing = Survey { to_escape: 0, not_ascii: 0 };
@@ -116,17 +123,55 @@ fn put_surveyed(bytes: &[u8], seen: Survey, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends bytes as they are. Short ones, which are most, go in two moves of fixed size that may overlap.
+/// For each length up to 16, which of 16 bytes belong to it.
+const MASKS: [[u8; 16]; 17] = {
+    let mut masks = [[0; 16]; 17];
+    let mut length = 0;
+    while length < masks.len() {
+        let mut byte = 0;
+        while byte < length {
+            masks[length][byte] = u8::MAX;
+            byte += 1;
+        }
+        length += 1;
+    }
+    masks
+};
+
+/// Appends the first bytes with quotes if they are few and need no escape, which goes for most strings: all at once, with
+/// those that follow, which are then taken back.
+#[inline]
+fn put_short(ahead: &[u8; 16], length: usize, out: &mut Vec<u8>) -> bool {
+    let Some(masks) = MASKS.get(length) else { return false };
+    // As a signed number, what is not ASCII is below the controls.
+    let special = |byte: u8| byte.cast_signed() < 0x20 || byte == b'"' || byte == b'\\';
+    let seen = ahead.iter().zip(masks).map(|(byte, mask)| byte & mask | b' ' & !mask);
+    if seen.fold(false, |any, byte| any | special(byte)) {
+        return false;
+    }
+    let end = out.len() + 1 + length;
+    out.push(b'"');
+    out.extend_from_slice(ahead);
+    out.truncate(end);
+    out.push(b'"');
+    true
+}
+
+/// Appends bytes as they are. Short ones, which are most, go in moves of fixed size that may overlap.
 #[inline]
 fn put_plain(bytes: &[u8], out: &mut Vec<u8>) {
-    if let (Some(first), Some(last), ..=16) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>(), bytes.len())
-    {
-        let end = out.len() + bytes.len();
-        out.extend_from_slice(first);
-        out.truncate(end - last.len());
-        out.extend_from_slice(last);
-    } else {
-        out.extend_from_slice(bytes);
+    let end = out.len() + bytes.len();
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) if bytes.len() <= 16 => {
+            out.extend_from_slice(first);
+            out.truncate(end - last.len());
+            out.extend_from_slice(last);
+        }
+        (None, _) => {
+            out.extend_from_slice(&word(bytes).to_le_bytes());
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(bytes),
     }
 }
 
@@ -179,12 +224,37 @@ mod tests {
         }
     }
 
+    /// Writes bytes that stand in memory with others after them, as on the wire, and alone.
+    fn written_both_ways(bytes: &[u8]) -> Result<Vec<u8>, Damage> {
+        let followed = [bytes, b"\"\n\x80 and more".as_slice()].concat();
+        let ways = [followed.first_chunk(), None].map(|ahead| {
+            let mut out = b"before".to_vec();
+            put_utf8(bytes, ahead, &mut out).map(|()| out)
+        });
+        assert_eq!(ways[0], ways[1]);
+        ways[1].clone().map(|out| out.strip_prefix(b"before").unwrap().to_vec())
+    }
+
+    #[test]
+    fn every_byte_on_the_wire_is_escaped_at_every_place() {
+        for byte in 0..0x80_u8 {
+            for length in 0..20 {
+                for place in 0..length {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[place] = byte;
+                    let expected = serde_json::to_vec(std::str::from_utf8(&bytes).unwrap()).unwrap();
+                    assert_eq!(written_both_ways(&bytes).unwrap(), expected);
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_not_utf8_is_refused_at_every_place() {
         for before in 0..20 {
             for after in 0..20 {
                 let bytes = [&vec![b'a'; before][..], &[0xc3], &vec![b'z'; after]].concat();
-                assert_eq!(put_utf8(&bytes, &mut Vec::new()), Err(Damage::Utf8));
+                assert_eq!(written_both_ways(&bytes), Err(Damage::Utf8));
             }
         }
     }
@@ -207,9 +277,8 @@ mod tests {
     proptest! {
         #[test]
         fn strings_are_written_as_serde_json_does(text: String) {
-            let mut out = Vec::new();
-            put_utf8(text.as_bytes(), &mut out).unwrap();
-            prop_assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(&text).unwrap());
+            let expected = serde_json::to_vec(&text).unwrap();
+            prop_assert_eq!(written_both_ways(text.as_bytes()).unwrap(), expected);
         }
     }
 }

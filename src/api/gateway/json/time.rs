@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::text::put_integer;
+use super::digits::{digit, eight, pair, put_unsigned};
 
 /// 0001-01-01T00:00:00Z to 9999-12-31T23:59:59Z.
 const TIMESTAMP_SECONDS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -18,30 +18,60 @@ const SECONDS_PER_DAY: u32 = 86_400;
 /// Seconds from 0000-03-01, where the arithmetic of leap years is simplest, to 1970-01-01.
 const EPOCH: i64 = 719_468 * SECONDS_PER_DAY as i64;
 
-/// Appends a timestamp with quotes, or says why it has no text.
-pub(super) fn put_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), &'static str> {
-    if !TIMESTAMP_SECONDS.contains(&seconds) {
-        return Err("the timestamp is outside the years 1 to 9999");
+/// Spells timestamps. It keeps the last one, since those of a message are mostly of the same second.
+#[derive(Debug)]
+pub(super) struct Clock {
+    second: i64,
+    /// With quotes, and nine zeros for the fraction.
+    text: [u8; 32],
+}
+
+impl Clock {
+    pub(super) const fn new() -> Self {
+        Self { second: 0, text: *b"\"1970-01-01T00:00:00.000000000Z\"" }
     }
-    let nanos = u32::try_from(nanos)
-        .ok()
-        .filter(|nanos| *nanos < NANOS_PER_SECOND)
-        .ok_or("the nanos of the timestamp are not within a second")?;
-    let (days, second) = split_days((seconds + EPOCH).unsigned_abs());
-    let (year, month, day) = date_of(days);
-    let [y1, y2] = pair(year / 100);
-    let [y3, y4] = pair(year % 100);
-    let [m1, m2] = pair(month);
-    let [d1, d2] = pair(day);
-    let [h1, h2] = pair(second / 3600);
-    let [i1, i2] = pair(second / 60 % 60);
-    let [s1, s2] = pair(second % 60);
-    out.extend_from_slice(&[
-        b'"', y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2,
-    ]);
-    put_fraction(nanos, out);
-    out.extend_from_slice(b"Z\"");
-    Ok(())
+
+    /// Appends a timestamp with quotes, or says why it has no text.
+    #[inline]
+    pub(super) fn put(&mut self, second: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), &'static str> {
+        if second != self.second {
+            self.set(second)?;
+        }
+        let nanos = u32::try_from(nanos)
+            .ok()
+            .filter(|nanos| *nanos < NANOS_PER_SECOND)
+            .ok_or("the nanos of the timestamp are not within a second")?;
+        out.extend_from_slice(&self.text);
+        // Into the copy: reading back what was only just written in parts would wait for it.
+        if let Some([first, rest @ .., _, _]) = out.last_chunk_mut::<11>() {
+            *first = digit(nanos / 100_000_000);
+            *rest = eight(nanos % 100_000_000);
+        }
+        let unneeded = unneeded(nanos);
+        if unneeded > 0 {
+            out.truncate(out.len() - 2 - unneeded);
+            out.extend_from_slice(b"Z\"");
+        }
+        Ok(())
+    }
+
+    /// Turns to another second.
+    fn set(&mut self, second: i64) -> Result<(), &'static str> {
+        if !TIMESTAMP_SECONDS.contains(&second) {
+            return Err("the timestamp is outside the years 1 to 9999");
+        }
+        self.second = second;
+        let (day, second) = split_days((second + EPOCH).unsigned_abs());
+        let (year, month, day) = date_of(day);
+        let ([y1, y2], [y3, y4]) = (pair(year / 100), pair(year % 100));
+        let ([m1, m2], [d1, d2]) = (pair(month), pair(day));
+        let ([h1, h2], [i1, i2], [s1, s2]) = (pair(second / 3600), pair(second / 60 % 60), pair(second % 60));
+        let text = [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', i1, i2, b':', s1, s2];
+        if let Some(place) = self.text.get_mut(1..).and_then(|text| text.first_chunk_mut()) {
+            *place = text;
+        }
+        Ok(())
+    }
 }
 
 /// Reads a timestamp with any offset, into seconds since 1970 and nanoseconds.
@@ -82,7 +112,7 @@ pub(super) fn put_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Resul
     if seconds < 0 || nanos < 0 {
         out.push(b'-');
     }
-    put_integer(seconds.unsigned_abs(), out);
+    put_unsigned(seconds.unsigned_abs(), out);
     put_fraction(nanos.unsigned_abs(), out);
     out.extend_from_slice(b"s\"");
     Ok(())
@@ -105,20 +135,25 @@ pub(super) fn parse_duration(text: &str) -> Option<(i64, i32)> {
 
 /// Appends a point and three, six or nine digits, or nothing.
 fn put_fraction(nanos: u32, out: &mut Vec<u8>) {
-    let (mut value, width) = match nanos {
-        0 => return,
-        _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
-        _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
-        _ => (nanos, 9),
-    };
-    let mut text = *b".000000000";
-    for digit in text.iter_mut().take(width + 1).skip(1).rev() {
-        [_, *digit] = pair(value % 10);
-        value /= 10;
+    if nanos > 0 {
+        let [a, b, c, d, e, f, g, h] = eight(nanos % 100_000_000);
+        out.extend_from_slice(&[b'.', digit(nanos / 100_000_000), a, b, c, d, e, f, g, h]);
+        out.truncate(out.len() - unneeded(nanos));
     }
-    let end = out.len() + 1 + width;
-    out.extend_from_slice(&text);
-    out.truncate(end);
+}
+
+/// Counts the last of nine digits that are left out: none, three or six. A point goes with the last of them.
+#[inline]
+const fn unneeded(nanos: u32) -> usize {
+    if !nanos.is_multiple_of(1_000) {
+        0
+    } else if !nanos.is_multiple_of(1_000_000) {
+        3
+    } else if nanos > 0 {
+        6
+    } else {
+        10
+    }
 }
 
 /// Gets the day, counted from 0000-03-01, and the second within it.
@@ -148,12 +183,6 @@ const fn days_until(year: u32, month: u32, day: u32) -> u32 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, year) = (year / 400, year % 400);
     era * 146_097 + year * 365 + year / 4 - year / 100 + (153 * month + 2) / 5 + day - 1
-}
-
-/// Spells a number below 100 with two digits.
-#[expect(clippy::cast_possible_truncation, reason = "below 100")]
-const fn pair(number: u32) -> [u8; 2] {
-    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// Text that is still to be read.
@@ -211,7 +240,7 @@ mod tests {
 
     fn timestamp(seconds: i64, nanos: i32) -> Result<String, &'static str> {
         let mut out = Vec::new();
-        put_timestamp(seconds, nanos, &mut out)?;
+        Clock::new().put(seconds, nanos, &mut out)?;
         Ok(String::from_utf8(out).unwrap().trim_matches('"').to_owned())
     }
 
@@ -344,6 +373,21 @@ mod tests {
         #[test]
         fn timestamps_read_back(seconds in TIMESTAMP_SECONDS, nanos in 0..1_000_000_000_i32) {
             prop_assert_eq!(parse_timestamp(&timestamp(seconds, nanos).unwrap()), Some((seconds, nanos)));
+        }
+
+        #[test]
+        fn a_clock_is_right_wherever_it_was_before(
+            seconds in proptest::collection::vec((TIMESTAMP_SECONDS, 0..1_000_000_000_i32), 1..4),
+        ) {
+            let mut clock = Clock::new();
+            for (second, nanos) in seconds {
+                for (second, nanos) in [(second, nanos), (second, 0)] {
+                    let mut out = Vec::new();
+                    clock.put(second, nanos, &mut out).unwrap();
+                    let text = String::from_utf8(out).unwrap();
+                    prop_assert_eq!(text.trim_matches('"'), timestamp(second, nanos).unwrap());
+                }
+            }
         }
 
         #[test]

@@ -40,6 +40,11 @@ impl Tag {
         })
     }
 
+    /// Gets the only byte of a short one, or what is no byte.
+    pub(super) const fn short(self) -> u32 {
+        if self.0 < 0x80 { self.0 } else { u32::MAX }
+    }
+
     pub(super) fn put(self, out: &mut Vec<u8>) {
         put_varint(u64::from(self.0), out);
     }
@@ -60,17 +65,31 @@ impl<'w> Wire<'w> {
         self.rest.is_empty()
     }
 
-    /// Reads the next tag, or nothing at the end.
+    /// Reads a tag of one byte, if it is this one.
     #[inline]
-    pub(super) fn tag(&mut self) -> Result<Option<Tag>, Damage> {
-        if self.rest.is_empty() {
-            return Ok(None);
+    pub(super) fn take(&mut self, short: u32) -> bool {
+        match self.rest {
+            [byte, rest @ ..] if u32::from(*byte) == short => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
         }
+    }
+
+    /// Reads a tag.
+    pub(super) fn tag(&mut self) -> Result<Tag, Damage> {
         let tag = Tag(u32::try_from(self.varint()?).map_err(|_| Damage::Tag)?);
         if tag.number() == 0 || tag.wire_type().is_none() {
             return Err(Damage::Tag);
         }
-        Ok(Some(tag))
+        Ok(tag)
+    }
+
+    /// Gets the next tag without reading it, or nothing at the end.
+    pub(super) fn ahead(&self) -> Result<Option<Tag>, Damage> {
+        let mut ahead = *self;
+        if ahead.is_empty() { Ok(None) } else { ahead.tag().map(Some) }
     }
 
     #[inline]
@@ -84,7 +103,26 @@ impl<'w> Wire<'w> {
         }
     }
 
+    #[inline]
     fn long_varint(&mut self) -> Result<u64, Damage> {
+        let word = word(self.rest);
+        let ends = !word & repeat(0x80);
+        let length = ends.trailing_zeros() as usize / 8 + 1;
+        let Some(rest) = self.rest.get(length..) else { return self.any_varint() };
+        if ends == 0 {
+            return self.any_varint();
+        }
+        self.rest = rest;
+        // Up to the byte that ends it, without the bits that say whether more follow, and then without their gaps:
+        // each step joins neighbours.
+        let bits = word & (ends ^ (ends - 1)) & repeat(0x7f);
+        let bits = bits & 0x007f_007f_007f_007f | (bits & 0x7f00_7f00_7f00_7f00) >> 1;
+        let bits = bits & 0x0000_3fff_0000_3fff | (bits & 0x3fff_0000_3fff_0000) >> 2;
+        Ok(bits & 0x0000_0000_0fff_ffff | (bits & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    /// Reads one that may be damaged, cut off, or longer than a word.
+    fn any_varint(&mut self) -> Result<u64, Damage> {
         const LONGEST: usize = 10;
         let mut value = 0;
         for (position, &byte) in self.rest.iter().take(LONGEST).enumerate() {
@@ -122,13 +160,23 @@ impl<'w> Wire<'w> {
         Ok(bytes)
     }
 
+    /// Reads the same, with what stands there on the wire: the value and whatever follows.
+    #[inline]
+    pub(super) fn bytes_ahead(&mut self) -> Result<(&'w [u8], Option<&'w [u8; 16]>), Damage> {
+        let length = usize::try_from(self.varint()?).map_err(|_| Damage::Truncated)?;
+        let ahead = self.rest.first_chunk();
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(Damage::Truncated)?;
+        self.rest = rest;
+        Ok((bytes, ahead))
+    }
+
     /// Reads what is within a group whose start was read, and its end. Groups nest within it at most `depth` deep.
     pub(super) fn group(&mut self, number: u32, depth: u32) -> Result<&'w [u8], Damage> {
         let depth = depth.checked_sub(1).ok_or(Damage::TooDeep)?;
         let from = *self;
         loop {
             let end = *self;
-            let tag = self.tag()?.ok_or(Damage::Truncated)?;
+            let tag = self.tag()?;
             if tag == Tag::new(number, WireType::GroupEnd) {
                 return Ok(from.until(end));
             }
@@ -165,6 +213,25 @@ impl<'w> Wire<'w> {
         let length = self.rest.len() - end.rest.len();
         self.rest.get(..length).unwrap_or_default()
     }
+}
+
+/// Gets the first eight bytes as a little-endian number, with zeros where there are fewer.
+#[inline]
+pub(super) fn word(bytes: &[u8]) -> u64 {
+    if let Some(first) = bytes.first_chunk() {
+        return u64::from_le_bytes(*first);
+    }
+    // Two reads that may overlap, since the same bytes are the same at the same place.
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return u64::from(first) | u64::from(last) << (8 * (bytes.len() - 4));
+    }
+    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
+/// Makes a word of one byte eight times.
+pub(super) const fn repeat(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
 }
 
 /// Appends a varint.
@@ -232,7 +299,7 @@ mod tests {
     fn groups_end_with_their_own_number() {
         let skip = |bytes: &[u8]| {
             let mut wire = Wire::new(bytes);
-            let tag = wire.tag()?.unwrap();
+            let tag = wire.tag()?;
             wire.skip(tag, 3).map(<[u8]>::to_vec)
         };
         assert_eq!(skip(&[0x0b, 0x10, 0x05, 0x0c]), Ok(vec![0x10, 0x05, 0x0c]));

@@ -11,9 +11,11 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::DEPTH_LIMIT;
+use super::digits;
 use super::error::{Damage, FieldPath, JsonError};
 use super::table::{Absent, EnumId, Field, Kind, Message, MessageId, Rule, Shape, Tables};
 use super::text;
+use super::time::Clock;
 use super::wire::{Tag, Wire, WireType, low_word, unzigzag};
 
 /// Gives the JSON of a message within another one, where it is known already.
@@ -33,8 +35,8 @@ pub(super) fn message(
     let mut order = Order::ByNumber;
     loop {
         let known = known.as_mut().map(|known| &mut **known as Known<'_>);
-        let mut writer = Writer { tables, out, order, known };
-        match writer.message(id, &[wire], DEPTH_LIMIT) {
+        let mut writer = Writer { tables, out, order, known, clock: Clock::new() };
+        match writer.message(id, wire, DEPTH_LIMIT) {
             Ok(()) => return Ok(()),
             Err(Fault::Failed(error)) if order == Order::Any || error.is_damage() => {
                 out.truncate(start);
@@ -100,11 +102,30 @@ struct Writer<'t, 'o> {
     out: &'o mut Vec<u8>,
     order: Order,
     known: Option<Known<'o>>,
+    clock: Clock,
 }
 
 impl<'t> Writer<'t, '_> {
+    /// Writes a message.
+    fn message(&mut self, id: MessageId, payload: &[u8], depth: u32) -> Result<(), Fault> {
+        let message = self.tables.message_at(id);
+        // Most are of these two shapes, and as encoders write them.
+        if message.shape == Shape::Timestamp
+            && let Some((seconds, nanos)) = known::encoded_time(payload)
+        {
+            self.clock.put(seconds, nanos, self.out).map_err(Fault::unrepresentable)
+        } else if message.shape == Shape::Object && self.order == Order::ByNumber {
+            let start = self.out.len();
+            self.fields_by_number(message, payload, depth)?;
+            self.enclose(start, b'{', b'}');
+            Ok(())
+        } else {
+            self.merged(id, &[payload], depth)
+        }
+    }
+
     /// Writes a message whose fields are spread over some payloads: one, unless messages have to be merged.
-    fn message(&mut self, id: MessageId, payloads: &[&[u8]], depth: u32) -> Result<(), Fault> {
+    fn merged(&mut self, id: MessageId, payloads: &[&[u8]], depth: u32) -> Result<(), Fault> {
         let message = self.tables.message_at(id);
         match message.shape {
             Shape::Object => {
@@ -122,7 +143,7 @@ impl<'t> Writer<'t, '_> {
                 }
                 Ok(())
             }
-            Shape::Timestamp => known::timestamp(payloads, depth, self.out),
+            Shape::Timestamp => self.timestamp(payloads, depth),
             Shape::Duration => known::duration(payloads, depth, self.out),
             Shape::FieldMask => known::field_mask(payloads, depth, self.out),
             Shape::Any => self.any(payloads, depth),
@@ -141,8 +162,15 @@ impl<'t> Writer<'t, '_> {
         let mut wire = Wire::new(payload);
         let mut fields = message.fields.iter();
         let mut oneofs_seen = 0;
-        let mut next = wire.tag()?;
-        while let Some(tag) = next {
+        while !wire.is_empty() {
+            let tag = match fields.as_slice().first() {
+                Some(field) if wire.take(field.short_tag) => field.tag,
+                _ => wire.tag()?,
+            };
+            while let Some(field) = fields.as_slice().first().filter(|field| field.number < tag.number()) {
+                fields.next();
+                self.absent(field, depth)?;
+            }
             match fields.as_slice().first() {
                 Some(field) if field.number == tag.number() => {
                     fields.next();
@@ -150,52 +178,49 @@ impl<'t> Writer<'t, '_> {
                         return Err(Fault::OutOfOrder);
                     }
                     oneofs_seen |= field.oneof_bit();
-                    next = self
-                        .present(field, tag, &mut wire, depth)
+                    self.present(field, tag, &mut wire, depth)
                         .map_err(|fault| fault.in_field(&field.name))?;
-                }
-                Some(field) if field.number < tag.number() => {
-                    fields.next();
-                    self.absent(field, depth)?;
                 }
                 _ if message.position(tag.number()).is_some() => return Err(Fault::OutOfOrder),
                 _ => {
                     wire.skip(tag, depth)?;
-                    next = wire.tag()?;
                 }
             }
         }
         fields.try_for_each(|field| self.absent(field, depth))
     }
 
-    /// Writes a field with the values that follow its first tag, and returns the tag after them.
+    /// Writes a field with the values that follow its first tag.
+    #[inline]
     fn present(
         &mut self,
         field: &'t Field,
-        first: Tag,
+        mut tag: Tag,
         wire: &mut Wire<'_>,
         depth: u32,
-    ) -> Result<Option<Tag>, Fault> {
+    ) -> Result<(), Fault> {
         field.key.write(self.out);
         if field.rule.is_singular() {
-            if first != field.tag {
-                return Err(Damage::WireType.into());
-            }
-            self.value(field, wire, depth)?;
-            return Ok(wire.tag()?);
+            return if tag == field.tag {
+                self.value(field, wire, depth)
+            } else {
+                Err(Damage::WireType.into())
+            };
         }
         let mut list = List::new(self.out.len());
-        let mut tag = first;
         loop {
             self.elements(field, tag, wire, &mut list, depth)?;
-            match wire.tag()? {
-                Some(next) if next.number() == field.number => tag = next,
-                next => {
-                    self.end_list(field, &list);
-                    return Ok(next);
-                }
+            tag = if wire.take(field.short_tag) {
+                field.tag
+            } else if let Some(next) = wire.ahead()?.filter(|next| next.number() == field.number) {
+                wire.tag()?;
+                next
+            } else {
+                break;
             }
         }
+        self.end_list(field, &list);
+        Ok(())
     }
 
     /// Writes what a field holds that is not on the wire.
@@ -208,7 +233,7 @@ impl<'t> Writer<'t, '_> {
             }
             Absent::Empty(id) => {
                 field.key.write(self.out);
-                self.message(*id, &[&[]], depth)
+                self.message(*id, &[], depth)
             }
         }
     }
@@ -265,16 +290,19 @@ impl<'t> Writer<'t, '_> {
     #[inline]
     fn value(&mut self, field: &'t Field, wire: &mut Wire<'_>, depth: u32) -> Result<(), Fault> {
         match field.kind {
-            Kind::String => text::put_utf8(wire.bytes()?, self.out)?,
+            Kind::String => {
+                let (bytes, ahead) = wire.bytes_ahead()?;
+                text::put_utf8(bytes, ahead, self.out)?;
+            }
             Kind::Bytes => text::put_base64(wire.bytes()?, self.out),
             Kind::Message(id) => {
                 let wire = wire.bytes()?;
                 match self.known.as_mut().and_then(|known| known(id, wire)) {
                     Some(text) => self.out.extend_from_slice(&text),
-                    None => self.message(id, &[wire], below(depth)?)?,
+                    None => self.message(id, wire, below(depth)?)?,
                 }
             }
-            Kind::Group(id) => self.message(id, &[wire.group(field.number, depth)?], below(depth)?)?,
+            Kind::Group(id) => self.message(id, wire.group(field.number, depth)?, below(depth)?)?,
             Kind::Enum(id) => self.enumeration(id, low_word(wire.varint()?).cast_signed()),
             Kind::Null => {
                 wire.varint()?;
@@ -284,19 +312,16 @@ impl<'t> Writer<'t, '_> {
                 let value = wire.varint()? != 0;
                 self.out.extend_from_slice(if value { b"true" } else { b"false" });
             }
-            Kind::Int32 => text::put_integer(low_word(wire.varint()?).cast_signed(), self.out),
-            Kind::Uint32 => text::put_integer(low_word(wire.varint()?), self.out),
-            Kind::Sint32 => {
-                let value = unzigzag(u64::from(low_word(wire.varint()?)));
-                text::put_integer(value, self.out);
-            }
-            Kind::Fixed32 => text::put_integer(wire.fixed32()?, self.out),
-            Kind::Sfixed32 => text::put_integer(wire.fixed32()?.cast_signed(), self.out),
-            Kind::Int64 => text::put_quoted_integer(wire.varint()?.cast_signed(), self.out),
-            Kind::Uint64 => text::put_quoted_integer(wire.varint()?, self.out),
-            Kind::Sint64 => text::put_quoted_integer(unzigzag(wire.varint()?), self.out),
-            Kind::Fixed64 => text::put_quoted_integer(wire.fixed64()?, self.out),
-            Kind::Sfixed64 => text::put_quoted_integer(wire.fixed64()?.cast_signed(), self.out),
+            Kind::Int32 => digits::put_integer(low_word(wire.varint()?).cast_signed(), self.out),
+            Kind::Uint32 => digits::put_integer(low_word(wire.varint()?), self.out),
+            Kind::Sint32 => digits::put_integer(unzigzag(u64::from(low_word(wire.varint()?))), self.out),
+            Kind::Fixed32 => digits::put_integer(wire.fixed32()?, self.out),
+            Kind::Sfixed32 => digits::put_integer(wire.fixed32()?.cast_signed(), self.out),
+            Kind::Int64 => text::put_quoted(wire.varint()?.cast_signed(), self.out),
+            Kind::Uint64 => text::put_quoted_unsigned(wire.varint()?, self.out),
+            Kind::Sint64 => text::put_quoted(unzigzag(wire.varint()?), self.out),
+            Kind::Fixed64 => text::put_quoted_unsigned(wire.fixed64()?, self.out),
+            Kind::Sfixed64 => text::put_quoted(wire.fixed64()?.cast_signed(), self.out),
             Kind::Float => text::put_float(f32::from_bits(wire.fixed32()?), self.out),
             Kind::Double => text::put_float(f64::from_bits(wire.fixed64()?), self.out),
             Kind::Finite => {
@@ -313,7 +338,7 @@ impl<'t> Writer<'t, '_> {
     fn enumeration(&mut self, id: EnumId, number: i32) {
         match self.tables.enumeration_at(id).name(number) {
             Some(name) => name.write(self.out),
-            None => text::put_integer(number, self.out),
+            None => digits::put_integer(number, self.out),
         }
     }
 

@@ -9,7 +9,8 @@ use super::dice::Dice;
 pub(super) fn scramble(of: &MessageDescriptor, payload: &[u8], dice: &mut Dice<'_>) -> Vec<u8> {
     let mut fields = Vec::new();
     let mut wire = Wire::new(payload);
-    while let Some(tag) = wire.tag().unwrap() {
+    while !wire.is_empty() {
+        let tag = wire.tag().unwrap();
         let value = wire.skip(tag, 100).unwrap();
         fields.extend(respelled(of, tag, value, dice));
     }
@@ -47,7 +48,7 @@ fn respelled(of: &MessageDescriptor, tag: Tag, value: &[u8], dice: &mut Dice<'_>
                 return vec![(tag, delimited(&payload))];
             }
             let mut rest = Wire::new(&payload);
-            let first = rest.tag().unwrap().map_or(0, |tag| {
+            let first = rest.tag().map_or(0, |tag| {
                 let value = rest.skip(tag, 100).unwrap();
                 tag.bytes().len() + value.len()
             });

@@ -78,7 +78,7 @@ impl<'t> Writer<'t, '_> {
                     _ => wire.bytes()?,
                 });
             }
-            return self.message(id, &payloads, super::below(depth)?);
+            return self.merged(id, &payloads, super::below(depth)?);
         }
         let start = self.out.len();
         for occurrence in found {
@@ -102,7 +102,8 @@ fn occurrences<'w>(
     let oneof_of = |position: usize| message.fields.get(position).and_then(|field| field.oneof);
     for payload in payloads {
         let mut wire = Wire::new(payload);
-        while let Some(tag) = wire.tag()? {
+        while !wire.is_empty() {
+            let tag = wire.tag()?;
             let value = Wire::new(wire.skip(tag, depth)?);
             let Some(position) = message.position(tag.number()) else {
                 continue;

@@ -5,11 +5,6 @@ use super::super::wire::{Tag, Wire, WireType, low_word};
 use super::super::{text, time};
 use super::{Fault, Writer, below};
 
-pub(super) fn timestamp(payloads: &[&[u8]], depth: u32, out: &mut Vec<u8>) -> Result<(), Fault> {
-    let (seconds, nanos) = seconds_and_nanos(payloads, depth)?;
-    time::put_timestamp(seconds, nanos, out).map_err(Fault::unrepresentable)
-}
-
 pub(super) fn duration(payloads: &[&[u8]], depth: u32, out: &mut Vec<u8>) -> Result<(), Fault> {
     let (seconds, nanos) = seconds_and_nanos(payloads, depth)?;
     time::put_duration(seconds, nanos, out).map_err(Fault::unrepresentable)
@@ -37,6 +32,11 @@ pub(super) fn field_mask(payloads: &[&[u8]], depth: u32, out: &mut Vec<u8>) -> R
 }
 
 impl Writer<'_, '_> {
+    pub(super) fn timestamp(&mut self, payloads: &[&[u8]], depth: u32) -> Result<(), Fault> {
+        let (seconds, nanos) = seconds_and_nanos(payloads, depth)?;
+        self.clock.put(seconds, nanos, self.out).map_err(Fault::unrepresentable)
+    }
+
     /// Writes the message within an `Any`, led by its type.
     pub(super) fn any(&mut self, payloads: &[&[u8]], depth: u32) -> Result<(), Fault> {
         const TYPE_URL: u32 = 1;
@@ -68,7 +68,7 @@ impl Writer<'_, '_> {
         text::put_str(type_url, self.out);
         if message.apart_in_any {
             self.out.extend_from_slice(b",\"value\":");
-            self.message(id, &[value], below(depth)?)?;
+            self.message(id, value, below(depth)?)?;
         } else {
             self.fields(message, &[value], below(depth)?)?;
         }
@@ -77,10 +77,21 @@ impl Writer<'_, '_> {
     }
 }
 
-/// Reads the two fields that timestamps and durations have.
+const SECONDS: u32 = 1;
+const NANOS: u32 = 2;
+
+/// Reads the two fields that timestamps and durations have, where they are as encoders write them.
+#[inline]
+pub(super) fn encoded_time(payload: &[u8]) -> Option<(i64, i32)> {
+    let mut wire = Wire::new(payload);
+    let seconds =
+        if wire.take(Tag::new(SECONDS, WireType::Varint).short()) { wire.varint().ok()? } else { 0 };
+    let nanos = if wire.take(Tag::new(NANOS, WireType::Varint).short()) { wire.varint().ok()? } else { 0 };
+    wire.is_empty().then_some((seconds.cast_signed(), low_word(nanos).cast_signed()))
+}
+
+/// Reads them in any order.
 fn seconds_and_nanos(payloads: &[&[u8]], depth: u32) -> Result<(i64, i32), Fault> {
-    const SECONDS: u32 = 1;
-    const NANOS: u32 = 2;
     let (mut seconds, mut nanos) = (0, 0);
     each_field(payloads, depth, |tag, wire| {
         match tag.number() {
@@ -102,7 +113,8 @@ fn each_field<'w>(
 ) -> Result<(), Fault> {
     for payload in payloads {
         let mut wire = Wire::new(payload);
-        while let Some(tag) = wire.tag()? {
+        while !wire.is_empty() {
+            let tag = wire.tag()?;
             if !read(tag, &mut wire)? {
                 wire.skip(tag, depth)?;
             }
