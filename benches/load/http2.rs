@@ -44,6 +44,15 @@ pub(crate) struct Connection {
     taken: u32,
 }
 
+/// What is asked of a server.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A call of the connection's path, with one message.
+    Call(Vec<u8>),
+    /// What is at another path.
+    Get(String),
+}
+
 /// What a server sent.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -84,10 +93,27 @@ impl Connection {
         Ok(Self { socket, received: BytesMut::with_capacity(1 << 16), out, path, next_stream: 1, taken: 0 })
     }
 
-    /// Starts a call with one message, which goes out with the next flush; gives the number of its stream.
-    pub(crate) fn call(&mut self, message: &[u8]) -> u32 {
+    /// Asks, which goes out with the next flush; gives the number of the stream.
+    fn ask(&mut self, request: &Request) -> u32 {
+        match request {
+            Request::Call(message) => self.call(message),
+            Request::Get(path) => {
+                let stream = self.next();
+                frame(&mut self.out, HEADERS, END_HEADERS | END_STREAM, stream, &get_head(path));
+                stream
+            }
+        }
+    }
+
+    fn next(&mut self) -> u32 {
         let stream = self.next_stream;
         self.next_stream += 2;
+        stream
+    }
+
+    /// Starts a call with one message, which goes out with the next flush; gives the number of its stream.
+    pub(crate) fn call(&mut self, message: &[u8]) -> u32 {
+        let stream = self.next();
         if stream == 1 {
             frame(&mut self.out, HEADERS, END_HEADERS, stream, &first_head(self.path));
         } else {
@@ -98,11 +124,6 @@ impl Connection {
         self.out.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
         self.out.put_slice(message);
         stream
-    }
-
-    /// Ends a stream that is not wanted any more.
-    pub(crate) fn reset(&mut self, stream: u32) {
-        frame(&mut self.out, RESET, 0, stream, &8_u32.to_be_bytes());
     }
 
     /// Sends what is waiting.
@@ -156,21 +177,21 @@ impl Connection {
     }
 }
 
-/// A load of one path: connections that each keep so many calls on their way.
+/// A load: connections that each keep so many requests on their way.
 #[derive(Debug)]
 pub(crate) struct Load {
     connections: Vec<(Connection, usize)>,
-    messages: Vec<Vec<u8>>,
+    requests: Vec<Request>,
     next: usize,
     depth: usize,
 }
 
 impl Load {
-    /// Connects so many times, to call with these messages in turn.
+    /// Connects so many times, to ask these requests in turn.
     pub(crate) async fn open(
         address: SocketAddr,
         path: &'static str,
-        messages: Vec<Vec<u8>>,
+        requests: Vec<Request>,
         connections: usize,
         depth: usize,
     ) -> io::Result<Self> {
@@ -178,19 +199,19 @@ impl Load {
         for _ in 0..connections {
             open.push((Connection::open(address, path).await?, 0));
         }
-        Ok(Self { connections: open, messages, next: 0, depth })
+        Ok(Self { connections: open, requests, next: 0, depth })
     }
 
-    /// Calls as fast as answers come until then; gives how long each call took, in microseconds.
+    /// Asks as fast as answers come until then; gives how long each answer took, in microseconds.
     pub(crate) async fn run(&mut self, until: Instant) -> anyhow::Result<Histogram<u64>> {
-        let share = self.messages.len().div_ceil(self.connections.len());
-        let (messages, depth, start) = (&self.messages, self.depth, self.next);
-        self.next = (self.next + 1) % messages.len();
+        let share = self.requests.len().div_ceil(self.connections.len());
+        let (requests, depth, start) = (&self.requests, self.depth, self.next);
+        self.next = (self.next + 1) % requests.len();
         let runs = self
             .connections
             .iter_mut()
             .enumerate()
-            .map(|(at, (connection, _))| run(connection, messages, start + at * share, depth, until));
+            .map(|(at, (connection, _))| run(connection, requests, start + at * share, depth, until));
         let mut all = Histogram::new(3)?;
         for one in futures::future::try_join_all(runs).await? {
             all.add(one)?;
@@ -201,22 +222,23 @@ impl Load {
 
 async fn run(
     connection: &mut Connection,
-    messages: &[Vec<u8>],
+    requests: &[Request],
     start: usize,
     depth: usize,
     until: Instant,
 ) -> anyhow::Result<Histogram<u64>> {
     let mut took = Histogram::new(3)?;
-    let mut turn = messages.iter().cycle().skip(start % messages.len());
+    let mut turn = requests.iter().cycle().skip(start % requests.len());
     // When each stream began, by the last bits of its number.
     let mut began = vec![Instant::now(); 4_096];
     let mut waiting = 0;
-    let mut call = |connection: &mut Connection, began: &mut Vec<Instant>| {
-        let stream = connection.call(turn.next().map_or(&[], |message| message.as_slice()));
-        began[slot(stream)] = Instant::now();
+    let mut ask = |connection: &mut Connection, began: &mut Vec<Instant>| {
+        if let Some(request) = turn.next() {
+            began[slot(connection.ask(request))] = Instant::now();
+        }
     };
     while waiting < depth {
-        call(connection, &mut began);
+        ask(connection, &mut began);
         waiting += 1;
     }
     while waiting > 0 {
@@ -229,7 +251,7 @@ async fn run(
                 Event::Data { stream, last: true, .. } | Event::Head { stream, last: true } => {
                     took.record(u64::try_from((now - began[slot(stream)]).as_micros())?)?;
                     if now < until {
-                        call(connection, &mut began);
+                        ask(connection, &mut began);
                     } else {
                         waiting -= 1;
                     }
@@ -270,6 +292,17 @@ fn first_head(path: &str) -> Vec<u8> {
     literal(&[0x40 | 1], "127.0.0.1");
     literal(&[0x40 | 31], "application/grpc");
     literal(&[0x40, 2, b't', b'e'], "trailers");
+    head
+}
+
+/// The headers of a request for what is at a path, none of them put into the table.
+fn get_head(path: &str) -> Vec<u8> {
+    let mut head = vec![0x82, 0x86];
+    for (name, value) in [(4, path), (1, "127.0.0.1")] {
+        head.push(name);
+        head.push(u8::try_from(value.len()).unwrap_or(0x7f));
+        head.extend_from_slice(value.as_bytes());
+    }
     head
 }
 

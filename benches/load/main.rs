@@ -164,7 +164,7 @@ async fn take(asked: &Asked, context: &Context) -> anyhow::Result<Vec<Row>> {
         told(micro::encode(context.rounds)?);
     }
     if let Some(servers) = servers.as_ref().filter(|_| wanted("rest_vs_envoy")) {
-        told(envoy::rest(context, servers).await?.into_iter().collect());
+        told(envoy::rest(context, servers).await?);
     }
     let resident = servers.as_ref().map(|servers| servers.ours.usage()).transpose()?;
     drop(servers);

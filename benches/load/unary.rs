@@ -13,6 +13,9 @@ use crate::{
 /// Pairs on the board.
 pub(crate) const PAIRS: usize = 1_000;
 
+/// Where all of them are listed.
+pub(crate) const LIST: &str = "/v1/prices?page_size=1000&quote=USD";
+
 /// Connections of HTTP/2, and calls on their way on each.
 const HTTP2: (usize, usize) = (8, 32);
 
@@ -58,14 +61,24 @@ pub(crate) async fn grpc(context: &Context, servers: &Servers) -> anyhow::Result
 /// Compares two servers over gRPC, each with so many pairs.
 pub(crate) async fn over_grpc(
     context: &Context,
-    [ours, theirs]: [(&Server, usize); 2],
+    servers: [(&Server, usize); 2],
+    row: Row,
+    bound: Bound,
+) -> anyhow::Result<Row> {
+    let calls = |pairs| (0..pairs).map(|pair| http2::Request::Call(message(pair))).collect();
+    over_http2(context, servers.map(|(server, pairs)| (server, calls(pairs))), row, bound).await
+}
+
+/// Compares two servers over HTTP/2.
+pub(crate) async fn over_http2(
+    context: &Context,
+    [ours, theirs]: [(&Server, Vec<http2::Request>); 2],
     row: Row,
     bound: Bound,
 ) -> anyhow::Result<Row> {
     const PATH: &str = "/cryptoprice.v1.PriceService/GetPrice";
-    let open = async |(server, pairs): (_, usize)| {
-        let messages = (0..pairs).map(message).collect();
-        let load = http2::Load::open(Server::address(server), PATH, messages, HTTP2.0, HTTP2.1).await?;
+    let open = async |(server, requests): (_, _)| {
+        let load = http2::Load::open(Server::address(server), PATH, requests, HTTP2.0, HTTP2.1).await?;
         anyhow::Ok(Contender { server, load: Load::Http2(load) })
     };
     let (ratio, ours, theirs) =
@@ -94,21 +107,21 @@ pub(crate) async fn grpc_web(context: &Context, servers: &Servers) -> anyhow::Re
 pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
     let row = Row::new("rest_get_price", "GetPrice over REST, all layers on, against axum with serde_json");
     let (ours, axum) = (&servers.ours, &servers.axum);
-    over_http1(context, [ours, axum], rest_requests, row, Bound::AtLeast(0.9)).await
+    let requests = || paths().map(|path| http1::request("GET", &path, "", &[])).collect();
+    over_http1(context, [ours, axum], requests, row, Bound::AtLeast(0.9)).await
 }
 
 /// `ListPrices` of all over REST.
 pub(crate) async fn rest_list(context: &Context, servers: &Servers) -> anyhow::Result<Row> {
     let row = Row::new("rest_list_1000", "ListPrices of 1,000 over REST, against axum with pbjson");
-    let requests = || vec![http1::request("GET", "/v1/prices?page_size=1000&quote=USD", "", &[])];
+    let requests = || vec![http1::request("GET", LIST, "", &[])];
     let (ours, axum) = (&servers.ours, &servers.axum);
     over_http1(context, [ours, axum], requests, row, Bound::AtLeast(1.5)).await
 }
 
-/// Requests for the prices of all pairs.
-pub(crate) fn rest_requests() -> Vec<Vec<u8>> {
-    let request = |number| http1::request("GET", &format!("/v1/prices/{}", market::pair(number)), "", &[]);
-    (0..PAIRS).map(request).collect()
+/// The paths of the prices of all pairs.
+pub(crate) fn paths() -> impl Iterator<Item = String> {
+    (0..PAIRS).map(|number| format!("/v1/prices/{}", market::pair(number)))
 }
 
 /// Compares two servers over HTTP/1.1.

@@ -5,6 +5,7 @@ pub mod stall;
 pub mod workers;
 
 mod cut;
+mod gather;
 mod heard;
 mod usher;
 
@@ -30,6 +31,7 @@ use tracing::{debug, warn};
 use self::{
     connection::{Connection, Order},
     cut::{Cuttable, Spawn},
+    gather::Gathering,
     heard::Heard,
     stall::Watchdog,
     usher::{Terms, Usher},
@@ -199,6 +201,7 @@ where
         () = connection.leaving() => return,
     }
     let service = Heard { service, connection: connection.clone() };
+    let (socket, turns) = Gathering::new(socket);
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let mut going = false;
     let ended = poll_fn(|context| {
@@ -211,7 +214,12 @@ where
             }
             Order::Cut => return Poll::Ready(Ok(())),
         }
-        served.as_mut().poll(context)
+        turns.begin();
+        let served = served.as_mut().poll(context);
+        match turns.end(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error.into())),
+            _ => served,
+        }
     });
     if let Err(error) = ended.await {
         debug!(%error, "a connection ended");
