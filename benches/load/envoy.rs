@@ -34,8 +34,8 @@ pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result
     let list = || vec![http1::request("GET", unary::LIST, "", &[])];
     let streams = both.map(|server| (server, unary::paths().map(http2::Request::Get).collect()));
     Ok(vec![
-        unary::over_http1(context, both, gets, row("GetPrice over REST"), bound).await?,
         unary::over_http2(context, streams, row("GetPrice over REST and HTTP/2"), bound).await?,
+        unary::over_http1(context, both, gets, row("GetPrice over REST and HTTP/1.1"), bound).await?,
         unary::over_http1(context, both, list, row("ListPrices of 1,000 over REST"), bound).await?,
     ])
 }
