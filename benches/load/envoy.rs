@@ -40,7 +40,7 @@ pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result
     ])
 }
 
-/// Finds Envoy: named in the environment, on the path, or where PyPI's package puts it.
+/// Finds Envoy: named in the environment, on the path, or where its package of `PyPI` puts it.
 fn find() -> Option<PathBuf> {
     if let Some(named) = std::env::var_os("ENVOY") {
         return Some(named.into());

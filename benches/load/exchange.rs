@@ -55,7 +55,7 @@ pub(crate) enum Language {
 }
 
 enum Outlet {
-    Kraken(WebSocketStream<TcpStream>),
+    Kraken(Box<WebSocketStream<TcpStream>>),
     Lines(TcpStream),
 }
 
@@ -108,7 +108,7 @@ async fn serve(listener: TcpListener, pairs: usize, language: Language, quotes: 
         let outlet = match language {
             Language::Lines => Outlet::Lines(socket),
             Language::Kraken => match accept_async(socket).await {
-                Ok(socket) => Outlet::Kraken(socket),
+                Ok(socket) => Outlet::Kraken(Box::new(socket)),
                 Err(_) => continue,
             },
         };

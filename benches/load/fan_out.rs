@@ -56,7 +56,7 @@ impl Fed {
     async fn watch(&self, subscribers: &Subscribers, time: Duration) -> anyhow::Result<(Got, f64)> {
         let before = self.server.usage()?;
         let got = subscribers.watch(time).await?;
-        Ok((got, (self.server.usage()?.cpu - before.cpu).as_secs_f64()))
+        Ok((got, self.server.usage()?.cpu_since(before)))
     }
 
     pub(crate) fn resident(&self) -> anyhow::Result<f64> {

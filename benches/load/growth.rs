@@ -48,10 +48,10 @@ pub(crate) async fn streams(context: &Context) -> anyhow::Result<Vec<Row>> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let used = fed.server.usage()?;
         let got = subscribers.watch(WATCHED).await?;
-        let used = fed.server.usage()?.cpu - used.cpu;
+        let used = fed.server.usage()?.cpu_since(used);
         rows.push(
             Row::new("growth", format!("{count} streams of a pair at 10 updates/s"))
-                .figure("µs CPU/update/stream", used.as_secs_f64() * 1e6 / got.prices as f64)
+                .figure("µs CPU/update/stream", used * 1e6 / got.prices as f64)
                 .figure("kB/stream", (fed.resident()? - before) / count as f64 / 1e3),
         );
     }
@@ -64,10 +64,10 @@ async fn cost(fed: &Fed, pairs: usize) -> anyhow::Result<Row> {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (before, quotes) = (fed.server.usage()?, fed.quotes().count());
     tokio::time::sleep(WATCHED).await;
-    let (used, quotes) = (fed.server.usage()?.cpu - before.cpu, fed.quotes().count() - quotes);
+    let (used, quotes) = (fed.server.usage()?.cpu_since(before), fed.quotes().count() - quotes);
     fed.exchange.quote(0.0);
     Ok(Row::new("growth", format!("{pairs} pairs at 1,000 updates/s together"))
-        .figure("µs CPU/update", used.as_secs_f64() * 1e6 / quotes as f64)
+        .figure("µs CPU/update", used * 1e6 / quotes as f64)
         .figure("MiB", fed.resident()? / f64::from(1 << 20)))
 }
 

@@ -148,12 +148,12 @@ impl Connection {
     pub(crate) fn event(&mut self) -> Option<Event> {
         loop {
             let head: [u8; 9] = self.received.get(..9)?.try_into().ok()?;
-            let [a, b, c, kind, flags, d, e, f, g] = head;
-            let length = usize::try_from(u32::from_be_bytes([0, a, b, c])).ok()?;
+            let [length @ .., kind, flags, _, _, _, _] = head;
+            let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
             if self.received.len() < 9 + length {
                 return None;
             }
-            let stream = u32::from_be_bytes([d, e, f, g]) & WINDOW;
+            let stream = u32::from_be_bytes(*head.last_chunk()?) & WINDOW;
             self.received.advance(9);
             let payload = self.received.split_to(length);
             let last = flags & END_STREAM != 0;
@@ -275,9 +275,12 @@ fn frame(out: &mut BytesMut, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
 }
 
 fn frame_head(kind: u8, flags: u8, stream: u32, length: usize) -> [u8; 9] {
-    let [_, a, b, c] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-    let [d, e, f, g] = stream.to_be_bytes();
-    [a, b, c, kind, flags, d, e, f, g]
+    let mut head = [0; 9];
+    let [_, length @ ..] = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    head[..3].copy_from_slice(&length);
+    head[3..5].copy_from_slice(&[kind, flags]);
+    head[5..].copy_from_slice(&stream.to_be_bytes());
+    head
 }
 
 /// The headers of a call, each put into the table: `:path` becomes 65, `:authority` 64, `content-type` 63, `te` 62.
@@ -307,4 +310,4 @@ fn get_head(path: &str) -> Vec<u8> {
 }
 
 /// The same headers by their numbers.
-const NEXT_HEAD: [u8; 6] = [0x83, 0x86, 0x80 | 65, 0x80 | 64, 0x80 | 63, 0x80 | 62];
+const NEXT_HEAD: [u8; 6] = [0x83, 0x86, 0xc1, 0xc0, 0xbf, 0xbe];

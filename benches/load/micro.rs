@@ -164,7 +164,7 @@ fn writer_beside(readers: usize, shared: bool) -> f64 {
         for update in 0..UPDATES {
             publisher.publish(price(update % PAIRS, update), Vec::new(), DateTime::UNIX_EPOCH);
         }
-        (thread_time() - before).as_nanos() as f64 / UPDATES as f64
+        thread_time().saturating_sub(before).as_nanos() as f64 / UPDATES as f64
     };
     process::pin(process::CLIENT);
     stop.store(true, Ordering::Relaxed);

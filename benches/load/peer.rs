@@ -22,7 +22,7 @@ pub(crate) fn serve(arguments: &[String]) -> anyhow::Result<()> {
         let listener = TcpListener::bind(address).await?;
         match arguments {
             [kind, exchange, pairs] if kind == "fan-out" => {
-                fan_out(listener, exchange, pairs.parse()?).await?
+                fan_out(listener, exchange, pairs.parse()?).await?;
             }
             [kind, prices] => {
                 let bare = Bare::new(read(Path::new(prices))?);

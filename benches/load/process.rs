@@ -36,6 +36,13 @@ pub(crate) struct Usage {
     pub(crate) resident: u64,
 }
 
+impl Usage {
+    /// Tells how many seconds of a processor were used since.
+    pub(crate) fn cpu_since(&self, earlier: Self) -> f64 {
+        self.cpu.saturating_sub(earlier.cpu).as_secs_f64()
+    }
+}
+
 /// Keeps this thread, and what it starts from here on, to one core.
 pub(crate) fn pin(core: usize) {
     let count = std::thread::available_parallelism().map_or(1, usize::from);

@@ -120,21 +120,20 @@ pub(crate) fn write(path: &Path, rows: &[Row]) -> anyhow::Result<()> {
 
 /// Writes a number with as many digits as it is worth.
 fn short(number: f64) -> String {
-    let whole = match number.abs() {
+    match number.abs() {
         large if large >= 1_000.0 => {
             let digits = format!("{number:.0}");
             let mut grouped = String::new();
             for (at, digit) in digits.chars().enumerate() {
-                if at > 0 && (digits.len() - at) % 3 == 0 {
+                if at > 0 && (digits.len() - at).is_multiple_of(3) {
                     grouped.push(',');
                 }
                 grouped.push(digit);
             }
-            return grouped;
+            grouped
         }
         medium if medium >= 100.0 => format!("{number:.0}"),
         small if small >= 10.0 => format!("{number:.1}"),
         _ => format!("{number:.2}"),
-    };
-    whole
+    }
 }

@@ -99,10 +99,10 @@ impl Turns {
         let began = Instant::now();
         let took = contender.load.run(began + TURN).await?;
         let elapsed = began.elapsed().as_secs_f64();
-        let cpu = contender.server.usage()?.cpu - before.cpu;
+        let cpu = contender.server.usage()?.cpu_since(before);
         let calls = took.len() as f64;
         self.per_second.push(calls / elapsed);
-        self.cpu_us.push(cpu.as_secs_f64() * 1e6 / calls);
+        self.cpu_us.push(cpu * 1e6 / calls);
         self.took.add(took)?;
         Ok(())
     }

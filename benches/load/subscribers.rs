@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
@@ -107,35 +107,34 @@ async fn read(
     snapshot: bool,
 ) -> anyhow::Result<()> {
     let mut parts: HashMap<u32, BytesMut> = HashMap::new();
-    let mut started: HashMap<u32, ()> = HashMap::new();
+    let mut started = HashSet::new();
+    let mut take = |event, got: &mut Got, now| match event {
+        Event::Data { stream, mut bytes, last } => {
+            got.ended += usize::from(last);
+            if let Some(mut part) = parts.remove(&stream) {
+                part.extend_from_slice(&bytes);
+                bytes = part.freeze();
+            }
+            while let Some(message) = whole(&mut bytes) {
+                if snapshot && started.insert(stream) {
+                    got.started += 1;
+                    continue;
+                }
+                count(&message, got, &quotes, now);
+            }
+            if !bytes.is_empty() {
+                parts.insert(stream, bytes.into());
+            }
+        }
+        Event::Head { last, .. } => got.ended += usize::from(last),
+        Event::Reset { .. } | Event::GoAway => got.ended += 1,
+    };
     loop {
         connection.receive().await?;
         let now = Instant::now();
-        let mut got = got.borrow_mut();
         while let Some(event) = connection.event() {
-            match event {
-                Event::Data { stream, mut bytes, last } => {
-                    got.ended += usize::from(last);
-                    if let Some(mut part) = parts.remove(&stream) {
-                        part.extend_from_slice(&bytes);
-                        bytes = part.freeze();
-                    }
-                    while let Some(message) = whole(&mut bytes) {
-                        if snapshot && started.insert(stream, ()).is_none() {
-                            got.started += 1;
-                            continue;
-                        }
-                        count(&message, &mut got, &quotes, now);
-                    }
-                    if !bytes.is_empty() {
-                        parts.insert(stream, bytes.into());
-                    }
-                }
-                Event::Head { last, .. } => got.ended += usize::from(last),
-                Event::Reset { .. } | Event::GoAway => got.ended += 1,
-            }
+            take(event, &mut got.borrow_mut(), now);
         }
-        drop(got);
         connection.flush().await?;
     }
 }

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures::Stream;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status};
 
@@ -40,7 +40,10 @@ use crate::{
         board::Update,
         message::{Encoded, Form, Message},
     },
-    service::error::ServiceError,
+    service::{
+        error::ServiceError,
+        streams::alarm::{Alarm, Standing},
+    },
 };
 
 /// Bytes before each message of gRPC: whether it is compressed, and its length.
@@ -100,9 +103,9 @@ pub struct Replies {
 
 /// What a stream is held to.
 struct Held {
-    leaving: Pin<Box<WaitForCancellationFutureOwned>>,
+    leaving: Standing<WaitForCancellationFutureOwned>,
     connection: Connection,
-    until: Option<Pin<Box<Sleep>>>,
+    until: Option<Alarm>,
     stall: StallGuard,
     measure: Measure,
     _open: (OpenStream, OpenOnConnection),
@@ -193,9 +196,9 @@ impl Replies {
             return Err(refused);
         };
         let held = Held {
-            leaving: Box::pin(connection.leaving()),
+            leaving: Standing::new(connection.leaving()),
             connection: connection.clone(),
-            until: until.map(|until| Box::pin(sleep_until(until))),
+            until: until.map(Alarm::at),
             stall: connection.watch(measure.measures()),
             _open: (measure.measures().open(measure.door()), slot),
             measure,
@@ -267,14 +270,14 @@ impl Held {
         if let Stall::Cut = self.stall.polled() {
             return Some((Cut::Stalled, ServiceError::SlowReader { resume_after }));
         }
-        if self.leaving.as_mut().poll(context).is_ready() {
+        if self.leaving.poll(self.connection.is_leaving(), context) {
             return Some(if self.connection.is_old() {
                 (Cut::ConnectionAge, ServiceError::ConnectionAge { resume_after })
             } else {
                 (Cut::Stopping, ServiceError::Stopping { resume_after })
             });
         }
-        let due = self.until.as_mut().is_some_and(|until| until.as_mut().poll(context).is_ready());
+        let due = self.until.as_mut().is_some_and(|until| until.poll(context));
         due.then_some((Cut::Deadline, ServiceError::StreamDeadline { resume_after }))
     }
 }

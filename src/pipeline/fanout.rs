@@ -14,6 +14,7 @@
 //! there is nothing to hold back for it.
 
 mod channel;
+mod readers;
 mod subscription;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,23 @@
 //! Most callers ask for nothing of their own: they get the messages that the fan-out has made for all. Whoever sets a
 //! bar or a deviation gets messages made for it alone (`personal`), out of the same encoded prices.
 
+pub mod alarm;
+
 mod personal;
 
-use std::{collections::VecDeque, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
+use futures::Stream;
 use rust_decimal::Decimal;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use self::personal::Personal;
+use self::{alarm::Alarm, personal::Personal};
 use super::{bar::Bar, error::ServiceError, prices::Prices};
 use crate::{
     domain::{pair::Pair, price::Cursor},
@@ -61,11 +70,12 @@ pub struct PriceStream {
     heartbeat: Duration,
     personal: Option<Personal>,
     waiting: VecDeque<Arc<Message>>,
-    last_update: Instant,
     last_message: Instant,
     /// Rings when something may be due without an update. It is set anew only when it rings: a stream that has much to
     /// say does not keep the timers busy.
-    alarm: Pin<Box<Sleep>>,
+    alarm: Alarm,
+    /// Rings when the next update may go out, where that is not at once.
+    pause: Option<Alarm>,
     _kept: Vec<Kept>,
 }
 
@@ -100,9 +110,9 @@ impl Streams {
             heartbeat: query.heartbeat,
             personal,
             waiting: VecDeque::new(),
-            last_update: now,
             last_message: now,
-            alarm: Box::pin(sleep_until(alarm.min(now + query.heartbeat))),
+            alarm: Alarm::at(alarm.min(now + query.heartbeat)),
+            pause: (!query.min_interval.is_zero()).then(|| Alarm::at(now + query.min_interval)),
             _kept: kept,
         };
         if goes_on {
@@ -157,49 +167,40 @@ impl Streams {
     }
 }
 
-impl PriceStream {
-    /// Waits for the next message. A stream ends only with an error, which names the position to resume after.
-    ///
-    /// Cancel safe: what was taken is kept.
-    pub async fn next(&mut self) -> Result<Arc<Message>, ServiceError> {
+/// The messages of a stream. It ends only with an error, which names the position to resume after.
+impl Stream for PriceStream {
+    type Item = Result<Arc<Message>, ServiceError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
         loop {
-            if let Some(message) = self.waiting.pop_front() {
-                self.last_message = Instant::now();
-                return Ok(message);
+            if let Some(message) = this.waiting.pop_front() {
+                this.last_message = Instant::now();
+                return Poll::Ready(Some(Ok(message)));
             }
-            self.news().await?;
+            if let Err(error) = ready!(this.poll_news(context)) {
+                return Poll::Ready(Some(Err(error)));
+            }
         }
     }
+}
 
+impl PriceStream {
     /// Waits until there may be something to say, and puts it in line.
-    async fn news(&mut self) -> Result<(), ServiceError> {
-        let rung = tokio::select! {
-            biased;
-            () = self.subscription.changed() => {
-                let due = self.last_update + self.min_interval;
-                if self.min_interval.is_zero() || due <= Instant::now() {
-                    false
-                } else {
-                    tokio::select! {
-                        () = sleep_until(due) => false,
-                        () = &mut self.alarm => true,
-                    }
-                }
-            }
-            () = &mut self.alarm => true,
-        };
-        let now = Instant::now();
-        if now >= self.last_update + self.min_interval {
-            self.take(now)?;
+    fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ServiceError>> {
+        let paused = self.pause.as_mut().is_some_and(|pause| !pause.poll(context));
+        if !paused && self.subscription.poll_changed(context).is_ready() {
+            return Poll::Ready(self.take());
         }
-        if rung {
-            self.ring(now);
+        if self.alarm.poll(context) {
+            self.ring();
+            return Poll::Ready(Ok(()));
         }
-        Ok(())
+        Poll::Pending
     }
 
     /// Takes what has changed.
-    fn take(&mut self, now: Instant) -> Result<(), ServiceError> {
+    fn take(&mut self) -> Result<(), ServiceError> {
         let taken = if self.every_update {
             let resume_after = Some(self.subscription.cursor());
             self.subscription.take_all().map_err(|_| ServiceError::SlowReader { resume_after })?
@@ -214,14 +215,15 @@ impl PriceStream {
                     .extend(batch.iter().filter_map(|message| personal.make(message, &self.streams.prices)));
             }
         }
-        if !self.waiting.is_empty() {
-            self.last_update = now;
+        if let Some(pause) = self.pause.as_mut().filter(|_| !self.waiting.is_empty()) {
+            pause.set(Instant::now() + self.min_interval);
         }
         Ok(())
     }
 
     /// Says what is due without an update: that prices have grown too old, or that the stream lives. Sets the alarm.
-    fn ring(&mut self, now: Instant) {
+    fn ring(&mut self) {
+        let now = Instant::now();
         let cursor = self.subscription.cursor();
         if let Some(personal) = &mut self.personal {
             let aged = personal.aged(now, &self.streams.prices);
@@ -247,7 +249,7 @@ impl PriceStream {
         let heard = if self.waiting.is_empty() { self.last_message } else { now };
         let ageing = self.personal.as_ref().and_then(Personal::looks_again);
         let next = ageing.map_or(heard + self.heartbeat, |ageing| ageing.min(heard + self.heartbeat));
-        self.alarm.as_mut().reset(next);
+        self.alarm.set(next);
     }
 
     /// Starts with the state of all pairs.

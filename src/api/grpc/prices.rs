@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use futures::stream::{Empty, empty, unfold};
+use futures::{
+    StreamExt as _,
+    stream::{Empty, empty},
+};
 use tonic::{Request, Response, Status};
 
 use super::{requests::Barred as _, stream};
@@ -111,13 +114,9 @@ impl PriceService for PriceDoor {
     ) -> Result<Response<Self::StreamPricesStream>, Status> {
         let query = stream::query(request)?;
         let opened = self.streams.open(&query)?;
-        let replies: Source = Box::pin(unfold(Some(opened), async |opened| {
-            let mut opened = opened?;
-            Some(match opened.next().await {
-                Ok(message) => (Ok(message as Arc<dyn Reply>), Some(opened)),
-                Err(error) => (Err(error.into()), None),
-            })
-        }));
+        let replies: Source = Box::pin(
+            opened.map(|message| message.map(|message| message as Arc<dyn Reply>).map_err(Status::from)),
+        );
         let mut response = Response::new(empty());
         response.extensions_mut().insert(Opened::new(replies));
         Ok(response)

@@ -64,13 +64,15 @@ impl Connection {
     /// Asks it to go: because it is old, or because the service stops. Its streams are told, and its task is woken.
     pub(super) fn show_out(&self, old: bool) {
         self.0.old.store(old, Ordering::Release);
+        self.0.order.fetch_max(Order::Go as u8, Ordering::Release);
         self.0.leaving.cancel();
-        self.tell(Order::Go);
+        self.0.task.wake();
     }
 
     /// Ends it at once.
     pub(super) fn cut(&self) {
-        self.tell(Order::Cut);
+        self.0.order.fetch_max(Order::Cut as u8, Ordering::Release);
+        self.0.task.wake();
     }
 
     /// Gets what it is to do. The task is woken when that changes.
@@ -101,14 +103,14 @@ impl Connection {
         (!busy).then(|| self.0.heard.load(Ordering::Relaxed))
     }
 
-    fn tell(&self, order: Order) {
-        self.0.order.fetch_max(order as u8, Ordering::Release);
-        self.0.task.wake();
-    }
-
     /// Tells whether streams have to go because of its age, and not because the service stops.
     pub fn is_old(&self) -> bool {
         self.0.old.load(Ordering::Acquire)
+    }
+
+    /// Tells whether it was asked to go: before anybody who waits for that is woken.
+    pub fn is_leaving(&self) -> bool {
+        self.0.order.load(Ordering::Acquire) != Order::Stay as u8
     }
 
     /// Waits until streams have to go.

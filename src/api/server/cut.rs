@@ -11,14 +11,14 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use futures::task::AtomicWaker;
 use pin_project_lite::pin_project;
 
 tokio::task_local! {
-    /// The state of the task that runs. Not a static that is shared: each task has its own.
+    /// The handle to the task that runs, once somebody has asked for it.
     static TASK: RefCell<Option<Arc<State>>>;
 }
 
@@ -37,6 +37,7 @@ pin_project! {
     #[derive(Debug)]
     pub(super) struct Cuttable<F> {
         state: Option<Arc<State>>,
+        waker: Option<Waker>,
         #[pin]
         inner: F,
     }
@@ -46,7 +47,7 @@ pin_project! {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spawn;
 
-/// Gets a handle to the task that runs, if it is one of ours.
+/// Gets a handle to the task that runs, if it is one of ours. Whoever asks first has it.
 pub(super) fn this_task() -> Option<CutHandle> {
     TASK.try_with(|task| CutHandle(Arc::clone(task.borrow_mut().get_or_insert_default()))).ok()
 }
@@ -61,7 +62,7 @@ impl CutHandle {
 
 impl<F> Cuttable<F> {
     pub(super) fn new(inner: F) -> Self {
-        Self { state: None, inner }
+        Self { state: None, waker: None, inner }
     }
 }
 
@@ -72,13 +73,20 @@ impl<F: Future> Future for Cuttable<F> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let inner = this.inner;
-        let polled = TASK.sync_scope(RefCell::new(this.state.take()), || {
-            let polled = inner.poll(context);
-            *this.state = TASK.with(|task| task.borrow_mut().take());
-            polled
-        });
+        let polled = if this.state.is_some() {
+            inner.poll(context)
+        } else {
+            TASK.sync_scope(RefCell::new(None), || {
+                let polled = inner.poll(context);
+                *this.state = TASK.with(|task| task.borrow_mut().take());
+                polled
+            })
+        };
         if let (Poll::Pending, Some(state)) = (&polled, &this.state) {
-            state.waker.register(context.waker());
+            if !this.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+                state.waker.register(context.waker());
+                *this.waker = Some(context.waker().clone());
+            }
             if state.cut.load(Ordering::Acquire) {
                 return Poll::Ready(None);
             }
@@ -121,10 +129,11 @@ mod tests {
         let task = Cuttable::new(async {
             tokio::task::yield_now().await;
             let first = this_task().unwrap();
+            assert!(Arc::ptr_eq(&first.0, &this_task().unwrap().0));
             tokio::task::yield_now().await;
-            (Arc::ptr_eq(&first.0, &this_task().unwrap().0), 7)
+            7
         });
-        assert_eq!(task.await, Some((true, 7)));
+        assert_eq!(task.await, Some(7));
         assert!(this_task().is_none(), "this test is no task of ours");
     }
 }

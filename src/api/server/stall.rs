@@ -2,8 +2,8 @@
 //!
 //! A stream whose reader is slow is simply not asked for its next message: it is up to the transport to wait. So
 //! nobody in the write path can notice that a reader has stopped for good. The watchdog does: it looks now and then
-//! when each stream was last asked. One that holds a message for longer than the limit is cut: if it is asked once
-//! more, it answers with the reason and the place to go on; if not, the task that serves it is ended.
+//! whether each stream still holds the message that it held before. One that does for longer than the limit is cut: if
+//! it is asked once more, it answers with the reason and the place to go on; if not, the task that serves it is ended.
 
 use std::{
     collections::HashMap,
@@ -28,14 +28,22 @@ pub struct Watchdog(Arc<Mutex<Watched>>);
 #[derive(Debug, Default)]
 struct Watched {
     next: u64,
-    streams: HashMap<u64, Arc<Stream>>,
+    streams: HashMap<u64, Watch>,
+}
+
+/// A stream as the watchdog has seen it.
+#[derive(Debug)]
+struct Watch {
+    stream: Arc<Stream>,
+    /// What it held at the last look, and when it was first seen to.
+    held: (u64, Instant),
 }
 
 #[derive(Debug)]
 struct Stream {
-    opened: Instant,
-    /// Milliseconds from the opening until it last gave a message away, plus one; zero while it waits for one.
-    handed: AtomicU64,
+    /// The number of the message that it has given away and that nobody has taken yet; an odd one while it waits for
+    /// one. Only its own task writes it.
+    held: AtomicU64,
     cut: AtomicBool,
     /// Ends the task that serves it.
     task: Mutex<Option<CutHandle>>,
@@ -66,17 +74,16 @@ impl Watchdog {
         let mut looks = interval((timeout / 4).clamp(Duration::from_millis(10), Duration::from_secs(5)));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(looks.tick()).await.is_some() {
-            let streams: Vec<_> = self.watched().streams.values().cloned().collect();
-            for stream in streams {
-                stream.look(timeout);
+            let now = Instant::now();
+            for watch in self.watched().streams.values_mut() {
+                watch.look(now, timeout);
             }
         }
     }
 
     pub(super) fn watch(&self, measures: &Measures) -> StallGuard {
         let stream = Arc::new(Stream {
-            opened: Instant::now(),
-            handed: AtomicU64::new(0),
+            held: AtomicU64::new(1),
             cut: AtomicBool::new(false),
             task: Mutex::new(None),
             measures: measures.clone(),
@@ -84,7 +91,7 @@ impl Watchdog {
         let mut watched = self.watched();
         let id = watched.next;
         watched.next += 1;
-        watched.streams.insert(id, Arc::clone(&stream));
+        watched.streams.insert(id, Watch { stream: Arc::clone(&stream), held: (1, Instant::now()) });
         StallGuard { watchdog: self.clone(), id, stream, known: false }
     }
 
@@ -93,26 +100,25 @@ impl Watchdog {
     }
 }
 
-impl Stream {
-    fn look(&self, timeout: Duration) {
-        let handed = self.handed.load(Ordering::Relaxed);
-        let held = self.millis().saturating_sub(handed);
-        let timeout = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        if handed == 0 || held <= timeout {
+impl Watch {
+    fn look(&mut self, now: Instant, timeout: Duration) {
+        let held = self.stream.held.load(Ordering::Relaxed);
+        if held % 2 == 1 || held != self.held.0 {
+            self.held = (held, now);
             return;
         }
-        if !self.cut.swap(true, Ordering::Relaxed) {
-            debug!(held_ms = held, "a reader has stopped reading: its stream is cut");
+        let held = now - self.held.1;
+        if held <= timeout {
+            return;
+        }
+        if !self.stream.cut.swap(true, Ordering::Relaxed) {
+            debug!(?held, "a reader has stopped reading: its stream is cut");
         } else if held > timeout + timeout / 2
-            && let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Some(task) = self.stream.task.lock().unwrap_or_else(PoisonError::into_inner).take()
         {
-            self.measures.cut(Cut::Stalled);
+            self.stream.measures.cut(Cut::Stalled);
             task.cut();
         }
-    }
-
-    fn millis(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
     }
 }
 
@@ -124,13 +130,18 @@ impl StallGuard {
             *self.stream.task.lock().unwrap_or_else(PoisonError::into_inner) = cut::this_task();
             self.known = true;
         }
-        self.stream.handed.store(0, Ordering::Relaxed);
+        self.set(|held| held | 1);
         if self.stream.cut.load(Ordering::Relaxed) { Stall::Cut } else { Stall::None }
     }
 
     /// Takes note that the stream has given a message away.
     pub fn handed(&self) {
-        self.stream.handed.store(self.stream.millis(), Ordering::Relaxed);
+        self.set(|held| (held | 1) + 1);
+    }
+
+    fn set(&self, next: impl FnOnce(u64) -> u64) {
+        let held = &self.stream.held;
+        held.store(next(held.load(Ordering::Relaxed)), Ordering::Relaxed);
     }
 }
 

@@ -5,8 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use tokio::sync::watch;
-
+use super::readers::Readers;
 use crate::{
     domain::{pair::Pair, price::Cursor},
     pipeline::{
@@ -25,8 +24,8 @@ pub(super) struct Channel {
     id: u64,
     filter: Option<Arc<[Pair]>>,
     state: Mutex<State>,
-    /// Where the last flush went that concerned it: for each lane where it is read.
-    heads: Box<[OnceLock<watch::Sender<u64>>]>,
+    /// Its readers, for each lane where it has been read.
+    lanes: Box<[OnceLock<Readers>]>,
 }
 
 #[derive(Debug)]
@@ -97,7 +96,7 @@ impl Channel {
             id,
             filter,
             state: Mutex::new(state),
-            heads: (0..lanes).map(|_| OnceLock::new()).collect(),
+            lanes: (0..lanes).map(|_| OnceLock::new()).collect(),
         }
     }
 
@@ -110,22 +109,26 @@ impl Channel {
         self.filter.as_ref()
     }
 
-    /// Follows the flushes that concern it, on a lane.
-    #[expect(clippy::indexing_slicing, reason = "there is a head for each lane")]
-    pub(super) fn head(&self, lane: usize) -> watch::Receiver<u64> {
-        self.heads[lane].get_or_init(|| watch::Sender::new(self.state().to.sequence)).subscribe()
+    /// Adds a reader on a lane, and gives the number it goes by there. Nothing is flushed meanwhile.
+    pub(super) fn join(&self, lane: usize) -> usize {
+        self.readers(lane).join(self.state().to.sequence)
     }
 
-    /// Tells whether anybody has read it on a lane.
+    /// Gets the readers of a lane.
+    #[expect(clippy::indexing_slicing, reason = "each lane has its readers")]
+    pub(super) fn readers(&self, lane: usize) -> &Readers {
+        self.lanes[lane].get_or_init(Readers::default)
+    }
+
+    /// Tells whether anybody reads it on a lane.
     pub(super) fn is_read_on(&self, lane: usize) -> bool {
-        self.heads.get(lane).is_some_and(|head| head.get().is_some())
+        self.lanes.get(lane).and_then(OnceLock::get).is_some_and(|readers| !readers.is_empty())
     }
 
     /// Wakes the readers of a lane.
     pub(super) fn wake(&self, lane: usize) {
-        let to = self.state().to.sequence;
-        if let Some(head) = self.heads.get(lane).and_then(OnceLock::get) {
-            head.send_replace(to);
+        if let Some(readers) = self.lanes.get(lane).and_then(OnceLock::get) {
+            readers.wake(self.state().to.sequence);
         }
     }
 

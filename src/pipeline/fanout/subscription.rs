@@ -1,8 +1,10 @@
 //! A reader: nothing but a place in a channel.
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use super::{
     Fanout,
@@ -19,7 +21,8 @@ pub struct Subscription {
     fanout: Fanout,
     channel: Arc<Channel>,
     place: Place,
-    head: watch::Receiver<u64>,
+    /// The number it goes by among the readers of its lane.
+    number: usize,
 }
 
 /// The log has moved past the position of a reader that wants every update.
@@ -28,8 +31,8 @@ pub struct TooSlow;
 
 impl Subscription {
     pub(super) fn new(fanout: Fanout, channel: Arc<Channel>, position: u64, total: Option<u64>) -> Self {
-        let head = channel.head(fanout.lane);
-        Self { fanout, channel, place: Place { position, total }, head }
+        let number = channel.join(fanout.lane);
+        Self { fanout, channel, place: Place { position, total }, number }
     }
 
     /// Gets the position: all matching updates up to here were taken or superseded.
@@ -51,10 +54,14 @@ impl Subscription {
     }
 
     /// Waits until there are updates past the position.
-    pub async fn changed(&mut self) {
-        let position = self.place.position;
-        // The sender lives in the channel that this holds: waiting cannot fail.
-        let _ = self.head.wait_for(|head| *head > position).await;
+    pub async fn changed(&self) {
+        poll_fn(|context| self.poll_changed(context)).await;
+    }
+
+    /// Waits until there are updates past the position.
+    pub fn poll_changed(&self, context: &mut Context<'_>) -> Poll<()> {
+        let readers = self.channel.readers(self.fanout.lane);
+        readers.poll_past(self.place.position, self.number, context)
     }
 
     /// Takes the latest update of each pair that changed since the position, and moves on; `None` if none has.
@@ -84,6 +91,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
+        self.channel.readers(self.fanout.lane).leave(self.number);
         self.fanout.leave(&self.channel);
     }
 }

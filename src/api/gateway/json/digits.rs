@@ -50,11 +50,11 @@ pub(super) const fn digit(number: u32) -> u8 {
 const fn split(number: u64) -> u64 {
     // Each step splits all parts at once: into two of four digits, four of two, eight of one. Multiplying and shifting
     // divides by 100, and then by 10, what is small enough for that to be exact.
-    let fours = number / 10_000 | number % 10_000 << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
-    let twos = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (twos * 103 >> 10) & 0x000f_000f_000f_000f;
-    tens | (twos - tens * 10) << 8
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - tens * 10) << 8)
 }
 
 const fn spell(digits: u64) -> u64 {

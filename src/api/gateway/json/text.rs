@@ -124,6 +124,7 @@ fn put_surveyed(bytes: &[u8], seen: Survey, out: &mut Vec<u8>) {
 }
 
 /// For each length up to 16, which of 16 bytes belong to it.
+#[expect(clippy::indexing_slicing, reason = "counted up to the lengths")]
 const MASKS: [[u8; 16]; 17] = {
     let mut masks = [[0; 16]; 17];
     let mut length = 0;

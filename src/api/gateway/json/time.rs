@@ -136,8 +136,8 @@ pub(super) fn parse_duration(text: &str) -> Option<(i64, i32)> {
 /// Appends a point and three, six or nine digits, or nothing.
 fn put_fraction(nanos: u32, out: &mut Vec<u8>) {
     if nanos > 0 {
-        let [a, b, c, d, e, f, g, h] = eight(nanos % 100_000_000);
-        out.extend_from_slice(&[b'.', digit(nanos / 100_000_000), a, b, c, d, e, f, g, h]);
+        out.extend_from_slice(&[b'.', digit(nanos / 100_000_000)]);
+        out.extend_from_slice(&eight(nanos % 100_000_000));
         out.truncate(out.len() - unneeded(nanos));
     }
 }
