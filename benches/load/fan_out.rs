@@ -19,8 +19,8 @@ use crate::{
 const TURN: Duration = Duration::from_secs(2);
 
 /// The rate at which all must be delivered, and those that are tried to find the highest.
-const RATES: [f64; 14] =
-    [10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 120.0];
+const RATE: f64 = 10.0;
+const RATES: [f64; 12] = [20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0, 90.0, 100.0, 120.0, 140.0, 160.0];
 
 /// A share of the updates that must be delivered within a second.
 const DELIVERED: f64 = 0.999;
@@ -35,9 +35,14 @@ pub(crate) struct Fed {
 impl Fed {
     /// Starts ours, with so many pairs.
     pub(crate) async fn ours(context: &Context, pairs: usize) -> anyhow::Result<Self> {
+        Self::ours_with(context, pairs, "").await
+    }
+
+    /// Starts ours, with more settings.
+    async fn ours_with(context: &Context, pairs: usize, more: &str) -> anyhow::Result<Self> {
         let exchange = Exchange::open(pairs, Language::Kraken).await?;
         let settings = context.folder.path().join(format!("fed-{pairs}.toml"));
-        std::fs::write(&settings, market::settings(exchange.address, pairs))?;
+        std::fs::write(&settings, format!("{}\n{more}\n", market::settings(exchange.address, pairs)))?;
         let arguments = ["serve", "--config", &settings.display().to_string()];
         let last = format!("/v1/prices/{}", market::pair(pairs - 1));
         let server = context.start(arguments.map(ToOwned::to_owned).to_vec(), last).await?;
@@ -116,95 +121,108 @@ pub(crate) async fn all_pairs(context: &Context) -> anyhow::Result<Row> {
         .baseline("updates/CPU s", median(&rates[1])))
 }
 
-/// One pair to ten thousand subscribers: at ten updates a second, at the highest rate that is delivered in time, and at
-/// twice that.
-pub(crate) async fn one_pair(context: &Context) -> anyhow::Result<Vec<Row>> {
+/// One pair to ten thousand subscribers, on sixteen connections.
+struct OnePair {
+    fed: Fed,
+    subscribers: Subscribers,
+    /// Memory before they came, and after.
+    empty: f64,
+    idle: f64,
+}
+
+impl OnePair {
     const SUBSCRIBERS: usize = 10_000;
     const CONNECTIONS: usize = 16;
-    let fed = Fed::ours(context, 1).await?;
-    let empty = fed.resident()?;
-    let request = StreamPricesRequest { pairs: vec![market::pair(0)], ..Default::default() }.encode_to_vec();
-    let subscribers =
-        Subscribers::open(fed.server.address, &request, SUBSCRIBERS, CONNECTIONS, &fed.quotes(), true)
-            .await?;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let idle = fed.resident()?;
-    let per_stream = |resident: f64| resident / SUBSCRIBERS as f64 / 1e3;
 
-    let mut rows = Vec::new();
-    let mut highest: Option<(f64, Got, f64)> = None;
+    async fn start(context: &Context, settings: &str) -> anyhow::Result<Self> {
+        let fed = Fed::ours_with(context, 1, settings).await?;
+        let empty = fed.resident()?;
+        let request =
+            StreamPricesRequest { pairs: vec![market::pair(0)], ..Default::default() }.encode_to_vec();
+        let address = fed.server.address;
+        let (count, connections) = (Self::SUBSCRIBERS, Self::CONNECTIONS);
+        let subscribers =
+            Subscribers::open(address, &request, count, connections, &fed.quotes(), true).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let idle = fed.resident()?;
+        Ok(Self { fed, subscribers, empty, idle })
+    }
+
+    /// Quotes at a rate for a while; gives what came, the share of a core that it cost, and the share that was
+    /// delivered within a second.
+    async fn at_rate(&self, rate: f64, time: Duration) -> anyhow::Result<(Got, f64, f64)> {
+        let quotes = self.fed.quotes();
+        self.fed.exchange.quote(rate);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let before = quotes.count();
+        let (got, cpu) = self.fed.watch(&self.subscribers, time).await?;
+        let offered = (quotes.count() - before) as f64;
+        self.fed.exchange.quote(0.0);
+        // What is still on its way does not count for the next.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let in_time = got.took.count_between(0, 1_000_000) as f64;
+        Ok((got, cpu / time.as_secs_f64(), in_time / (offered * Self::SUBSCRIBERS as f64)))
+    }
+
+    fn each(memory: f64) -> f64 {
+        memory / Self::SUBSCRIBERS as f64 / 1e3
+    }
+}
+
+/// One pair to ten thousand subscribers at ten updates a second.
+pub(crate) async fn one_pair(context: &Context) -> anyhow::Result<[Row; 2]> {
+    let pair = OnePair::start(context, "").await?;
+    let (got, cpu, share) = pair.at_rate(RATE, TURN * 2).await?;
+    let more = pair.fed.resident()? - pair.idle;
+    let what = "1 pair at 10 updates/s to 10,000 subscribers on 16 connections: delivered, of offered";
+    let all = Row::new("fan_out", what)
+        .ratio(Ratio::exactly(share), Bound::AtLeast(DELIVERED))
+        .figure("ms p50", got.took.value_at_quantile(0.5) as f64 / 1e3)
+        .figure("ms p99", got.took.value_at_quantile(0.99) as f64 / 1e3)
+        .figure("% of a core", cpu * 100.0)
+        .figure("kB/idle stream", OnePair::each(pair.idle - pair.empty));
+    let memory = Row::new("fan_out", "the same: kB of memory for a subscriber over an idle stream")
+        .ratio(Ratio::exactly(OnePair::each(more)), Bound::AtMost(20.0));
+    Ok([all, memory])
+}
+
+/// The same at the highest rate of which nothing is left out, and at twice that. Flushed as often as can be: at these
+/// rates, the usual interval would leave updates out by itself.
+pub(crate) async fn highest(context: &Context) -> anyhow::Result<[Row; 2]> {
+    let pair = OnePair::start(context, "[streams]\nflush = \"1ms\"").await?;
+    let mut highest = None;
     for rate in RATES {
-        let (got, cpu, offered) = at_rate(&fed, &subscribers, rate, Duration::from_secs(4)).await?;
-        let share = in_time(&got) / (offered * SUBSCRIBERS as f64);
-        if rate == RATES[0] {
-            let growth = per_stream(fed.resident()? - idle);
-            let what =
-                "1 pair at 10 updates/s to 10,000 subscribers on 16 connections: delivered, of offered";
-            rows.push(
-                Row::new("fan_out", what)
-                    .ratio(Ratio::exactly(share), Bound::AtLeast(DELIVERED))
-                    .figure("ms p50", got.took.value_at_quantile(0.5) as f64 / 1e3)
-                    .figure("ms p99", got.took.value_at_quantile(0.99) as f64 / 1e3)
-                    .figure("% of a core", cpu * 100.0)
-                    .figure("kB/idle stream", per_stream(idle - empty)),
-            );
-            rows.push(
-                Row::new("fan_out", "the same: kB of memory for a subscriber over an idle stream")
-                    .ratio(Ratio::exactly(growth), Bound::AtMost(20.0)),
-            );
-        }
+        let (got, cpu, share) = pair.at_rate(rate, TURN * 2).await?;
         if share < DELIVERED {
             break;
         }
         highest = Some((rate, got, cpu));
     }
     let (rate, got, cpu) = highest.ok_or_else(|| anyhow::anyhow!("nothing is delivered in time"))?;
-    let best = got.prices as f64 / 4.0;
-    rows.push(
-        Row::new("fan_out", "the same: the highest rate of which 99.9 % are delivered within a second")
-            .figure("updates/s", rate)
-            .figure("deliveries/s", best)
-            .figure("ms p99", got.took.value_at_quantile(0.99) as f64 / 1e3)
-            .figure("% of a core", cpu * 100.0),
-    );
-    rows.push(overload(&fed, &subscribers, rate * 2.0, best).await?);
-    Ok(rows)
+    let best = got.prices as f64 / (TURN * 2).as_secs_f64();
+    let most = Row::new(
+        "fan_out",
+        "the same, flushed every ms: the highest rate of which 99.9 % are delivered within a second",
+    )
+    .figure("updates/s", rate)
+    .figure("deliveries/s", best)
+    .figure("ms p99", got.took.value_at_quantile(0.99) as f64 / 1e3)
+    .figure("% of a core", cpu * 100.0);
+    Ok([most, overload(&pair, rate * 2.0, best).await?])
 }
 
 /// Twice what can be delivered: does the throughput hold, how old is what arrives, does memory stay flat?
-async fn overload(fed: &Fed, subscribers: &Subscribers, rate: f64, best: f64) -> anyhow::Result<Row> {
-    let before = fed.resident()?;
-    let (got, _, _) = at_rate(fed, subscribers, rate, Duration::from_secs(6)).await?;
-    let after = fed.resident()?;
-    let throughput = got.prices as f64 / 6.0;
+async fn overload(pair: &OnePair, rate: f64, best: f64) -> anyhow::Result<Row> {
+    let before = pair.fed.resident()?;
+    let (got, cpu, _) = pair.at_rate(rate, TURN * 3).await?;
+    let after = pair.fed.resident()?;
+    let throughput = got.prices as f64 / (TURN * 3).as_secs_f64();
     Ok(Row::new("fan_out", "the same at twice that rate: deliveries/s, against those at the highest rate")
         .ratio(Ratio::exactly(throughput / best), Bound::AtLeast(0.9))
         .figure("deliveries/s", throughput)
         .figure("ms p99", got.took.value_at_quantile(0.99) as f64 / 1e3)
         .figure("ms at most", got.took.max() as f64 / 1e3)
         .figure("% left out", got.skipped as f64 / (got.prices + got.skipped) as f64 * 100.0)
+        .figure("% of a core", cpu * 100.0)
         .figure("MiB more", (after - before) / f64::from(1 << 20)))
-}
-
-/// Quotes at a rate for a while; gives what came, the share of a core that it cost, and the quotes.
-async fn at_rate(
-    fed: &Fed,
-    subscribers: &Subscribers,
-    rate: f64,
-    time: Duration,
-) -> anyhow::Result<(Got, f64, f64)> {
-    fed.exchange.quote(rate);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let before = fed.quotes().count();
-    let (got, cpu) = fed.watch(subscribers, time).await?;
-    let offered = (fed.quotes().count() - before) as f64;
-    fed.exchange.quote(0.0);
-    // What is still on its way does not count for the next.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    Ok((got, cpu / time.as_secs_f64(), offered))
-}
-
-/// Counts what was delivered within a second.
-fn in_time(got: &Got) -> f64 {
-    got.took.count_between(0, 1_000_000) as f64
 }

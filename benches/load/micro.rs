@@ -184,7 +184,7 @@ fn filled() -> (Board, Publisher) {
 /// Lists so many prices, encoded.
 fn listed(count: usize) -> server::ListPricesResponse {
     let (board, _) = filled();
-    let prices = board.list(None).take(count).map(|update| EncodedPrice::new(update.encoded.clone()));
+    let prices = board.list(None, None).take(count).map(|update| EncodedPrice::new(update.encoded.clone()));
     server::ListPricesResponse { prices: prices.collect(), ..server::ListPricesResponse::default() }
 }
 

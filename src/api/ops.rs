@@ -83,7 +83,7 @@ impl Readiness {
             reasons.push(Reason { what: "STOPPING", pair: None, status: None });
         }
         if self.required.is_empty() {
-            if !self.board.list(None).any(|update| fresh(update.price.status)) {
+            if !self.board.list(None, None).any(|update| fresh(update.price.status)) {
                 reasons.push(Reason { what: "NO_FRESH_PRICE", pair: None, status: None });
             }
             return reasons;

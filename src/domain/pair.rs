@@ -122,6 +122,12 @@ impl Pair {
         Self::new(self.quote, self.base)
     }
 
+    /// Gets the side that is not this one.
+    #[must_use]
+    pub fn other(self, side: Asset) -> Asset {
+        if self.base == side { self.quote } else { self.base }
+    }
+
     /// Resolves global aliases on both sides.
     #[must_use]
     pub fn canonical(self) -> Self {

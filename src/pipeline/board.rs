@@ -85,12 +85,16 @@ pub struct Encodings {
     pub messages: u64,
 }
 
+/// Some of the pairs, in their order.
+type Slots = Arc<[Arc<Slot>]>;
+
 /// The pairs on the board. Nobody but the writer puts a name into it, so its hashes need not withstand attacks.
 #[derive(Debug, Default)]
 struct Directory {
     slots: HashMap<Pair, Arc<Slot>, RandomState>,
-    sorted: Vec<Arc<Slot>>,
-    by_asset: HashMap<Asset, Vec<Arc<Slot>>, RandomState>,
+    all: Slots,
+    /// Those that have an asset on either side.
+    by_asset: HashMap<Asset, Slots, RandomState>,
 }
 
 /// One pair's place.
@@ -148,30 +152,36 @@ impl Board {
         self.0.directory.load().slots.contains_key(&pair)
     }
 
-    /// Lists the latest prices in the order of their pairs, from the first pair after `after`.
-    pub fn list(&self, after: Option<Pair>) -> impl Iterator<Item = Arc<Update>> {
-        let directory = self.0.directory.load_full();
-        let start = after.map_or(0, |after| directory.sorted.partition_point(|slot| slot.pair <= after));
-        (start..directory.sorted.len())
-            .map_while(move |at| directory.sorted.get(at).map(|slot| slot.update()))
+    /// Lists the latest prices in the order of their pairs, from the first pair after `after`: all, or those of the
+    /// pairs that have an asset on either side.
+    pub fn list(&self, of: Option<Asset>, after: Option<Pair>) -> impl Iterator<Item = Arc<Update>> + use<> {
+        let slots = self.slots(of);
+        let start = after.map_or(0, |after| slots.partition_point(|slot| slot.pair <= after));
+        (start..slots.len()).map_while(move |at| slots.get(at).map(|slot| slot.update()))
     }
 
-    /// Lists the latest prices in the reverse order of their pairs, from the last pair before `before`.
-    pub fn list_reversed(&self, before: Option<Pair>) -> impl Iterator<Item = Arc<Update>> {
-        let directory = self.0.directory.load_full();
-        let all = directory.sorted.len();
-        let end = before.map_or(all, |before| directory.sorted.partition_point(|slot| slot.pair < before));
-        (0..end).rev().map_while(move |at| directory.sorted.get(at).map(|slot| slot.update()))
+    /// Lists the same in the reverse order, from the last pair before `before`.
+    pub fn list_reversed(
+        &self,
+        of: Option<Asset>,
+        before: Option<Pair>,
+    ) -> impl Iterator<Item = Arc<Update>> + use<> {
+        let slots = self.slots(of);
+        let end = before.map_or(slots.len(), |before| slots.partition_point(|slot| slot.pair < before));
+        (0..end).rev().map_while(move |at| slots.get(at).map(|slot| slot.update()))
     }
 
-    /// Lists the latest prices of the pairs that have an asset on either side.
-    pub fn with_asset(&self, asset: Asset) -> Vec<Arc<Update>> {
+    /// Tells how many pairs have an asset on either side.
+    pub fn degree(&self, asset: Asset) -> usize {
+        self.0.directory.load().by_asset.get(&asset).map_or(0, |slots| slots.len())
+    }
+
+    fn slots(&self, of: Option<Asset>) -> Slots {
         let directory = self.0.directory.load();
-        directory
-            .by_asset
-            .get(&asset)
-            .map(|slots| slots.iter().map(|slot| slot.update()).collect())
-            .unwrap_or_default()
+        match of {
+            None => Arc::clone(&directory.all),
+            Some(asset) => directory.by_asset.get(&asset).cloned().unwrap_or_default(),
+        }
     }
 
     /// Gets the place of the newest update.
@@ -211,7 +221,7 @@ impl Board {
 
     /// Tells how many pairs are on the board.
     pub fn len(&self) -> usize {
-        self.0.directory.load().sorted.len()
+        self.0.directory.load().all.len()
     }
 
     /// Tells whether no pair is on the board.
@@ -239,7 +249,7 @@ impl Publisher {
 
     /// Puts pairs on the board, all at once: cheaper than one by one where there are thousands.
     pub fn register(&mut self, prices: Vec<Price>, now: DateTime<Utc>) {
-        let mut sorted = self.board.0.directory.load().sorted.clone();
+        let mut sorted = self.board.0.directory.load().all.to_vec();
         for price in prices {
             sorted.push(Arc::new(Slot::new(self.stamp(price, now), Vec::new(), now)));
         }
@@ -258,7 +268,7 @@ impl Publisher {
             slot.explanation.store(Arc::new(explanation));
             slot.latest.store(update);
         } else {
-            let mut sorted = directory.sorted.clone();
+            let mut sorted = directory.all.to_vec();
             let at = sorted.partition_point(|other| other.pair < pair);
             sorted.insert(at, Arc::new(Slot::new(update, contributions, now)));
             self.board.0.directory.store(Arc::new(Directory::of(sorted)));
@@ -279,7 +289,7 @@ impl Publisher {
         let directory = self.board.0.directory.load();
         let Some(slot) = directory.slots.get(&pair) else { return };
         let gone = Price::unavailable(pair, StatusReason::NotKept, slot.update().price.origin, now);
-        let rest = directory.sorted.iter().filter(|slot| slot.pair != pair).cloned().collect();
+        let rest = directory.all.iter().filter(|slot| slot.pair != pair).cloned().collect();
         self.board.0.directory.store(Arc::new(Directory::of(rest)));
         self.stamp(gone, now);
         self.board.0.head.send_replace(self.sequence);
@@ -299,15 +309,17 @@ impl Publisher {
 
 impl Directory {
     fn of(sorted: Vec<Arc<Slot>>) -> Self {
-        let mut directory = Self::default();
+        let mut by_asset: HashMap<Asset, Vec<Arc<Slot>>, RandomState> = HashMap::default();
         for slot in &sorted {
-            directory.slots.insert(slot.pair, Arc::clone(slot));
             for asset in [slot.pair.base, slot.pair.quote] {
-                directory.by_asset.entry(asset).or_default().push(Arc::clone(slot));
+                by_asset.entry(asset).or_default().push(Arc::clone(slot));
             }
         }
-        directory.sorted = sorted;
-        directory
+        Self {
+            slots: sorted.iter().map(|slot| (slot.pair, Arc::clone(slot))).collect(),
+            all: sorted.into(),
+            by_asset: by_asset.into_iter().map(|(asset, slots)| (asset, slots.into())).collect(),
+        }
     }
 }
 

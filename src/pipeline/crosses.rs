@@ -74,15 +74,10 @@ impl Crosses {
     }
 
     fn legs(&self, board: &Board, pair: Pair) -> Option<Vec<(Step, Arc<Update>)>> {
-        let direct = |update: &Arc<Update>| update.price.route.is_empty();
-        if let Some(inverse) = board.get(pair.inverse()).filter(direct) {
+        if let Some(inverse) = board.get(pair.inverse()).filter(is_direct) {
             return Some(vec![(Step { pair: pair.inverse(), inverted: true }, inverse)]);
         }
-        let edges: BTreeMap<Pair, Arc<Update>> = self
-            .neighbourhood(board, pair)
-            .filter(direct)
-            .map(|update| (update.price.pair, update))
-            .collect();
+        let edges = self.edges(board, pair);
         let route = |quality: fn(&Price) -> EdgeQuality| {
             let edges = edges.iter().map(|(pair, update)| (*pair, quality(&update.price)));
             cross::route(pair.base, pair.quote, edges, self.0.policy.max_hops)
@@ -93,28 +88,38 @@ impl Crosses {
         route.into_iter().map(|step| Some((step, Arc::clone(edges.get(&step.pair)?)))).collect()
     }
 
-    /// Lists the pairs that a route can lead through: those at either end, and with three hops those in between.
-    fn neighbourhood(&self, board: &Board, pair: Pair) -> impl Iterator<Item = Arc<Update>> {
-        let from = board.with_asset(pair.base);
-        let to = board.with_asset(pair.quote);
-        let others = |updates: &[Arc<Update>], end: Asset| -> BTreeSet<Asset> {
-            let other = |pair: Pair| if pair.base == end { pair.quote } else { pair.base };
-            updates.iter().map(|update| other(update.price.pair)).collect()
+    /// Finds the direct prices on the routes from base to quote. It starts from the end that has fewer pairs: the other
+    /// is mostly a hub, which has thousands.
+    fn edges(&self, board: &Board, pair: Pair) -> BTreeMap<Pair, Arc<Update>> {
+        let mut edges = BTreeMap::new();
+        let (few, many) = if board.degree(pair.base) <= board.degree(pair.quote) {
+            (pair.base, pair.quote)
+        } else {
+            (pair.quote, pair.base)
         };
-        let mut between = Vec::new();
-        if self.0.policy.max_hops > 2 {
-            let (near, far) = (others(&from, pair.base), others(&to, pair.quote));
-            // Looked up from the smaller side: one end of a route is usually a hub.
-            let (few, many) = if near.len() <= far.len() { (near, far) } else { (far, near) };
-            for asset in few {
-                let leads_on = |update: &Arc<Update>| {
-                    let pair = update.price.pair;
-                    many.contains(&if pair.base == asset { pair.quote } else { pair.base })
-                };
-                between.extend(board.with_asset(asset).into_iter().filter(leads_on));
+        let firsts = direct_of(board, few).map(|first| (first.price.pair.other(few), first));
+        for (near, first) in firsts.filter(|(near, _)| *near != many) {
+            let mut leads_there = false;
+            let mut found = |ways: Vec<Arc<Update>>| {
+                leads_there |= !ways.is_empty();
+                edges.extend(ways.into_iter().map(|update| (update.price.pair, update)));
+            };
+            found(between(board, near, many));
+            if self.0.policy.max_hops > 2 {
+                let from_near = board.degree(near) <= board.degree(many);
+                let (end, other) = if from_near { (near, many) } else { (many, near) };
+                for second in direct_of(board, end) {
+                    let rest = between(board, second.price.pair.other(end), other);
+                    if !rest.is_empty() {
+                        found(rest.into_iter().chain([second]).collect());
+                    }
+                }
+            }
+            if leads_there {
+                edges.insert(first.price.pair, first);
             }
         }
-        from.into_iter().chain(to).chain(between)
+        edges
     }
 
     /// Keeps a pair while the answer lives, unless too many are kept already.
@@ -137,6 +142,21 @@ impl Crosses {
     pub fn wanted(&self) -> Vec<Pair> {
         self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
+}
+
+/// Lists the direct prices of an asset.
+fn direct_of(board: &Board, asset: Asset) -> impl Iterator<Item = Arc<Update>> {
+    board.list(Some(asset), None).filter(is_direct)
+}
+
+/// Lists the direct prices of two assets in each other.
+fn between(board: &Board, a: Asset, b: Asset) -> Vec<Arc<Update>> {
+    let pairs = [Pair { base: a, quote: b }, Pair { base: b, quote: a }];
+    pairs.into_iter().filter_map(|pair| board.get(pair)).filter(is_direct).collect()
+}
+
+fn is_direct(update: &Arc<Update>) -> bool {
+    update.price.route.is_empty()
 }
 
 impl Drop for Kept {

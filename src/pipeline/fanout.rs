@@ -266,7 +266,8 @@ impl Lane {
 fn settled(board: &Board) -> (BTreeMap<Pair, Arc<Update>>, u64) {
     loop {
         let before = board.cursor().sequence;
-        let mut state: BTreeMap<_, _> = board.list(None).map(|update| (update.price.pair, update)).collect();
+        let mut state: BTreeMap<_, _> =
+            board.list(None, None).map(|update| (update.price.pair, update)).collect();
         // An update is listed a moment before the board's own cursor shows it.
         let listed = state.values().map(|update| update.stamp.cursor.sequence).max().unwrap_or_default();
         let after = board.cursor().sequence.max(listed);

@@ -113,7 +113,7 @@ impl Collector for BoardMetrics {
         let now = self.clock.now();
         let mut counted = [0; 4];
         self.ages.reset();
-        for update in self.board.list(None) {
+        for update in self.board.list(None, None) {
             let price = &update.price;
             if let Some(count) = counted.get_mut(price.status as usize) {
                 *count += 1;

@@ -21,6 +21,9 @@ pub const MAX_BATCH: usize = 100;
 /// Known names that an unknown one is answered with, at most.
 const NEAREST: usize = 3;
 
+/// How many known names are compared at most to find these.
+const COMPARED: usize = 500;
+
 /// How alike two names must be to be called near, from 0 to 1.
 const NEAR: f64 = 0.75;
 
@@ -134,10 +137,11 @@ impl Prices {
         let after: Option<Pair> = page::after(&query.page_token, &arguments)?
             .map(|last| last.parse().map_err(|_| ServiceError::PageToken))
             .transpose()?;
+        let of = base.or(quote);
         let mut candidates: Box<dyn Iterator<Item = Arc<Update>>> = if descending {
-            Box::new(self.board.list_reversed(after))
+            Box::new(self.board.list_reversed(of, after))
         } else {
-            Box::new(self.board.list(after))
+            Box::new(self.board.list(of, after))
         };
         let now = self.clock.now();
         let mut page = Page { updates: Vec::new(), next_page_token: String::new(), omitted: 0 };
@@ -210,7 +214,17 @@ impl Prices {
     }
 
     fn unknown(&self, pair: Pair) -> ServiceError {
-        let known = self.board.list(None).map(|update| update.price.pair.to_string());
+        // Those that begin with the same letter, and not too many: whoever asks for nonsense must not keep us busy.
+        let letter =
+            |pair: &Pair| pair.base.as_str().get(..1).and_then(|letter| letter.parse::<Asset>().ok());
+        let alike = |known: &Pair| letter(known) == letter(&pair);
+        let known = self
+            .board
+            .list(None, letter(&pair).map(|letter| Pair::new(letter, letter)))
+            .map(|update| update.price.pair)
+            .take_while(alike)
+            .take(COMPARED)
+            .map(|known| known.to_string());
         ServiceError::PairUnknown { pair, nearest: nearest(&pair.to_string(), known) }
     }
 
