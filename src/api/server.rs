@@ -30,7 +30,7 @@ use tracing::{debug, warn};
 
 use self::{
     connection::{Connection, Order},
-    cut::{Cuttable, Spawn},
+    cut::Spawn,
     gather::Gathering,
     heard::Heard,
     stall::Watchdog,
@@ -153,8 +153,7 @@ impl<S: Serve> Serving<S> {
         let served = converse(Arc::clone(&self.builder), socket, service, connection);
         let serve = self.serve.clone();
         tokio::spawn(async move {
-            // A reader over HTTP/1.1 that has stopped reading ends with its connection.
-            Cuttable::new(served).await;
+            served.await;
             serve.end();
             drop((present, held));
         });

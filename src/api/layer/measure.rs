@@ -66,7 +66,7 @@ struct Inner {
     updates: IntCounter,
     skipped: IntCounter,
     conflated: IntCounter,
-    cut: IntCounterVec,
+    cut: [IntCounter; 5],
     texts: IntCounter,
     connections: prometheus::IntGauge,
     accepted: IntCounter,
@@ -117,6 +117,9 @@ impl Door {
 }
 
 impl Cut {
+    const ALL: [Self; 5] =
+        [Self::Stalled, Self::Overrun, Self::ConnectionAge, Self::Stopping, Self::Deadline];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Stalled => "stalled",
@@ -205,7 +208,7 @@ impl Measures {
                 "cryptoprice_connections_accepted_total",
                 "Connections to the public doors that were accepted.",
             )?,
-            cut,
+            cut: Cut::ALL.map(|reason| cut.with_label_values(&[reason.as_str()])),
             connections,
         })))
     }
@@ -235,8 +238,9 @@ impl Measures {
     }
 
     /// Counts a stream that was cut.
+    #[expect(clippy::indexing_slicing, reason = "there is one for each reason")]
     pub fn cut(&self, cut: Cut) {
-        self.0.cut.with_label_values(&[cut.as_str()]).inc();
+        self.0.cut[cut as usize].inc();
     }
 
     /// Counts something that was written as JSON for all who get it.

@@ -127,7 +127,7 @@ impl Connection {
 
     /// Has a stream of its watched, that it does not hold what nobody takes.
     pub fn watch(&self, measures: &Measures) -> StallGuard {
-        self.0.watchdog.watch(measures)
+        self.0.watchdog.watch(self.clone(), measures)
     }
 }
 

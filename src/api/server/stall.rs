@@ -8,7 +8,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,7 +18,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::cut::{self, CutHandle};
+use super::{
+    connection::Connection,
+    cut::{self, CutHandle},
+};
 use crate::api::layer::measure::{Cut, Measures};
 
 /// Watches the streams. Clones watch the same ones.
@@ -37,6 +40,7 @@ struct Watch {
     stream: Arc<Stream>,
     /// What it held at the last look, and when it was first seen to.
     held: (u64, Instant),
+    ended: bool,
 }
 
 #[derive(Debug)]
@@ -45,8 +49,9 @@ struct Stream {
     /// one. Only its own task writes it.
     held: AtomicU64,
     cut: AtomicBool,
-    /// Ends the task that serves it.
-    task: Mutex<Option<CutHandle>>,
+    /// Ends the task that serves it, if that has a task of its own.
+    task: OnceLock<CutHandle>,
+    connection: Connection,
     measures: Measures,
 }
 
@@ -81,17 +86,20 @@ impl Watchdog {
         }
     }
 
-    pub(super) fn watch(&self, measures: &Measures) -> StallGuard {
+    pub(super) fn watch(&self, connection: Connection, measures: &Measures) -> StallGuard {
         let stream = Arc::new(Stream {
             held: AtomicU64::new(1),
             cut: AtomicBool::new(false),
-            task: Mutex::new(None),
+            task: OnceLock::new(),
+            connection,
             measures: measures.clone(),
         });
         let mut watched = self.watched();
         let id = watched.next;
         watched.next += 1;
-        watched.streams.insert(id, Watch { stream: Arc::clone(&stream), held: (1, Instant::now()) });
+        watched
+            .streams
+            .insert(id, Watch { stream: Arc::clone(&stream), held: (1, Instant::now()), ended: false });
         StallGuard { watchdog: self.clone(), id, stream, known: false }
     }
 
@@ -113,11 +121,14 @@ impl Watch {
         }
         if !self.stream.cut.swap(true, Ordering::Relaxed) {
             debug!(?held, "a reader has stopped reading: its stream is cut");
-        } else if held > timeout + timeout / 2
-            && let Some(task) = self.stream.task.lock().unwrap_or_else(PoisonError::into_inner).take()
-        {
+        } else if held > timeout + timeout / 2 && !self.ended {
+            self.ended = true;
             self.stream.measures.cut(Cut::Stalled);
-            task.cut();
+            match self.stream.task.get() {
+                Some(task) => task.cut(),
+                // Over HTTP/1.1, the connection serves it itself.
+                None => self.stream.connection.cut(),
+            }
         }
     }
 }
@@ -127,7 +138,10 @@ impl StallGuard {
     pub fn polled(&mut self) -> Stall {
         if !self.known {
             // Known only now: the stream is opened by one task and may be served by another.
-            *self.stream.task.lock().unwrap_or_else(PoisonError::into_inner) = cut::this_task();
+            if let Some(task) = cut::this_task() {
+                // Set once, since this is asked once.
+                let _ = self.stream.task.set(task);
+            }
             self.known = true;
         }
         self.set(|held| held | 1);

@@ -86,14 +86,18 @@ impl Workers {
 
     /// Lets no more sockets in, and waits for the threads to end.
     pub async fn end(self) {
-        let ended = self.0.into_iter().map(async |worker| {
-            drop(worker.sockets);
-            let _ = worker.ended.await;
-            if worker.thread.join().is_err() {
-                warn!("a thread that serves connections has panicked");
-            }
-        });
-        join_all(ended).await;
+        join_all(self.0.into_iter().map(Worker::end)).await;
+    }
+}
+
+impl Worker {
+    async fn end(self) {
+        drop(self.sockets);
+        // Nothing comes if the thread has panicked.
+        let _ = self.ended.await;
+        if self.thread.join().is_err() {
+            warn!("a thread that serves connections has panicked");
+        }
     }
 }
 
