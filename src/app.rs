@@ -354,6 +354,8 @@ fn transport(config: &Config) -> Transport {
         max_head: server.max_header,
         keep_alive: server.keep_alive,
         keep_alive_timeout: server.keep_alive_timeout,
+        // Longer than it takes until a reader is told why.
+        patience: (server.keep_alive + server.keep_alive_timeout).max(3 * config.streams.stall_timeout),
         max_age: server.max_connection_age,
         max_idle: server.max_idle,
         grace: server.shutdown_grace,

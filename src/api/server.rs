@@ -19,7 +19,7 @@ use hyper_util::{
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
@@ -66,6 +66,8 @@ pub struct Transport {
     pub keep_alive: Duration,
     /// How long it may take to answer.
     pub keep_alive_timeout: Duration,
+    /// After how long the system gives a peer up that acknowledges nothing, or has no room for anything.
+    pub patience: Duration,
     /// After how long connections are asked to go, give or take a tenth.
     pub max_age: Duration,
     /// How long a connection over HTTP/1.1 may stay without a request.
@@ -108,15 +110,16 @@ pub struct Serving<S> {
     builder: Arc<Builder<Spawn>>,
     watchdog: Watchdog,
     usher: Usher,
+    patience: Duration,
     stopping: CancellationToken,
 }
 
 impl<S: Serve> Serving<S> {
     /// Starts without any. They are told to go when `stopping` says so.
     pub fn new(serve: S, transport: Transport, watchdog: Watchdog, stopping: CancellationToken) -> Self {
-        let Transport { max_age, max_idle, grace, .. } = transport;
+        let Transport { max_age, max_idle, grace, patience, .. } = transport;
         let usher = Usher::new(Terms { max_age, max_idle, grace });
-        Self { serve, builder: Arc::new(builder(&transport)), watchdog, usher, stopping }
+        Self { serve, builder: Arc::new(builder(&transport)), watchdog, usher, patience, stopping }
     }
 
     /// Accepts and serves until told to stop, all on this thread; then lets calls end for as long as the grace allows.
@@ -144,7 +147,7 @@ impl<S: Serve> Serving<S> {
 
     /// Serves a connection beside the others; drops `held` at its end.
     fn begin(&self, socket: TcpStream, held: impl Send + 'static) {
-        if let Err(error) = prepare(&socket) {
+        if let Err(error) = prepare(&socket, self.patience) {
             debug!(%error, "a socket cannot be set up");
         }
         let connection = Connection::new(self.watchdog.clone());
@@ -241,12 +244,18 @@ fn builder(transport: &Transport) -> Builder<Spawn> {
     builder
 }
 
-fn prepare(socket: &TcpStream) -> io::Result<()> {
+/// Sets up a socket. A peer that says nothing for as long as `patience` is gone: the system notices it where HTTP has
+/// no pings.
+fn prepare(socket: &TcpStream, patience: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
+    let socket = SockRef::from(socket);
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT)?;
-    // A peer that vanishes without a word is noticed by the system where HTTP has no pings.
-    SockRef::from(socket).set_keepalive(true)
+    {
+        socket.set_tcp_notsent_lowat(UNSENT)?;
+        // Whether it owes us a sign of what we have sent, or room for what we have yet to send.
+        socket.set_tcp_user_timeout(Some(patience))?;
+    }
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(patience))
 }
 
 impl Serve for Front {

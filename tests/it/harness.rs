@@ -89,6 +89,11 @@ impl Running {
         (status, serde_json::from_str(&body).unwrap_or_else(|error| panic!("{path}: {error}: {body}")))
     }
 
+    /// Reads its metrics.
+    pub(crate) async fn metrics(&self) -> Metrics {
+        Metrics::of(self.ops).await
+    }
+
     /// Stops it, and fails if it does not end well.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
@@ -107,13 +112,51 @@ impl Running {
     }
 }
 
+/// What a service tells at `/metrics`, at one moment.
+#[derive(Debug)]
+pub(crate) struct Metrics(pub(crate) String);
+
+impl Metrics {
+    /// Asks the ops listener.
+    pub(crate) async fn of(ops: SocketAddr) -> Self {
+        let answer = reqwest::get(format!("http://{ops}/metrics")).await.unwrap();
+        Self(answer.error_for_status().unwrap().text().await.unwrap())
+    }
+
+    /// Gets what a series has counted, by its name and labels as they are written.
+    pub(crate) fn get(&self, series: &str) -> u64 {
+        let value = |line: &str| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok();
+        self.0.lines().find_map(value).unwrap_or_else(|| panic!("there is no {series}: {}", self.0))
+    }
+
+    /// Adds up what all series of a metric have counted.
+    pub(crate) fn sum(&self, metric: &str) -> u64 {
+        let value = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(metric)).then(|| value.parse::<u64>().ok())?
+        };
+        self.0.lines().filter_map(value).sum()
+    }
+
+    /// Lists the series, without their values.
+    pub(crate) fn series(&self) -> Vec<&str> {
+        let lines = self.0.lines().filter(|line| !line.starts_with('#'));
+        lines.filter_map(|line| line.rsplit_once(' ').map(|(series, _)| series)).collect()
+    }
+}
+
 async fn build(mode: Mode, settings: &[(&str, &str)]) -> Application {
-    // The first test has installed it; the program does so as its first act.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    provide_crypto();
     let free = [("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"), ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0")];
     let settings = free.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let config = Config::load(None, settings).unwrap();
     Application::build(config, mode).await.unwrap()
+}
+
+/// Names what does the cryptography in this process. The program does so as its first act.
+pub(crate) fn provide_crypto() {
+    // Refused if another test has done so.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// Lists the small recordings of our own.

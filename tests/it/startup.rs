@@ -7,13 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::{Running, frame};
-
-fn program() -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_cryptoprice"));
-    program.env_remove("RUST_LOG").env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
-    program
-}
+use crate::{
+    harness::{Running, frame},
+    program::command as program,
+};
 
 fn refused(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let output = program().args(arguments).envs(environment.iter().copied()).output().unwrap();

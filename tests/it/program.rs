@@ -1,0 +1,137 @@
+//! The program itself in a process of its own: what it holds in memory can be measured, and signals reach it.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use cryptoprice::client::v1::{
+    Cursor, StreamPricesRequest, StreamPricesResponse, price_service_client::PriceServiceClient,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::harness::{Metrics, eventually, frames, provide_crypto};
+
+/// Makes the command, with nothing of the surroundings.
+pub(crate) fn command() -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cryptoprice"));
+    program.env_remove("RUST_LOG").env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
+    program
+}
+
+/// A running program. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Program {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    ops: SocketAddr,
+}
+
+impl Program {
+    /// Plays the small recordings over and over, so many times as fast as they were made.
+    pub(crate) async fn looping(speed: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start(&["--loop", "--speed", speed], settings).await
+    }
+
+    /// Plays the small recordings once: from then on nothing changes.
+    pub(crate) async fn quiet(settings: &[(&str, &str)]) -> Self {
+        Self::start(&["--speed", "max"], settings).await
+    }
+
+    async fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        provide_crypto();
+        let mut child = command()
+            .args(["serve", "--listen", "127.0.0.1:0", "--replay"])
+            .args(frames())
+            .args(arguments)
+            .env("CRYPTOPRICE__LOG__FORMAT", "json")
+            .envs(settings.iter().copied())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        // Reads on to the end: a program whose log nobody reads would wait for that.
+        std::thread::spawn(move || {
+            let mut sender = Some(sender);
+            for line in log.lines().map_while(Result::ok) {
+                let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                let address = |name: &str| said[name].as_str()?.parse::<SocketAddr>().ok();
+                if let Some(addresses) = address("public").zip(address("ops"))
+                    && let Some(sender) = sender.take()
+                {
+                    let _ = sender.send(addresses);
+                }
+            }
+        });
+        let said = tokio::time::timeout(Duration::from_secs(30), receiver).await;
+        let (address, ops) = said.expect("it serves in time").expect("it says where it serves");
+        let program = Self { child, address, ops };
+        eventually("there are prices", async || {
+            let answer = reqwest::get(program.url("/v1/prices/EUR-USD")).await.unwrap();
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        program
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Connects, with a window of so many bytes for each stream.
+    pub(crate) async fn channel(&self, window: u32) -> Channel {
+        let endpoint = Endpoint::from_shared(self.url("")).unwrap();
+        endpoint.initial_stream_window_size(window).connect().await.unwrap()
+    }
+
+    pub(crate) async fn metrics(&self) -> Metrics {
+        Metrics::of(self.ops).await
+    }
+
+    /// Measures its resident memory, in bytes.
+    pub(crate) fn resident(&self) -> usize {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
+    }
+
+    /// Asks it to end; gives how it ended, and how long that took.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return (status, began.elapsed());
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "it must end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Opens a stream of all pairs, or of some, with every update.
+pub(crate) async fn follow(
+    channel: &Channel,
+    pairs: &[&str],
+    resume_after: Option<Cursor>,
+) -> tonic::Streaming<StreamPricesResponse> {
+    let request = StreamPricesRequest {
+        pairs: pairs.iter().map(ToString::to_string).collect(),
+        delivery: cryptoprice::client::v1::StreamDelivery::All.into(),
+        resume_after,
+        ..Default::default()
+    };
+    PriceServiceClient::new(channel.clone()).stream_prices(request).await.unwrap().into_inner()
+}
