@@ -102,7 +102,7 @@ async fn a_reader_that_comes_back_in_time_is_told_where_to_go_on() {
     for _ in 0..5 {
         let channel = program.channel(4_096).await;
         let mut stream = follow(&channel, &[], None).await;
-        tokio::time::sleep(Duration::from_millis(3_000)).await;
+        tokio::time::sleep(Duration::from_secs(3)).await;
         let got = read(&mut stream, 1_000).await;
         let Some(end) = got.end.filter(|end| reason(end) == "SLOW_READER") else {
             // Too early or too late, as the machine was busy: once more.

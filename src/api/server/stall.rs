@@ -164,3 +164,72 @@ impl Drop for StallGuard {
         self.watchdog.watched().streams.remove(&self.id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, task::Waker};
+
+    use prometheus::Registry;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::api::server::{connection::Order, cut::Cuttable};
+
+    const TIMEOUT: Duration = Duration::from_secs(4);
+
+    fn watched() -> (Connection, StallGuard) {
+        let watchdog = Watchdog::default();
+        tokio::spawn(watchdog.clone().run(TIMEOUT, CancellationToken::new()));
+        let connection = Connection::new(watchdog);
+        let guard = connection.watch(&Measures::new(&Registry::new(), []).unwrap());
+        (connection, guard)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_waits_for_news_or_is_slow_may_go_on() {
+        let (_connection, mut guard) = watched();
+        assert_eq!(guard.polled(), Stall::None);
+        sleep(100 * TIMEOUT).await;
+        for _ in 0..10 {
+            assert_eq!(guard.polled(), Stall::None);
+            guard.handed();
+            sleep(TIMEOUT - Duration::from_secs(1)).await;
+        }
+        assert_eq!(guard.polled(), Stall::None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_not_asked_is_told_so_when_it_is() {
+        let (connection, mut guard) = watched();
+        guard.polled();
+        guard.handed();
+        // Seen a quarter late at most.
+        sleep(TIMEOUT + TIMEOUT / 4 + Duration::from_millis(500)).await;
+        assert_eq!(guard.polled(), Stall::Cut);
+        assert_eq!(connection.order(Waker::noop()), Order::Stay);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_never_asked_again_ends_with_its_task() {
+        let (connection, mut guard) = watched();
+        let task = tokio::spawn(Cuttable::new(async move {
+            guard.polled();
+            guard.handed();
+            pending::<()>().await;
+        }));
+        sleep(TIMEOUT).await;
+        assert!(!task.is_finished());
+        sleep(TIMEOUT).await;
+        assert_eq!(task.await.unwrap(), None);
+        assert_eq!(connection.order(Waker::noop()), Order::Stay, "others go on");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn or_with_its_connection_if_it_has_no_task() {
+        let (connection, mut guard) = watched();
+        guard.polled();
+        guard.handed();
+        sleep(2 * TIMEOUT).await;
+        assert_eq!(connection.order(Waker::noop()), Order::Cut);
+    }
+}
