@@ -193,7 +193,7 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(guard.polled(), Stall::None);
             guard.handed();
-            sleep(TIMEOUT - Duration::from_secs(1)).await;
+            sleep(TIMEOUT * 3 / 4).await;
         }
         assert_eq!(guard.polled(), Stall::None);
     }
