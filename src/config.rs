@@ -2,26 +2,23 @@
 //!
 //! The reference is `config.default.toml`, which is also what the defaults are read from: there is no second place.
 
+mod check;
 mod environment;
 mod redact;
+mod scalar;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-pub use self::redact::Address;
-use crate::domain::{
-    decimal,
-    pair::{Asset, Pair},
+pub use self::{
+    redact::Address,
+    scalar::{AssetText, Number, PairText},
 };
 
 /// The defaults, with a comment for each.
 pub const DEFAULTS: &str = include_str!("config.default.toml");
-
-/// The longest span that can be set: none of them is meant to be counted in days.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads the process's environment; variables that are not text cannot be ours.
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
@@ -234,18 +231,6 @@ pub struct VenueConfig {
     pub url: Option<Address>,
 }
 
-/// A pair, as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PairText(pub Pair);
-
-/// An asset, as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AssetText(pub Asset);
-
-/// A decimal, as text; a plain number is understood too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Number(pub Decimal);
-
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -304,117 +289,10 @@ impl Config {
         SocketAddr::from(([127, 0, 0, 1], 9090))
     }
 
-    /// Checks what no single key can tell.
-    fn check(&self) -> Result<(), ConfigError> {
-        for name in self.venues.keys() {
-            if crate::feed::venues::by_name(name).is_none() {
-                return Err(wrong(&format!("venues.{name}"), "no venue has this name"));
-            }
-        }
-        self.check_spans()?;
-        self.check_numbers()?;
-        let cap = self.aggregation.weight_cap.0;
-        if cap <= Decimal::ZERO || cap > Decimal::ONE {
-            return Err(wrong("aggregation.weight_cap", "must be above 0 and at most 1"));
-        }
-        if let Some((coin, _)) = self.peg.coins.iter().find(|(coin, reference)| coin == reference) {
-            return Err(wrong(&format!("peg.coins.{coin}"), "cannot be pegged to itself"));
-        }
-        if let Some(origin) = self.server.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            let message = format!("`{origin}` is not `*` or an origin such as `https://example.org`");
-            return Err(wrong("server.cors_origins", &message));
-        }
-        if self.peg.depegged_bps.0 < self.peg.pegged_bps.0 {
-            return Err(wrong("peg.depegged_bps", "must not be below peg.pegged_bps"));
-        }
-        if !(1..=3).contains(&self.cross.max_hops) {
-            return Err(wrong("cross.max_hops", "must be 1, 2 or 3"));
-        }
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
-            return Err(wrong("log.filter", &error.to_string()));
-        }
-        Ok(())
-    }
-
-    /// Checks that spans are of a length that somebody can mean.
-    fn check_spans(&self) -> Result<(), ConfigError> {
-        let (aggregation, feed) = (&self.aggregation, &self.feed);
-        let positive = [
-            ("aggregation.max_age", aggregation.max_age),
-            ("aggregation.refresh", aggregation.refresh),
-            ("feed.backoff", feed.backoff),
-            ("feed.max_backoff", feed.max_backoff),
-            ("feed.silent_after", feed.silent_after),
-            ("server.call_timeout", self.server.call_timeout),
-            ("server.max_connection_age", self.server.max_connection_age),
-            ("server.max_idle", self.server.max_idle),
-            ("server.keep_alive", self.server.keep_alive),
-            ("server.keep_alive_timeout", self.server.keep_alive_timeout),
-            ("streams.flush", self.streams.flush),
-            ("streams.stall_timeout", self.streams.stall_timeout),
-        ];
-        let others = [
-            ("server.shutdown_grace", self.server.shutdown_grace),
-            ("aggregation.frozen_after", aggregation.frozen_after),
-            ("aggregation.max_future", aggregation.max_future),
-            ("jump.span", self.jump.span),
-            ("cross.max_skew", self.cross.max_skew),
-            ("feed.stable_after", feed.stable_after),
-        ];
-        if let Some((key, _)) = positive.iter().find(|(_, span)| span.is_zero()) {
-            return Err(wrong(key, "must be longer than zero"));
-        }
-        match positive.iter().chain(&others).find(|(_, span)| *span > LONGEST) {
-            Some((key, _)) => Err(wrong(key, "must be at most 24h")),
-            None => Ok(()),
-        }
-    }
-
-    /// Checks that numbers are not below what makes sense.
-    fn check_numbers(&self) -> Result<(), ConfigError> {
-        let (aggregation, peg) = (&self.aggregation, &self.peg);
-        let not_negative = [
-            ("aggregation.max_spread_bps", aggregation.max_spread_bps),
-            ("aggregation.outlier_mads", aggregation.outlier_mads),
-            ("aggregation.outlier_floor_bps", aggregation.outlier_floor_bps),
-            ("aggregation.max_dispersion_bps", aggregation.max_dispersion_bps),
-            ("aggregation.frozen_move_bps", aggregation.frozen_move_bps),
-            ("jump.threshold", self.jump.threshold),
-            ("peg.pegged_bps", peg.pegged_bps),
-        ];
-        if let Some((key, _)) = not_negative.iter().find(|(_, number)| number.0 < Decimal::ZERO) {
-            return Err(wrong(key, "must not be negative"));
-        }
-        let positive = [
-            ("aggregation.min_sources", aggregation.min_sources == 0),
-            ("aggregation.replay_min_sources", aggregation.replay_min_sources == 0),
-            ("jump.sources", self.jump.sources == 0),
-            ("jump.samples", self.jump.samples == 0),
-            ("peg.anchors", peg.anchors == 0),
-            ("feed.max_frame", self.feed.max_frame == 0),
-            ("feed.queue", self.feed.queue == 0),
-            ("server.max_header", self.server.max_header == 0),
-            ("server.max_message", self.server.max_message == 0),
-            ("server.max_streams", self.server.max_streams == 0),
-            ("streams.send_buffer", self.streams.send_buffer == 0),
-        ];
-        match positive.iter().find(|(_, zero)| *zero) {
-            Some((key, _)) => Err(wrong(key, "must be above 0")),
-            None => Ok(()),
-        }
-    }
-
     /// Writes the effective settings as TOML. Credentials are hidden.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
-}
-
-/// Tells whether browsers can send this as their origin: a scheme and a host, and nothing after them.
-fn is_origin(text: &str) -> bool {
-    let host = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
-    let plain = |c: char| c.is_ascii_graphic() && !"/?#@*,".contains(c);
-    text == "*" || host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
 }
 
 fn parse(path: &str, text: &str) -> Result<Table, ConfigError> {
@@ -459,53 +337,8 @@ fn read(table: Table, origins: &BTreeMap<String, String>) -> Result<Config, Conf
     })
 }
 
-fn wrong(key: &str, message: &str) -> ConfigError {
-    ConfigError::Key { key: key.to_owned(), origin: None, message: message.to_owned() }
-}
-
 fn yes() -> bool {
     true
-}
-
-macro_rules! as_text {
-    ($type:ident, $parse:expr) => {
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = Scalar::deserialize(deserializer)?.0;
-                $parse(&text).map(Self).map_err(de::Error::custom)
-            }
-        }
-
-        impl Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(&self.0)
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    };
-}
-
-as_text!(PairText, |text: &str| text.parse::<Pair>());
-as_text!(AssetText, |text: &str| text.parse::<Asset>());
-as_text!(Number, decimal::parse);
-
-/// Text, or a number by its text.
-struct Scalar(String);
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self(text)),
-            Value::Integer(number) => Ok(Self(number.to_string())),
-            Value::Float(number) => Ok(Self(number.to_string())),
-            other => Err(de::Error::custom(format!("expected text, not {}", other.type_str()))),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,123 @@
+//! What of the settings cannot be, although each is well formed.
+
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use super::{Config, ConfigError};
+
+/// The longest span that can be set: none of them is meant to be counted in days.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Config {
+    /// Checks what no single key can tell.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        for name in self.venues.keys() {
+            if crate::feed::venues::by_name(name).is_none() {
+                return Err(wrong(&format!("venues.{name}"), "no venue has this name"));
+            }
+        }
+        self.check_spans()?;
+        self.check_numbers()?;
+        let cap = self.aggregation.weight_cap.0;
+        if cap <= Decimal::ZERO || cap > Decimal::ONE {
+            return Err(wrong("aggregation.weight_cap", "must be above 0 and at most 1"));
+        }
+        if let Some((coin, _)) = self.peg.coins.iter().find(|(coin, reference)| coin == reference) {
+            return Err(wrong(&format!("peg.coins.{coin}"), "cannot be pegged to itself"));
+        }
+        if let Some(origin) = self.server.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            let message = format!("`{origin}` is not `*` or an origin such as `https://example.org`");
+            return Err(wrong("server.cors_origins", &message));
+        }
+        if self.peg.depegged_bps.0 < self.peg.pegged_bps.0 {
+            return Err(wrong("peg.depegged_bps", "must not be below peg.pegged_bps"));
+        }
+        if !(1..=3).contains(&self.cross.max_hops) {
+            return Err(wrong("cross.max_hops", "must be 1, 2 or 3"));
+        }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
+            return Err(wrong("log.filter", &error.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Checks that spans are of a length that somebody can mean.
+    fn check_spans(&self) -> Result<(), ConfigError> {
+        let (aggregation, feed) = (&self.aggregation, &self.feed);
+        let positive = [
+            ("aggregation.max_age", aggregation.max_age),
+            ("aggregation.refresh", aggregation.refresh),
+            ("feed.backoff", feed.backoff),
+            ("feed.max_backoff", feed.max_backoff),
+            ("feed.silent_after", feed.silent_after),
+            ("server.call_timeout", self.server.call_timeout),
+            ("server.max_connection_age", self.server.max_connection_age),
+            ("server.max_idle", self.server.max_idle),
+            ("server.keep_alive", self.server.keep_alive),
+            ("server.keep_alive_timeout", self.server.keep_alive_timeout),
+            ("streams.flush", self.streams.flush),
+            ("streams.stall_timeout", self.streams.stall_timeout),
+        ];
+        let others = [
+            ("server.shutdown_grace", self.server.shutdown_grace),
+            ("aggregation.frozen_after", aggregation.frozen_after),
+            ("aggregation.max_future", aggregation.max_future),
+            ("jump.span", self.jump.span),
+            ("cross.max_skew", self.cross.max_skew),
+            ("feed.stable_after", feed.stable_after),
+        ];
+        if let Some((key, _)) = positive.iter().find(|(_, span)| span.is_zero()) {
+            return Err(wrong(key, "must be longer than zero"));
+        }
+        match positive.iter().chain(&others).find(|(_, span)| *span > LONGEST) {
+            Some((key, _)) => Err(wrong(key, "must be at most 24h")),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that numbers are not below what makes sense.
+    fn check_numbers(&self) -> Result<(), ConfigError> {
+        let (aggregation, peg) = (&self.aggregation, &self.peg);
+        let not_negative = [
+            ("aggregation.max_spread_bps", aggregation.max_spread_bps),
+            ("aggregation.outlier_mads", aggregation.outlier_mads),
+            ("aggregation.outlier_floor_bps", aggregation.outlier_floor_bps),
+            ("aggregation.max_dispersion_bps", aggregation.max_dispersion_bps),
+            ("aggregation.frozen_move_bps", aggregation.frozen_move_bps),
+            ("jump.threshold", self.jump.threshold),
+            ("peg.pegged_bps", peg.pegged_bps),
+        ];
+        if let Some((key, _)) = not_negative.iter().find(|(_, number)| number.0 < Decimal::ZERO) {
+            return Err(wrong(key, "must not be negative"));
+        }
+        let positive = [
+            ("aggregation.min_sources", aggregation.min_sources == 0),
+            ("aggregation.replay_min_sources", aggregation.replay_min_sources == 0),
+            ("jump.sources", self.jump.sources == 0),
+            ("jump.samples", self.jump.samples == 0),
+            ("peg.anchors", peg.anchors == 0),
+            ("feed.max_frame", self.feed.max_frame == 0),
+            ("feed.queue", self.feed.queue == 0),
+            ("server.max_header", self.server.max_header == 0),
+            ("server.max_message", self.server.max_message == 0),
+            ("server.max_streams", self.server.max_streams == 0),
+            ("streams.send_buffer", self.streams.send_buffer == 0),
+        ];
+        match positive.iter().find(|(_, zero)| *zero) {
+            Some((key, _)) => Err(wrong(key, "must be above 0")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells whether browsers can send this as their origin: a scheme and a host, and nothing after them.
+fn is_origin(text: &str) -> bool {
+    let host = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+    let plain = |c: char| c.is_ascii_graphic() && !"/?#@*,".contains(c);
+    text == "*" || host.is_some_and(|host| !host.is_empty() && host.chars().all(plain))
+}
+
+fn wrong(key: &str, message: &str) -> ConfigError {
+    ConfigError::Key { key: key.to_owned(), origin: None, message: message.to_owned() }
+}
