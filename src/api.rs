@@ -10,6 +10,8 @@ pub mod front;
 pub mod gateway;
 pub mod grpc;
 pub mod layer;
+pub mod limits;
+pub mod measure;
 pub mod ops;
 pub mod pb;
 pub mod replies;

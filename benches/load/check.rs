@@ -10,9 +10,8 @@ use serde_json::Value;
 use tonic::transport::Channel;
 
 use crate::{
-    market,
+    market::{self, LIST, PAIRS},
     process::Server,
-    unary::{LIST, PAIRS},
 };
 
 /// Asks every server for every price over its door, and compares.

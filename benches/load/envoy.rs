@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    Context, check, http1, http2,
+    Context, check, http1, http2, market,
     process::Server,
     report::{Bound, Row},
     unary::{self, Servers},
@@ -29,9 +29,9 @@ pub(crate) async fn rest(context: &Context, servers: &Servers) -> anyhow::Result
     let row =
         |what| Row::new("rest_vs_envoy", format!("{what}, against Envoy transcoding in front of our gRPC"));
     let (both, bound) = ([&servers.ours, &envoy], Bound::AtLeast(10.0));
-    check::same_json(both, unary::paths().chain([unary::LIST.to_owned()])).await?;
+    check::same_json(both, unary::paths().chain([market::LIST.to_owned()])).await?;
     let gets = || unary::paths().map(|path| http1::request("GET", &path, "", &[])).collect();
-    let list = || vec![http1::request("GET", unary::LIST, "", &[])];
+    let list = || vec![http1::request("GET", market::LIST, "", &[])];
     let streams = both.map(|server| (server, unary::paths().map(http2::Request::Get).collect()));
     Ok(vec![
         unary::over_http2(context, streams, row("GetPrice over REST and HTTP/2"), bound).await?,

@@ -2,6 +2,12 @@
 
 use std::{fs::File, io::Write as _, path::Path};
 
+/// Pairs on the board of those that answer single calls.
+pub(crate) const PAIRS: usize = 1_000;
+
+/// Where all of them are listed.
+pub(crate) const LIST: &str = "/v1/prices?page_size=1000&quote=USD";
+
 /// Names a pair by its number.
 pub(crate) fn pair(number: usize) -> String {
     format!("C{number:05}-USD")

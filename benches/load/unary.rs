@@ -4,17 +4,12 @@ use cryptoprice::client::v1::{GetPriceRequest, ListPricesRequest};
 use prost::Message as _;
 
 use crate::{
-    Context, check, http1, http2, market,
+    Context, check, http1, http2,
+    market::{self, LIST, PAIRS},
     process::Server,
     report::{Bound, Row},
     rounds::{Contender, Load, compare},
 };
-
-/// Pairs on the board.
-pub(crate) const PAIRS: usize = 1_000;
-
-/// Where all of them are listed.
-pub(crate) const LIST: &str = "/v1/prices?page_size=1000&quote=USD";
 
 /// Connections of HTTP/2, and calls on their way on each.
 const HTTP2: (usize, usize) = (8, 32);

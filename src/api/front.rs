@@ -25,8 +25,9 @@ use tower_http::cors::CorsLayer;
 
 use super::{
     gateway::{Backend as _, Gateway, GatewayBody},
-    layer::{AnswerBody, Call, Calls, RequestBody, measure::Door, panic},
-    server::connection::Connection,
+    layer::{AnswerBody, Call, Calls, RequestBody, panic},
+    measure::Door,
+    server::{Serve, connection::Connection},
 };
 
 /// All public doors, as one service. Clones lead to the same doors.
@@ -165,6 +166,20 @@ impl hyper::service::Service<Request<Incoming>> for Front {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         self.answer(request)
+    }
+}
+
+impl Serve for Front {
+    type Service = Self;
+    type Body = FrontBody;
+
+    fn begin(&self, connection: &Connection) -> Self {
+        self.calls.measures().connected();
+        self.on(connection.clone())
+    }
+
+    fn end(&self) {
+        self.calls.measures().disconnected();
     }
 }
 

@@ -45,8 +45,8 @@ use super::{
     layer::{
         deadline,
         direct::{Answered, Messages},
-        limits::head_size,
     },
+    limits::head_size,
     replies::Within,
 };
 

@@ -1,5 +1,6 @@
 //! The contract, implemented: one file per noun, each a thin turn from messages to the service and back.
 
+pub mod direct;
 pub mod health;
 mod prices;
 mod requests;

@@ -8,8 +8,6 @@
 pub mod deadline;
 pub mod direct;
 pub mod explain;
-pub mod limits;
-pub mod measure;
 pub mod panic;
 
 mod body;
@@ -24,12 +22,12 @@ use tower::Service;
 
 pub use self::body::{AnswerBody, RequestBody};
 pub use self::call::Call;
-use self::{
-    direct::DirectService,
+use self::direct::DirectService;
+use super::{
     limits::Limits,
     measure::{Door, Measures},
+    server::connection::Connection,
 };
-use super::server::connection::Connection;
 
 /// A gRPC service, whichever it is.
 pub trait GrpcService: Send + Sync {

@@ -25,10 +25,8 @@ use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status};
 
 use super::{
-    layer::{
-        Calls,
-        measure::{Cut, Measure, OpenStream},
-    },
+    limits::Limits,
+    measure::{Cut, Measure, OpenStream},
     server::{
         connection::{Connection, OpenOnConnection},
         stall::{Stall, StallGuard},
@@ -185,11 +183,11 @@ impl Replies {
     /// Opens a stream on a connection, unless that has too many.
     pub fn open(
         source: Source,
-        calls: &Calls,
+        connection: &Connection,
+        limits: &Limits,
         until: Option<Instant>,
         mut measure: Measure,
     ) -> Result<Self, Status> {
-        let (connection, limits) = (calls.connection(), calls.limits());
         let Some(slot) = connection.open_stream(limits.max_streams) else {
             let refused = limits.too_many_streams();
             measure.end(refused.code());

@@ -37,7 +37,6 @@ use self::{
     usher::{Terms, Usher},
     workers::{Socket, Workers},
 };
-use super::front::Front;
 
 /// How long a connection may take to say anything at all.
 const FIRST_BYTE: Duration = Duration::from_secs(10);
@@ -256,20 +255,6 @@ fn prepare(socket: &TcpStream, patience: Duration) -> io::Result<()> {
         socket.set_tcp_user_timeout(Some(patience))?;
     }
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(patience))
-}
-
-impl Serve for Front {
-    type Service = Self;
-    type Body = super::front::FrontBody;
-
-    fn begin(&self, connection: &Connection) -> Self {
-        self.calls().measures().connected();
-        self.on(connection.clone())
-    }
-
-    fn end(&self) {
-        self.calls().measures().disconnected();
-    }
 }
 
 impl Serve for Router {

@@ -14,12 +14,16 @@ use crate::{
     api::{
         front::{Front, Plain},
         gateway::{Gateway, GatewayLimits, docs, openapi},
-        grpc::{PriceDoor, SourceDoor},
-        layer::{CallsBuilder, limits::Limits, measure::Measures},
+        grpc::{
+            PriceDoor, SourceDoor,
+            direct::{PriceServiceDirect, SourceServiceDirect},
+        },
+        layer::CallsBuilder,
+        limits::Limits,
+        measure::Measures,
         ops::{self, Readiness},
         pb::{
             self,
-            direct::{PriceServiceDirect, SourceServiceDirect},
             v1::{price_service_server::PriceServiceServer, source_service_server::SourceServiceServer},
         },
     },

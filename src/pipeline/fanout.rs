@@ -1,7 +1,7 @@
 //! From the board to its readers: what has changed, told in flushes.
 //!
 //! A reader of its own position would have to look at every update to find those that it asked for. So there is one
-//! task that reads the board's log, once for all, and at every flush tells each [`Channel`] what has changed of its
+//! task that reads the board's log, once for all, and at every flush tells each *channel* what has changed of its
 //! pairs. Readers that ask for the same pairs share a channel, and with it the messages: those are made once, and
 //! encoded once, however many get them.
 //!

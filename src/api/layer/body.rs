@@ -11,8 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tonic::{Code, Status};
 
-use super::measure::Measure;
-use crate::api::replies::Framed;
+use crate::api::{measure::Measure, replies::Framed};
 
 /// The body of a request, from wherever it comes.
 #[derive(Debug)]

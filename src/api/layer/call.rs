@@ -13,10 +13,12 @@ use tonic::Status;
 use super::{
     AnswerBody, Calls, RequestBody, deadline,
     explain::{self, explained},
-    measure::Measure,
     running::Running,
 };
-use crate::api::replies::{Framed, Opened, Replies};
+use crate::api::{
+    measure::Measure,
+    replies::{Framed, Opened, Replies},
+};
 
 /// The answer to a call.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ fn finish<T>(
     let (measure, until) = running.into_measure();
     let body = match head.extensions.remove::<Opened>().and_then(|opened| opened.take()) {
         None => AnswerBody::made(&head.headers, body, measure),
-        Some(source) => match Replies::open(source, calls, until, measure) {
+        Some(source) => match Replies::open(source, calls.connection(), calls.limits(), until, measure) {
             Ok(replies) => AnswerBody::Shared(Box::new(Framed::new(replies, &head.headers))),
             Err(status) => return refusal(&status),
         },

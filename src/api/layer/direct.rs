@@ -10,12 +10,14 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
 use http::HeaderMap;
 use prost::Message;
+use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status, codegen::BoxFuture};
 
 use super::{Calls, deadline, explain, running::Running};
 use crate::api::{
     codec,
-    replies::{Opened, Own, Replies, Within},
+    measure::Measure,
+    replies::{Opened, Own, Replies, Source, Within},
 };
 
 /// A service that can be called without HTTP.
@@ -81,13 +83,17 @@ impl Calls {
                 measure.end(Code::Ok);
                 Messages::One(message)
             }
-            (_, Some(shared)) => Messages::Many(Replies::open(shared, self, until, measure)?),
+            (_, Some(shared)) => self.open(shared, until, measure)?,
             (Outcome::Many(own), None) => {
                 let own = own.map(|message| message.map(|message| Own::reply(&message))).boxed();
-                Messages::Many(Replies::open(own, self, until, measure)?)
+                self.open(own, until, measure)?
             }
         };
         Ok(Answered { headers: metadata.into_headers(), within, messages })
+    }
+
+    fn open(&self, source: Source, until: Option<Instant>, measure: Measure) -> Result<Messages, Status> {
+        Replies::open(source, &self.connection, self.limits(), until, measure).map(Messages::Many)
     }
 
     fn find_direct<'p>(&self, path: &'p str) -> Option<(&dyn DirectService, &'p str)> {

@@ -10,7 +10,8 @@ use std::{
 use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 
-use super::{deadline, limits::Limits, measure::Measure, panic};
+use super::{deadline, panic};
+use crate::api::{limits::Limits, measure::Measure};
 
 /// A call that a service answers with a `T`.
 pub(super) struct Running<T> {

@@ -13,7 +13,7 @@ use http::Version;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::stall::{StallGuard, Watchdog};
-use crate::api::layer::measure::Measures;
+use crate::api::measure::Measures;
 
 /// A connection to the doors. Clones are the same one; the default is none, for calls from within.
 #[derive(Debug, Clone, Default)]

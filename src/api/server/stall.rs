@@ -22,7 +22,7 @@ use super::{
     connection::Connection,
     cut::{self, CutHandle},
 };
-use crate::api::layer::measure::{Cut, Measures};
+use crate::api::measure::{Cut, Measures};
 
 /// Watches the streams. Clones watch the same ones.
 #[derive(Debug, Clone, Default)]
