@@ -49,11 +49,12 @@ pub(crate) async fn streams(context: &Context) -> anyhow::Result<Vec<Row>> {
         let used = fed.server.usage()?;
         let got = subscribers.watch(WATCHED).await?;
         let used = fed.server.usage()?.cpu_since(used);
-        rows.push(
-            Row::new("growth", format!("{count} streams of a pair at 10 updates/s"))
-                .figure("µs CPU/update/stream", used * 1e6 / got.prices as f64)
-                .figure("kB/stream", (fed.resident()? - before) / count as f64 / 1e3),
-        );
+        let row = Row::new("growth", format!("{count} streams of a pair at 10 updates/s"))
+            .figure("µs CPU/update/stream", used * 1e6 / got.prices as f64)
+            .figure("kB/stream", (fed.resident()? - before) / count as f64 / 1e3);
+        let Fed { server, exchange: _feeding } = fed;
+        let ended_in = tokio::task::spawn_blocking(|| server.terminate()).await??;
+        rows.push(row.figure("ms from SIGTERM to the end", ended_in.as_secs_f64() * 1e3));
     }
     Ok(rows)
 }

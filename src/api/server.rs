@@ -7,6 +7,7 @@ pub mod workers;
 mod cut;
 mod gather;
 mod heard;
+mod linger;
 mod usher;
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
@@ -202,7 +203,7 @@ where
         () = connection.leaving() => return,
     }
     let service = Heard { service, connection: connection.clone() };
-    let (socket, turns) = Gathering::new(socket);
+    let (socket, turns) = Gathering::new(socket, connection.clone());
     let mut served = pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let mut going = false;
     let ended = poll_fn(|context| {

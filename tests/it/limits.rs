@@ -1,6 +1,10 @@
 //! Every limit, on every door: a clear, typed error, and nobody else is harmed.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    io::{Read as _, Write as _},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cryptoprice::{
@@ -175,6 +179,27 @@ async fn a_message_that_is_too_large() {
         let pieces = bench.sent_by(client, "/v1/prices/BTC-USD").body(in_pieces(pieces));
         assert_eq!(rest_refused(pieces).await, (413, "MESSAGE_TOO_LARGE".to_owned()));
     }
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_before_the_body_has_is_not_lost() {
+    let bench = Bench::start(&[]).await;
+    let address = bench.running.address;
+    let asked = tokio::task::spawn_blocking(move || {
+        for _ in 0..50 {
+            let mut socket = std::net::TcpStream::connect(address).unwrap();
+            let head = "GET /v1/prices/BTC-USD HTTP/1.1\r\nhost: x\r\ncontent-length: 500000\r\n\r\n";
+            socket.write_all(head.as_bytes()).unwrap();
+            for _ in 0..100 {
+                socket.write_all(&[b' '; 5_000]).unwrap();
+            }
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("MESSAGE_TOO_LARGE"), "{answer}");
+        }
+    });
+    asked.await.unwrap();
     bench.end().await;
 }
 

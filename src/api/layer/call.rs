@@ -97,7 +97,7 @@ fn finish<T>(
     calls: &Calls,
     unknown: Option<&str>,
 ) -> Response<AnswerBody> {
-    let (mut head, body) = explained(answer, unknown).into_parts();
+    let (mut head, body) = explained(answer, unknown, calls.limits()).into_parts();
     let (measure, until) = running.into_measure();
     let body = match head.extensions.remove::<Opened>().and_then(|opened| opened.take()) {
         None => AnswerBody::made(&head.headers, body, measure),

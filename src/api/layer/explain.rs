@@ -6,18 +6,18 @@
 use http::Response;
 use tonic::{Code, Status, body::Body};
 
-use crate::api::{pb::v1::ErrorReason, status::status};
+use crate::api::{limits::Limits, pb::v1::ErrorReason, status::status};
 
 /// Gives a reason to a refusal that has none; passes on everything else. `unknown` is the path of a call that its
 /// service does not have.
-pub fn explained(answer: Response<Body>, unknown: Option<&str>) -> Response<Body> {
+pub fn explained(answer: Response<Body>, unknown: Option<&str>, limits: &Limits) -> Response<Body> {
     if !answer.headers().contains_key(Status::GRPC_STATUS) {
         return answer;
     }
     let bare = Status::from_header_map(answer.headers())
         .filter(|status| status.code() != Code::Ok && status.details().is_empty());
     match bare {
-        Some(bare) => again(&bare, unknown.unwrap_or_default(), answer),
+        Some(bare) => again(&bare, unknown.unwrap_or_default(), limits, answer),
         None => answer,
     }
 }
@@ -29,7 +29,7 @@ pub fn unknown_call(path: &str) -> Status {
 }
 
 /// Makes the same refusal again, with a reason. Other headers, such as the encodings understood, are kept.
-fn again(bare: &Status, path: &str, answer: Response<Body>) -> Response<Body> {
+fn again(bare: &Status, path: &str, limits: &Limits, answer: Response<Body>) -> Response<Body> {
     let message = bare.message();
     let none: [(&str, &str); 0] = [];
     let status = match bare.code() {
@@ -40,7 +40,8 @@ fn again(bare: &Status, path: &str, answer: Response<Body>) -> Response<Body> {
         // Only the health service leaves it at that.
         Code::NotFound => status(Code::NotFound, ErrorReason::ServiceUnknown, message, none),
         Code::OutOfRange | Code::ResourceExhausted => {
-            status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, message, none)
+            let limit = [("limit", limits.max_message.to_string())];
+            status(Code::ResourceExhausted, ErrorReason::MessageTooLarge, message, limit)
         }
         // The library calls a message that cannot be decoded internal; our own handlers never do so without details.
         Code::Internal | Code::InvalidArgument | Code::Unknown => {

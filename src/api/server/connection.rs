@@ -32,6 +32,8 @@ struct Inner {
     /// Requests that are being answered over HTTP/1.1, and how many there have been.
     requests: AtomicUsize,
     heard: AtomicUsize,
+    /// Whether the last of them came with a body.
+    body: AtomicBool,
     /// Whether it speaks HTTP/2, which asks by itself whether anybody is there.
     multiplexed: AtomicBool,
 }
@@ -86,14 +88,20 @@ impl Connection {
     }
 
     /// Takes note of a request, which is being answered while the answer lives.
-    pub(super) fn request(&self, version: Version) -> Option<Asked> {
+    pub(super) fn request(&self, version: Version, body: bool) -> Option<Asked> {
         if version == Version::HTTP_2 {
             self.0.multiplexed.store(true, Ordering::Relaxed);
             return None;
         }
+        self.0.body.store(body, Ordering::Relaxed);
         self.0.requests.fetch_add(1, Ordering::Relaxed);
         self.0.heard.fetch_add(1, Ordering::Relaxed);
         Some(Asked(self.clone()))
+    }
+
+    /// Tells whether a part of a body may still be on its way: nobody knows whether it was read to its end.
+    pub(super) fn may_still_send(&self) -> bool {
+        self.0.body.load(Ordering::Relaxed)
     }
 
     /// Tells how many requests have been heard, if none of them is still being answered: nothing has happened where this

@@ -19,6 +19,8 @@ use tokio::{
     },
 };
 
+use super::{connection::Connection, linger::Linger};
+
 /// Bytes that are gathered at most: whoever writes more waits until they have been sent.
 const LIMIT: usize = 64 << 10;
 
@@ -32,6 +34,8 @@ thread_local! {
 pub(super) struct Gathering {
     reader: OwnedReadHalf,
     turns: Turns,
+    connection: Connection,
+    linger: Option<Linger>,
 }
 
 /// Says when a turn begins and ends.
@@ -47,10 +51,10 @@ struct Out {
 
 impl Gathering {
     /// Gathers for a socket.
-    pub(super) fn new(socket: TcpStream) -> (Self, Turns) {
+    pub(super) fn new(socket: TcpStream, connection: Connection) -> (Self, Turns) {
         let (reader, writer) = socket.into_split();
         let turns = Turns(Arc::new(Mutex::new(Out { writer, waiting: Vec::new(), in_turn: false })));
-        (Self { reader, turns: turns.clone() }, turns)
+        (Self { reader, turns: turns.clone(), connection, linger: None }, turns)
     }
 }
 
@@ -141,9 +145,19 @@ impl AsyncWrite for Gathering {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut out = self.turns.out();
-        ready!(out.send(context))?;
-        Pin::new(&mut out.writer).poll_shutdown(context)
+        let this = self.get_mut();
+        if let Some(linger) = &mut this.linger {
+            return linger.poll(&mut this.reader, context);
+        }
+        {
+            let mut out = this.turns.out();
+            ready!(out.send(context))?;
+            ready!(Pin::new(&mut out.writer).poll_shutdown(context))?;
+        }
+        if !this.connection.may_still_send() {
+            return Poll::Ready(Ok(()));
+        }
+        this.linger.insert(Linger::new()).poll(&mut this.reader, context)
     }
 }
 
@@ -169,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn a_turn_is_said_with_one_write() {
         let (near, mut far) = pair().await;
-        let (mut near, turns) = Gathering::new(near);
+        let (mut near, turns) = Gathering::new(near, Connection::default());
         turns.begin();
         for part in [b"one ".as_slice(), b"two ", b"three"] {
             near.write_all(part).await.unwrap();
@@ -194,7 +208,7 @@ mod tests {
     async fn nothing_is_lost_where_the_reader_is_slow() {
         const PARTS: usize = 3_000;
         let (near, mut far) = pair().await;
-        let (mut near, turns) = Gathering::new(near);
+        let (mut near, turns) = Gathering::new(near, Connection::default());
         let part = |number: usize| vec![u8::try_from(number % 251).unwrap(); 1 + number * 37 % 5_000];
         let writer = tokio::spawn(async move {
             for number in 0..PARTS {
@@ -216,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_has_stopped_stops_the_writer() {
         let (near, _far) = pair().await;
-        let (mut near, turns) = Gathering::new(near);
+        let (mut near, turns) = Gathering::new(near, Connection::default());
         turns.begin();
         let mut taken = 0_usize;
         let endless = async {

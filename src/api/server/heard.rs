@@ -48,7 +48,7 @@ where
     type Future = Answering<S::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let asked = self.connection.request(request.version());
+        let asked = self.connection.request(request.version(), !request.body().is_end_stream());
         Answering { answer: self.service.call(request), asked }
     }
 }

@@ -219,11 +219,11 @@ mod tests {
         let all = [&mute, &waiting, &asking, &multiplexed];
         let _present: Vec<_> = all.iter().map(|c| usher.welcome((*c).clone())).collect();
         let start = Instant::now();
-        assert!(multiplexed.request(Version::HTTP_2).is_none());
-        let answering = waiting.request(Version::HTTP_11);
+        assert!(multiplexed.request(Version::HTTP_2, false).is_none());
+        let answering = waiting.request(Version::HTTP_11, false);
         for second in 0..=40 {
             if second % 10 == 0 {
-                drop(asking.request(Version::HTTP_11));
+                drop(asking.request(Version::HTTP_11, false));
             }
             usher.look(start + Duration::from_secs(second));
             let gone = order(&mute) != Order::Stay;
