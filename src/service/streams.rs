@@ -119,14 +119,7 @@ impl Streams {
             stream.catch_up(derived);
         } else {
             if query.resume_after.is_some() {
-                let reset = Message::new(
-                    self.prices.board(),
-                    MessageKind::Reset,
-                    Vec::new(),
-                    stream.subscription.cursor(),
-                    0,
-                );
-                stream.waiting.push_back(reset);
+                stream.say(MessageKind::Reset, Vec::new());
             }
             stream.start_over(derived);
         }
@@ -224,27 +217,14 @@ impl PriceStream {
     /// Says what is due without an update: that prices have grown too old, or that the stream lives. Sets the alarm.
     fn ring(&mut self) {
         let now = Instant::now();
-        let cursor = self.subscription.cursor();
         if let Some(personal) = &mut self.personal {
             let aged = personal.aged(now, &self.streams.prices);
             if !aged.is_empty() {
-                self.waiting.push_back(Message::new(
-                    self.streams.prices.board(),
-                    MessageKind::Update,
-                    aged,
-                    cursor,
-                    0,
-                ));
+                self.say(MessageKind::Update, aged);
             }
         }
         if self.waiting.is_empty() && now >= self.last_message + self.heartbeat {
-            self.waiting.push_back(Message::new(
-                self.streams.prices.board(),
-                MessageKind::Heartbeat,
-                Vec::new(),
-                cursor,
-                0,
-            ));
+            self.say(MessageKind::Heartbeat, Vec::new());
         }
         let heard = if self.waiting.is_empty() { self.last_message } else { now };
         let ageing = self.personal.as_ref().and_then(Personal::looks_again);
@@ -254,26 +234,16 @@ impl PriceStream {
 
     /// Starts with the state of all pairs.
     fn start_over(&mut self, derived: Vec<Arc<Update>>) {
-        let Some(personal) = &mut self.personal else {
-            if derived.is_empty() {
-                self.waiting.extend(self.subscription.snapshot().iter().cloned());
-            } else {
-                let state = with(self.subscription.state(), derived);
-                self.waiting.extend(
-                    Message::snapshot(self.streams.prices.board(), &state, self.subscription.cursor())
-                        .iter()
-                        .cloned(),
-                );
+        let batch = if self.personal.is_none() && derived.is_empty() {
+            self.subscription.snapshot()
+        } else {
+            let mut state = with(self.subscription.state(), derived);
+            if let Some(personal) = &mut self.personal {
+                state = personal.first(&state, &self.streams.prices);
             }
-            return;
+            Message::snapshot(self.streams.prices.board(), &state, self.subscription.cursor())
         };
-        let state = with(self.subscription.state(), derived);
-        let shown = personal.first(&state, &self.streams.prices);
-        self.waiting.extend(
-            Message::snapshot(self.streams.prices.board(), &shown, self.subscription.cursor())
-                .iter()
-                .cloned(),
-        );
+        self.waiting.extend(batch.iter().cloned());
     }
 
     /// Goes on where an earlier stream was. Derived pairs that nobody kept meanwhile have left nothing in the log: they
@@ -282,18 +252,17 @@ impl PriceStream {
         let cursor = self.subscription.cursor();
         derived.retain(|update| update.stamp.cursor > cursor);
         if !derived.is_empty() {
-            let shown = match &mut self.personal {
-                Some(personal) => personal.first(&derived, &self.streams.prices),
-                None => derived,
-            };
-            self.waiting.push_back(Message::new(
-                self.streams.prices.board(),
-                MessageKind::Update,
-                shown,
-                cursor,
-                0,
-            ));
+            if let Some(personal) = &mut self.personal {
+                derived = personal.first(&derived, &self.streams.prices);
+            }
+            self.say(MessageKind::Update, derived);
         }
+    }
+
+    /// Puts a message in line that moves on to nowhere.
+    fn say(&mut self, kind: MessageKind, updates: Vec<Arc<Update>>) {
+        let (board, cursor) = (self.streams.prices.board(), self.subscription.cursor());
+        self.waiting.push_back(Message::new(board, kind, updates, cursor, 0));
     }
 }
 

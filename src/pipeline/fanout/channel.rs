@@ -111,7 +111,8 @@ impl Channel {
 
     /// Adds a reader on a lane, and gives the number it goes by there. Nothing is flushed meanwhile.
     pub(super) fn join(&self, lane: usize) -> usize {
-        self.readers(lane).join(self.state().to.sequence)
+        let head = self.state().to.sequence;
+        self.readers(lane).join(head)
     }
 
     /// Gets the readers of a lane.
@@ -128,7 +129,8 @@ impl Channel {
     /// Wakes the readers of a lane.
     pub(super) fn wake(&self, lane: usize) {
         if let Some(readers) = self.lanes.get(lane).and_then(OnceLock::get) {
-            readers.wake(self.state().to.sequence);
+            let head = self.state().to.sequence;
+            readers.wake(head);
         }
     }
 
@@ -229,9 +231,10 @@ impl Channel {
         Taken { batch, position, total }
     }
 
-    /// Lists its pairs as they are.
-    pub(super) fn kept(&self) -> Vec<Arc<Update>> {
-        self.state().kept()
+    /// Lists its pairs as they are, and tells as of where.
+    pub(super) fn kept(&self) -> (Vec<Arc<Update>>, Place) {
+        let state = self.state();
+        (state.kept(), Place { position: state.to.sequence, total: Some(state.total) })
     }
 
     fn logged_since(&self, position: u64, to: u64) -> Option<u64> {

@@ -48,9 +48,12 @@ impl Subscription {
         taken.batch
     }
 
-    /// Lists the pairs as they are.
-    pub fn state(&self) -> Vec<Arc<Update>> {
-        self.channel.kept()
+    /// Lists the pairs as they are as of the last flush, and goes on from there.
+    pub fn state(&mut self) -> Vec<Arc<Update>> {
+        let flushed = self.fanout.flushed();
+        let (kept, place) = self.channel.kept();
+        self.place = Place { position: place.position.max(flushed), ..place };
+        kept
     }
 
     /// Waits until there are updates past the position.

@@ -5,11 +5,14 @@
 //! somebody else; otherwise a look whether it has happened is enough.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     task::{Context, Waker},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// Something that happens once.
 #[derive(Debug)]
@@ -37,7 +40,8 @@ impl<F: Future> Standing<F> {
             return false;
         }
         self.asked_by = Some(context.waker().clone());
-        self.future.as_mut().poll(context).is_ready()
+        // However much the task has done in this turn: put off, it would not be asked again.
+        pin!(unconstrained(self.future.as_mut())).poll(context).is_ready()
     }
 }
 
