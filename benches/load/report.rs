@@ -90,9 +90,10 @@ impl Row {
             let named = figures.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
             named.collect::<Map<_, _>>()
         };
-        let mut row = json!({ "measure": self.measure, "what": self.what, "holds": self.holds() });
-        if let Some(ratio) = self.ratio {
-            row["ratio"] = json!(ratio.median);
+        let ratio = self.ratio.as_ref().map(|ratio| ratio.median);
+        let mut row =
+            json!({ "measure": self.measure, "what": self.what, "ratio": ratio, "holds": self.holds() });
+        if let Some(ratio) = &self.ratio {
             row["interval"] = json!([ratio.low, ratio.high]);
         }
         match self.bound {
