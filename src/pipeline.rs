@@ -4,7 +4,7 @@
 //! [`message`]s that are made once for all of them.
 //! [`aggregator`] keeps the venues' quotes and turns them into prices, [`crosses`] says which derived pairs are kept.
 //! [`ingest`] drives it from live sockets, [`replay`] from recordings. [`health`] counts what each
-//! source does, [`metrics`] tells it to whoever runs the service.
+//! source does, `scorecard` holds it against the others, [`metrics`] tells it to whoever runs the service.
 
 pub mod aggregator;
 pub mod board;
@@ -16,3 +16,4 @@ pub mod message;
 pub mod metrics;
 mod quotes;
 pub mod replay;
+mod scorecard;

@@ -76,11 +76,14 @@ fn show_all(sources: &[api::Source], now: SystemTime) -> String {
         ("state", Align::Left),
         ("for", Align::Right),
         ("markets", Align::Right),
-        ("tickers", Align::Right),
-        ("trades", Align::Right),
+        ("frames/s", Align::Right),
+        ("lag", Align::Right),
+        ("lag p99", Align::Right),
+        ("bps p50", Align::Right),
+        ("bps p99", Align::Right),
+        ("frozen", Align::Right),
         ("malformed", Align::Right),
         ("reconnects", Align::Right),
-        ("lag", Align::Right),
         ("last received", Align::Right),
         ("last error", Align::Left),
     ]);
@@ -90,11 +93,14 @@ fn show_all(sources: &[api::Source], now: SystemTime) -> String {
             state(source).into(),
             words::age(source.state_time.as_ref(), now).into(),
             source.markets.len().to_string().into(),
-            source.ticker_count.to_string().into(),
-            source.trade_count.to_string().into(),
+            format!("{:.1}", source.frame_rate).into(),
+            lag(source.lag).into(),
+            lag(source.lag_p99).into(),
+            deviation(source.deviation_p50_bps.as_deref()).into(),
+            deviation(source.deviation_p99_bps.as_deref()).into(),
+            source.frozen_market_count.to_string().into(),
             source.malformed_count.to_string().into(),
             source.reconnect_count.to_string().into(),
-            lag(source).into(),
             words::age(source.last_receive_time.as_ref(), now).into(),
             source.last_error.clone().into(),
         ]);
@@ -112,15 +118,24 @@ fn show_one(source: &api::Source, now: SystemTime) -> String {
         ("owner", source.owner.clone()),
         ("state", format!("{} for {}", state(source), words::age(source.state_time.as_ref(), now))),
         ("markets", source.markets.join(" ")),
-        ("frames", source.frame_count.to_string()),
+        ("frames", format!("{} ({:.1} a second)", source.frame_count, source.frame_rate)),
         ("tickers", source.ticker_count.to_string()),
         ("trades", source.trade_count.to_string()),
         ("snapshot trades", source.snapshot_trade_count.to_string()),
         ("duplicates", source.duplicate_count.to_string()),
         ("out of order", source.out_of_order_count.to_string()),
-        ("malformed", source.malformed_count.to_string()),
+        ("malformed", malformed(source)),
         ("reconnects", source.reconnect_count.to_string()),
-        ("lag", lag(source)),
+        ("lag", lag(source.lag)),
+        ("lag p50, p99", both(&lag(source.lag_p50), &lag(source.lag_p99))),
+        (
+            "bps p50, p99",
+            both(
+                &deviation(source.deviation_p50_bps.as_deref()),
+                &deviation(source.deviation_p99_bps.as_deref()),
+            ),
+        ),
+        ("frozen", frozen(source, now)),
         ("last received", ago(source.last_receive_time.as_ref())),
         ("last error", source.last_error.clone()),
         ("last error time", ago(source.last_error_time.as_ref())),
@@ -139,8 +154,8 @@ fn state(source: &api::Source) -> String {
 }
 
 /// Shows the lag to the millisecond; venues whose clocks are ahead have a negative one.
-fn lag(source: &api::Source) -> String {
-    let Some(lag) = source.lag else {
+fn lag(lag: Option<prost_types::Duration>) -> String {
+    let Some(lag) = lag else {
         return words::NOTHING.to_owned();
     };
     let (sign, lag) = match Duration::try_from(lag) {
@@ -149,6 +164,35 @@ fn lag(source: &api::Source) -> String {
         Err(_) => return words::NOTHING.to_owned(),
     };
     format!("{sign}{}ms", lag.as_millis())
+}
+
+/// Shows how far a source is from the others, in basis points.
+fn deviation(bps: Option<&str>) -> String {
+    bps.unwrap_or(words::NOTHING).to_owned()
+}
+
+/// Shows two quantiles, if there are any.
+fn both(p50: &str, p99: &str) -> String {
+    if p50 == words::NOTHING { String::new() } else { format!("{p50}, {p99}") }
+}
+
+/// Says how many markets do not move, and since when.
+fn frozen(source: &api::Source, now: SystemTime) -> String {
+    match source.frozen_market_count {
+        0 => String::new(),
+        markets => format!("{markets} of its markets, for {}", words::age(source.frozen_time.as_ref(), now)),
+    }
+}
+
+/// Says how many frames were not understood, and why.
+fn malformed(source: &api::Source) -> String {
+    let mut kinds: Vec<_> = source.malformed_counts.iter().collect();
+    kinds.sort_unstable();
+    let kinds: Vec<_> = kinds.into_iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    match source.malformed_count {
+        0 => "0".to_owned(),
+        all => format!("{all} ({})", kinds.join(", ")),
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +210,16 @@ mod tests {
             markets: vec!["BTC-USD".to_owned(), "ETH-USD".to_owned()],
             ticker_count: 1_204,
             trade_count: 88,
+            frame_count: 1_300,
+            frame_rate: 21.66,
+            lag_p50: Some(prost_types::Duration { seconds: 0, nanos: 8_000_000 }),
+            lag_p99: Some(prost_types::Duration { seconds: 1, nanos: 250_000_000 }),
+            deviation_p50_bps: Some("0.5".to_owned()),
+            deviation_p99_bps: Some("3.25".to_owned()),
+            frozen_market_count: 1,
+            frozen_time: Some(Timestamp { seconds: 0, nanos: 0 }),
+            malformed_count: 3,
+            malformed_counts: [("json".to_owned(), 2), ("value".to_owned(), 1)].into(),
             lag: Some(prost_types::Duration { seconds: 0, nanos: -12_000_000 }),
             last_receive_time: Some(Timestamp { seconds: 0, nanos: 0 }),
             origin: api::Origin::Live.into(),
@@ -185,9 +239,9 @@ mod tests {
             ..api::Source::default()
         };
         insta::assert_snapshot!(show_all(&[binance, kraken()], NOW), @r"
-        source   state                    for  markets  tickers  trades  malformed  reconnects    lag  last received  last error
-        binance  CONNECTING (simulated)     -        0        0       0          0           3      -              -  connection reset
-        kraken   LIVE                    0.0s        2     1204      88          0           0  -12ms           0.0s
+        source   state                    for  markets  frames/s    lag  lag p99  bps p50  bps p99  frozen  malformed  reconnects  last received  last error
+        binance  CONNECTING (simulated)     -        0       0.0      -        -        -        -       0          0           3              -  connection reset
+        kraken   LIVE                    0.0s        2      21.7  -12ms   1250ms      0.5     3.25       1          3           0           0.0s
         ");
         assert_eq!(show_all(&[], NOW), "the server has no sources\n");
     }
@@ -199,15 +253,18 @@ mod tests {
         owner            payward
         state            LIVE for 0.0s
         markets          BTC-USD ETH-USD
-        frames           0
+        frames           1300 (21.7 a second)
         tickers          1204
         trades           88
         snapshot trades  0
         duplicates       0
         out of order     0
-        malformed        0
+        malformed        3 (json 2, value 1)
         reconnects       0
         lag              -12ms
+        lag p50, p99     8ms, 1250ms
+        bps p50, p99     0.5, 3.25
+        frozen           1 of its markets, for 0.0s
         last received    0.0s ago
         ");
     }

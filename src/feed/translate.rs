@@ -14,6 +14,10 @@ use crate::domain::{pair::Pair, trade::Trade};
 /// How far a venue's clock may be ahead of ours. What is further ahead is no time that can be used.
 const MAX_AHEAD: TimeDelta = TimeDelta::seconds(60);
 
+/// A trade that happened longer than this before the connection told anything is of the past, though the venue may not
+/// mark it so: some send the last one as an answer to the subscription.
+const PAST: TimeDelta = TimeDelta::seconds(2);
+
 /// Symbols that are remembered: more than any venue lists, so that none can fill the memory.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -22,12 +26,14 @@ const MAX_REMEMBERED: usize = 10_000;
 pub struct Translator {
     protocol: &'static dyn Protocol,
     markets: HashMap<String, Market>,
+    /// When the connection first told anything.
+    began: Option<DateTime<Utc>>,
 }
 
 impl Translator {
     /// Starts with a connection.
     pub fn new(protocol: &'static dyn Protocol) -> Self {
-        Self { protocol, markets: HashMap::new() }
+        Self { protocol, markets: HashMap::new(), began: None }
     }
 
     /// Translates one event that was received at `receive_time`.
@@ -40,12 +46,14 @@ impl Translator {
         receive_time: DateTime<Utc>,
     ) -> Result<DeliveryKind, ParseError> {
         let latest = receive_time.checked_add_signed(MAX_AHEAD).unwrap_or(receive_time);
+        let began = *self.began.get_or_insert(receive_time);
         Ok(match event {
             Event::Ticker(ticker) => ticker_delivery(self.market(ticker.symbol)?, &ticker, latest),
             Event::Trade(trade) => {
                 let market = self.market(trade.symbol)?;
                 let time = if trade.time > latest { receive_time } else { trade.time };
-                trade_delivery(market, &trade, time)
+                let snapshot = trade.snapshot || began - time > PAST;
+                trade_delivery(market, &trade, time, snapshot)
             }
             Event::Confirm(None) => DeliveryKind::Confirm(None),
             Event::Confirm(Some(symbol)) => DeliveryKind::Confirm(Some(self.market(symbol)?.pair)),
@@ -84,7 +92,12 @@ fn ticker_delivery(market: Market, ticker: &Ticker<'_>, latest: DateTime<Utc>) -
     }
 }
 
-fn trade_delivery(market: Market, trade: &TradeReport<'_>, time: DateTime<Utc>) -> DeliveryKind {
+fn trade_delivery(
+    market: Market,
+    trade: &TradeReport<'_>,
+    time: DateTime<Utc>,
+    snapshot: bool,
+) -> DeliveryKind {
     DeliveryKind::Trade {
         market: market.pair,
         kind: market.kind,
@@ -95,7 +108,7 @@ fn trade_delivery(market: Market, trade: &TradeReport<'_>, time: DateTime<Utc>) 
             side: trade.side,
             time,
         },
-        snapshot: trade.snapshot,
+        snapshot,
     }
 }
 
@@ -169,6 +182,21 @@ mod tests {
                 panic!("no trade")
             };
             assert_eq!(trade.time, if believed { time } else { RECEIVED }, "{ahead}");
+        }
+    }
+
+    #[test]
+    fn a_trade_from_before_the_connection_is_past() {
+        let mut translator = Translator::new(&KuCoin);
+        translator.translate(Event::Confirm(None), RECEIVED).unwrap();
+        for (after, past) in [(-3600, true), (-3, true), (-2, false), (0, false), (90, false)] {
+            let time = RECEIVED + TimeDelta::seconds(after);
+            let Event::Trade(report) = trade("BTC-USDT", time) else { panic!("no trade") };
+            let event = Event::Trade(TradeReport { snapshot: false, ..report });
+            // Received late: what counts is when the connection began.
+            let delivery = translator.translate(event, RECEIVED + TimeDelta::seconds(100)).unwrap();
+            let DeliveryKind::Trade { snapshot, .. } = delivery else { panic!("no trade") };
+            assert_eq!(snapshot, past, "{after}");
         }
     }
 

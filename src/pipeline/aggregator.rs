@@ -14,6 +14,7 @@ use super::{
     crosses::Crosses,
     health::{Counted, Sources},
     quotes::{Effect, Quotes, TickerUpdate},
+    scorecard::Scorecard,
 };
 use crate::{
     domain::{
@@ -69,6 +70,7 @@ pub struct Aggregator {
     /// A stablecoin has lost its peg or got it back: routes through it are judged anew.
     rederive: bool,
     sources: Sources,
+    scorecard: Scorecard,
     publisher: Publisher,
 }
 
@@ -102,6 +104,7 @@ impl Aggregator {
             derived: BTreeMap::new(),
             rederive: false,
             sources,
+            scorecard: Scorecard::default(),
             publisher,
             options,
         };
@@ -139,16 +142,17 @@ impl Aggregator {
             }
             DeliveryKind::Trade { market, kind, trade, snapshot } => {
                 let counted = if snapshot { Counted::SnapshotTrade } else { Counted::Trade };
+                let time = trade.time;
                 let effect = self.takes(venue, market, kind).then(|| {
                     let consensus = self.consensus(market);
                     self.quotes.trade(venue, market, trade, consensus, receive_time)
                 });
                 if let Some(source) = &source {
-                    source.count(if effect == Some(Effect::Duplicate) {
-                        Counted::Duplicate
-                    } else {
-                        counted
-                    });
+                    let again = effect == Some(Effect::Duplicate);
+                    source.count(if again { Counted::Duplicate } else { counted });
+                    if !snapshot && !again {
+                        source.trade_lag(receive_time - time, receive_time);
+                    }
                 }
                 // The past comes in any order.
                 let expected = |effect: &Effect| !(snapshot && *effect == Effect::OutOfOrder);
@@ -194,6 +198,7 @@ impl Aggregator {
         self.dirty
             .extend(self.pairs.iter().filter(|(_, state)| state.looked_at <= due).map(|(pair, _)| *pair));
         self.settle(now);
+        self.scorecard.look(self.publisher.board(), &self.sources, now);
     }
 
     /// Tells whether a market is taken in; a recording's are, as they are met.

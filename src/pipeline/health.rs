@@ -1,16 +1,21 @@
 //! What each source does, counted as it happens and read without stopping the count.
 
+mod recent;
+
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use chrono::{DateTime, TimeDelta, Utc};
+use rust_decimal::Decimal;
 
+use self::recent::Recent;
+pub use self::recent::{Quantiles, RecentReport};
 use crate::domain::{pair::Pair, price::Origin, venue::Venue};
 
 /// Part of a new lag that enters the smoothed one: one in this many.
@@ -48,6 +53,12 @@ pub struct SourceReport {
     pub lag: Option<TimeDelta>,
     /// The last error and its time.
     pub last_error: Option<(String, DateTime<Utc>)>,
+    /// Frames that were not understood, by the kind of error.
+    pub malformed: BTreeMap<&'static str, u64>,
+    /// What it has done lately.
+    pub recent: RecentReport,
+    /// How many of its markets are frozen, and since when any is.
+    pub frozen: Option<(u32, DateTime<Utc>)>,
     /// Where its data comes from.
     pub origin: Origin,
 }
@@ -93,11 +104,13 @@ pub struct Source {
     snapshot_trades: AtomicU64,
     duplicates: AtomicU64,
     out_of_order: AtomicU64,
-    malformed: AtomicU64,
+    malformed: Mutex<BTreeMap<&'static str, u64>>,
     connections: AtomicU64,
     last_receive: AtomicI64,
     lag: AtomicI64,
     last_error: ArcSwapOption<(String, DateTime<Utc>)>,
+    recent: Mutex<Recent>,
+    frozen: ArcSwapOption<(u32, DateTime<Utc>)>,
 }
 
 /// What a message was, for counting.
@@ -144,6 +157,11 @@ impl Sources {
         later.map(move |(_, source)| source.report(self.silent_after, now))
     }
 
+    /// Lists the counters of all.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.by_name.values().map(|source| &**source)
+    }
+
     /// Lists the names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.by_name.keys().copied()
@@ -163,17 +181,25 @@ impl Source {
             snapshot_trades: AtomicU64::new(0),
             duplicates: AtomicU64::new(0),
             out_of_order: AtomicU64::new(0),
-            malformed: AtomicU64::new(0),
+            malformed: Mutex::default(),
             connections: AtomicU64::new(0),
             last_receive: AtomicI64::new(i64::MIN),
             lag: AtomicI64::new(i64::MIN),
             last_error: ArcSwapOption::empty(),
+            recent: Mutex::new(Recent::new(now)),
+            frozen: ArcSwapOption::empty(),
         }
+    }
+
+    /// Gets the venue.
+    pub fn venue(&self) -> Venue {
+        self.venue
     }
 
     /// Counts a frame.
     pub fn frame(&self, received: DateTime<Utc>) {
         self.frames.fetch_add(1, Relaxed);
+        self.recent().frame(received);
         if let Some(nanos) = received.timestamp_nanos_opt() {
             self.last_receive.fetch_max(nanos, Relaxed);
         }
@@ -195,15 +221,35 @@ impl Source {
         self.out_of_order.fetch_add(1, Relaxed);
     }
 
-    /// Counts a frame that was not understood.
-    pub fn malformed(&self, error: &str, now: DateTime<Utc>) {
-        self.malformed.fetch_add(1, Relaxed);
+    /// Counts a frame that was not understood, for the kind of error that it is.
+    pub fn malformed(&self, kind: &'static str, error: &str, now: DateTime<Utc>) {
+        *lock(&self.malformed).entry(kind).or_default() += 1;
         self.error(error, now);
     }
 
     /// Notes an error.
     pub fn error(&self, error: &str, now: DateTime<Utc>) {
         self.last_error.store(Some(Arc::new((error.to_owned(), now))));
+    }
+
+    /// Takes in how long a live trade took from the venue. Trades alone tell: the time of a ticker may be that of a change
+    /// long ago.
+    pub fn trade_lag(&self, lag: TimeDelta, now: DateTime<Utc>) {
+        self.recent().lag(lag, now);
+    }
+
+    /// Takes in how far a reading was from what was agreed on, in basis points.
+    pub fn deviates(&self, bps: Decimal, now: DateTime<Utc>) {
+        self.recent().deviation(bps, now);
+    }
+
+    /// Notes how many of its markets are frozen.
+    pub fn frozen(&self, markets: u32, now: DateTime<Utc>) {
+        let known = self.frozen.load();
+        if known.as_deref().map_or(0, |(known, _)| *known) != markets {
+            let since = known.as_deref().map_or(now, |(_, since)| *since);
+            self.frozen.store((markets > 0).then(|| Arc::new((markets, since))));
+        }
     }
 
     /// Takes in how long a message took from the venue.
@@ -241,6 +287,10 @@ impl Source {
         }
     }
 
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        lock(&self.recent)
+    }
+
     fn enter(&self, state: SourceState, now: DateTime<Utc>) {
         if self.state.load().0 != state {
             self.state.store(Arc::new((state, now)));
@@ -254,6 +304,7 @@ impl Source {
         if state == SourceState::Live && now - quiet_since > silent_after {
             (state, state_time) = (SourceState::Silent, quiet_since);
         }
+        let malformed = lock(&self.malformed).clone();
         SourceReport {
             venue: self.venue,
             state,
@@ -266,17 +317,52 @@ impl Source {
                 snapshot_trades: self.snapshot_trades.load(Relaxed),
                 duplicates: self.duplicates.load(Relaxed),
                 out_of_order: self.out_of_order.load(Relaxed),
-                malformed: self.malformed.load(Relaxed),
+                malformed: malformed.values().sum(),
                 reconnects: self.connections.load(Relaxed).saturating_sub(1),
             },
             last_receive_time,
             lag: known(&self.lag).map(TimeDelta::nanoseconds),
             last_error: self.last_error.load().as_deref().cloned(),
+            malformed,
+            recent: self.recent().report(now),
+            frozen: self.frozen.load().as_deref().copied(),
             origin: self.origin,
         }
     }
 }
 
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn known(value: &AtomicI64) -> Option<i64> {
     Some(value.load(Relaxed)).filter(|value| *value != i64::MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_counted_by_their_kinds_and_frozen_markets_since_the_first() {
+        let [start, later, end] = [0, 5, 9].map(|second| DateTime::UNIX_EPOCH + TimeDelta::seconds(second));
+        let source = Source::new(Venue::new("kraken"), Vec::new(), Origin::Live, start);
+        for (kind, error) in [("json", "not JSON"), ("value", "bad price"), ("json", "cut off")] {
+            source.malformed(kind, error, start);
+        }
+        let report = |now| source.report(TimeDelta::seconds(30), now);
+        let told = report(start);
+        assert_eq!((told.counts.malformed, told.malformed), (3, [("json", 2), ("value", 1)].into()));
+        assert_eq!(told.last_error, Some(("cut off".to_owned(), start)));
+        for (markets, now, expected) in [
+            (0, start, None),
+            (1, start, Some((1, start))),
+            (3, later, Some((3, start))),
+            (0, end, None),
+            (2, end, Some((2, end))),
+        ] {
+            source.frozen(markets, now);
+            assert_eq!(report(now).frozen, expected);
+        }
+    }
 }

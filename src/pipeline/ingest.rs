@@ -113,7 +113,7 @@ fn note(sources: &Sources, delivery: &Delivery) {
         DeliveryKind::Message => source.frame(now),
         DeliveryKind::Connected => source.connected(now),
         DeliveryKind::Disconnected { error } => source.disconnected(error, now),
-        DeliveryKind::Malformed { error, .. } => source.malformed(error, now),
+        DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
         DeliveryKind::Refused(message) => {
             warn!(venue = %delivery.venue, message, "a venue refuses something");
             source.error(message, now);

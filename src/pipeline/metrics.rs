@@ -10,10 +10,11 @@ use prometheus::{
     core::{Collector, Desc},
     proto::MetricFamily,
 };
+use rust_decimal::prelude::ToPrimitive as _;
 
 use super::{
     board::Board,
-    health::{SourceReport, SourceState, Sources},
+    health::{Quantiles, SourceReport, SourceState, Sources},
 };
 use crate::{
     clock::Clock,
@@ -48,6 +49,10 @@ pub struct SourceMetrics {
     markets: IntGaugeVec,
     lag: GaugeVec,
     silence: GaugeVec,
+    frozen: IntGaugeVec,
+    lags: GaugeVec,
+    deviations: GaugeVec,
+    malformed: IntCounterVec,
     counts: Vec<(Count, IntCounterVec)>,
 }
 
@@ -142,7 +147,9 @@ impl SourceMetrics {
     pub fn new(sources: Sources, clock: Clock) -> prometheus::Result<Self> {
         let by_source = |name: &str, help: &str| IntGaugeVec::new(Opts::new(name, help), &["source"]);
         let seconds = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &["source"]);
-        let counts: [(&str, &str, Count); 8] = [
+        let quantiles =
+            |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &["source", "quantile"]);
+        let counts: [(&str, &str, Count); 7] = [
             ("frames", "Frames received", |report| report.counts.frames),
             ("tickers", "Tickers received", |report| report.counts.tickers),
             ("trades", "Trades received, without past ones and duplicates", |report| report.counts.trades),
@@ -153,7 +160,6 @@ impl SourceMetrics {
             ("out_of_order", "Tickers and trades older than what was known", |report| {
                 report.counts.out_of_order
             }),
-            ("malformed", "Frames that were not understood", |report| report.counts.malformed),
             ("reconnects", "Connections made again", |report| report.counts.reconnects),
         ];
         let counts = counts.map(|(name, help, count)| {
@@ -180,12 +186,40 @@ impl SourceMetrics {
                 "From the venue's clock to ours, smoothed, by source.",
             )?,
             silence: seconds("cryptoprice_source_silence_seconds", "Since the last frame of a source.")?,
+            frozen: by_source(
+                "cryptoprice_source_frozen_markets",
+                "Markets of a source that do not change while the others move.",
+            )?,
+            lags: quantiles(
+                "cryptoprice_source_recent_lag_seconds",
+                "How long live trades took from the venue's clock to ours, in the last one to two minutes, by source and quantile.",
+            )?,
+            deviations: quantiles(
+                "cryptoprice_source_recent_deviation_bps",
+                "From the prices that were agreed on, in the last one to two minutes, by source and quantile.",
+            )?,
+            malformed: IntCounterVec::new(
+                Opts::new(
+                    "cryptoprice_source_malformed_total",
+                    "Frames that were not understood, by source and kind of error.",
+                ),
+                &["source", "kind"],
+            )?,
             counts: counts.into_iter().collect::<prometheus::Result<_>>()?,
         })
     }
 
     fn families(&self) -> impl Iterator<Item = &dyn Collector> {
-        let gauges: [&dyn Collector; 4] = [&self.state, &self.markets, &self.lag, &self.silence];
+        let gauges: [&dyn Collector; 8] = [
+            &self.state,
+            &self.markets,
+            &self.lag,
+            &self.silence,
+            &self.frozen,
+            &self.lags,
+            &self.deviations,
+            &self.malformed,
+        ];
         gauges.into_iter().chain(self.counts.iter().map(|(_, family)| family as &dyn Collector))
     }
 }
@@ -215,6 +249,18 @@ impl Collector for SourceMetrics {
             if let Some(last) = report.last_receive_time {
                 self.silence.with_label_values(&[source]).set((now - last).as_seconds_f64());
             }
+            let frozen = report.frozen.map_or(0, |(markets, _)| markets);
+            self.frozen.with_label_values(&[source]).set(frozen.into());
+            if let Some(Quantiles { p50, p99 }) = report.recent.lag {
+                tell(&self.lags, source, [p50.as_seconds_f64(), p99.as_seconds_f64()]);
+            }
+            if let Some(Quantiles { p50, p99 }) = report.recent.deviation_bps {
+                // For a chart: nobody computes with it.
+                tell(&self.deviations, source, [p50, p99].map(|bps| bps.to_f64().unwrap_or(f64::NAN)));
+            }
+            for (kind, count) in &report.malformed {
+                catch_up(&self.malformed.with_label_values(&[source, kind]), *count);
+            }
             for (total, family) in &self.counts {
                 catch_up(&family.with_label_values(&[source]), total(&report));
             }
@@ -232,6 +278,13 @@ impl fmt::Debug for BoardMetrics {
 impl fmt::Debug for SourceMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SourceMetrics").finish_non_exhaustive()
+    }
+}
+
+/// Sets the two quantiles of a source.
+fn tell(family: &GaugeVec, source: &str, values: [f64; 2]) {
+    for (quantile, value) in ["0.5", "0.99"].into_iter().zip(values) {
+        family.with_label_values(&[source, quantile]).set(value);
     }
 }
 

@@ -194,7 +194,7 @@ impl Track {
         if let Err(error) = outcome {
             warn!(%venue, %error, "a recorded frame is not understood");
             if let Some(source) = source {
-                source.malformed(&error.to_string(), now);
+                source.malformed(error.kind(), &error.to_string(), now);
             }
         }
         Ok(())

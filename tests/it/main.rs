@@ -30,6 +30,7 @@ mod protos;
 mod recordings;
 mod replay;
 mod replies;
+mod scorecard;
 mod startup;
 mod stream_faults;
 mod streams;

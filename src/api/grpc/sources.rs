@@ -10,6 +10,7 @@ use crate::{
         },
         wire,
     },
+    domain::decimal,
     pipeline::health::{SourceReport, SourceState as State},
     service::sources::Sources,
 };
@@ -75,5 +76,13 @@ fn source(report: SourceReport) -> Source {
         last_error: last_error.unwrap_or_default(),
         last_error_time: last_error_time.map(wire::timestamp),
         origin: wire::origin(report.origin).into(),
+        frame_rate: report.recent.frame_rate,
+        lag_p50: report.recent.lag.map(|lag| wire::duration(lag.p50)),
+        lag_p99: report.recent.lag.map(|lag| wire::duration(lag.p99)),
+        deviation_p50_bps: report.recent.deviation_bps.map(|deviation| decimal::text(deviation.p50)),
+        deviation_p99_bps: report.recent.deviation_bps.map(|deviation| decimal::text(deviation.p99)),
+        frozen_market_count: report.frozen.map_or(0, |(markets, _)| markets),
+        frozen_time: report.frozen.map(|(_, since)| wire::timestamp(since)),
+        malformed_counts: report.malformed.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
     }
 }
