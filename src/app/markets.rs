@@ -1,6 +1,9 @@
 //! Which venues are listened to, and for which pairs: as configured, as simulated, or as met in recordings.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
+use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
@@ -89,6 +92,7 @@ impl Listened {
     pub(super) fn sockets(self, config: &Config, clock: &Clock) -> Vec<Listen> {
         let Self::Sockets(asked) = self else { return Vec::new() };
         let feed = &config.feed;
+        let starts = Arc::new(Semaphore::new(feed.max_connecting));
         asked
             .into_iter()
             .map(|Asked { protocol, url, pairs }| Listen {
@@ -101,6 +105,7 @@ impl Listened {
                     stable_after: feed.stable_after,
                     silence_limit: feed.silent_after,
                     max_frame: feed.max_frame,
+                    starts: Arc::clone(&starts),
                 },
             })
             .collect()

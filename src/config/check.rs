@@ -97,6 +97,7 @@ impl Config {
             ("jump.sources", self.jump.sources == 0),
             ("jump.samples", self.jump.samples == 0),
             ("peg.anchors", peg.anchors == 0),
+            ("feed.max_connecting", self.feed.max_connecting == 0),
             ("feed.max_frame", self.feed.max_frame == 0),
             ("feed.queue", self.feed.queue == 0),
             ("server.max_header", self.server.max_header == 0),

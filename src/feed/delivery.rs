@@ -73,5 +73,7 @@ pub enum DeliveryKind {
     Disconnected {
         /// Why.
         error: String,
+        /// When it will be tried again; never, if the venue refuses us for good.
+        retry_time: Option<DateTime<Utc>>,
     },
 }

@@ -3,16 +3,20 @@
 //! Connect, subscribe, listen; when that ends, wait and begin again. What is heard is handed on as [`Delivery`]s;
 //! the channel to their reader is bounded, and while it is full nothing is read from the venue. A connection is cut
 //! when it brings no event for longer than allowed: pings and pongs prove that the other side lives, not that it
-//! tells us anything.
+//! tells us anything. A venue that refuses us for good is left alone: only another configuration would help.
 
 mod backoff;
 mod connect;
 mod converse;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::backoff::BackOff;
@@ -46,6 +50,8 @@ pub struct SocketOptions {
     pub silence_limit: Duration,
     /// Bytes of a message at most, before it is unpacked.
     pub max_frame: usize,
+    /// Room for connections that are being made, shared by all venues: a network that comes back is not stormed.
+    pub starts: Arc<Semaphore>,
 }
 
 /// Keeps a venue connected until `shutdown`, or until nobody listens to `out` any more.
@@ -64,6 +70,17 @@ pub async fn run(
         let ended = conversation.run().await;
         let asked = match &ended {
             Ended::Stopped => return,
+            Ended::NotConnected(error) if error.is_final() => {
+                tracing::error!(
+                    venue = protocol.venue().as_str(),
+                    error = %ended,
+                    "a venue refuses us for good: it is not tried again before a restart"
+                );
+                let error = ended.to_string();
+                // Where nobody listens any more, there is nobody to tell.
+                let _ = outlet.deliver(DeliveryKind::Disconnected { error, retry_time: None }).await;
+                return;
+            }
             Ended::NotConnected(error) => error.retry_after(),
             _ => None,
         };
@@ -78,7 +95,8 @@ pub async fn run(
         );
         let pause = async {
             let error = ended.to_string();
-            outlet.deliver(DeliveryKind::Disconnected { error }).await?;
+            let retry_time = TimeDelta::from_std(wait).ok().map(|wait| options.clock.now() + wait);
+            outlet.deliver(DeliveryKind::Disconnected { error, retry_time }).await?;
             sleep(wait).await;
             Ok::<(), Ended>(())
         };

@@ -32,6 +32,8 @@ pub enum SourceState {
     Silent,
     /// The recording has ended.
     Ended,
+    /// The venue refuses us for good: it is not tried again.
+    Blocked,
 }
 
 /// A source and what it has sent, at one moment.
@@ -59,6 +61,8 @@ pub struct SourceReport {
     pub recent: RecentReport,
     /// How many of its markets are frozen, and since when any is.
     pub frozen: Option<(u32, DateTime<Utc>)>,
+    /// When a connection will be tried again, where there is none.
+    pub retry_time: Option<DateTime<Utc>>,
     /// Where its data comes from.
     pub origin: Origin,
 }
@@ -109,6 +113,7 @@ pub struct Source {
     last_receive: AtomicI64,
     lag: AtomicI64,
     last_error: ArcSwapOption<(String, DateTime<Utc>)>,
+    retry_time: ArcSwapOption<DateTime<Utc>>,
     recent: Mutex<Recent>,
     frozen: ArcSwapOption<(u32, DateTime<Utc>)>,
 }
@@ -186,6 +191,7 @@ impl Source {
             last_receive: AtomicI64::new(i64::MIN),
             lag: AtomicI64::new(i64::MIN),
             last_error: ArcSwapOption::empty(),
+            retry_time: ArcSwapOption::empty(),
             recent: Mutex::new(Recent::new(now)),
             frozen: ArcSwapOption::empty(),
         }
@@ -263,13 +269,15 @@ impl Source {
     /// Notes a connection made.
     pub fn connected(&self, now: DateTime<Utc>) {
         self.connections.fetch_add(1, Relaxed);
+        self.retry_time.store(None);
         self.enter(SourceState::Live, now);
     }
 
-    /// Notes a connection lost.
-    pub fn disconnected(&self, error: &str, now: DateTime<Utc>) {
+    /// Notes a connection lost, or not made, and when it will be tried again: never, if the venue refuses us for good.
+    pub fn disconnected(&self, error: &str, retry_time: Option<DateTime<Utc>>, now: DateTime<Utc>) {
         self.error(error, now);
-        self.enter(SourceState::Connecting, now);
+        self.enter(retry_time.map_or(SourceState::Blocked, |_| SourceState::Connecting), now);
+        self.retry_time.store(retry_time.map(Arc::new));
     }
 
     /// Notes the end of the recording.
@@ -324,6 +332,7 @@ impl Source {
             lag: known(&self.lag).map(TimeDelta::nanoseconds),
             last_error: self.last_error.load().as_deref().cloned(),
             malformed,
+            retry_time: self.retry_time.load().as_deref().copied(),
             recent: self.recent().report(now),
             frozen: self.frozen.load().as_deref().copied(),
             origin: self.origin,

@@ -112,7 +112,7 @@ fn note(sources: &Sources, delivery: &Delivery) {
     match &delivery.kind {
         DeliveryKind::Message => source.frame(now),
         DeliveryKind::Connected => source.connected(now),
-        DeliveryKind::Disconnected { error } => source.disconnected(error, now),
+        DeliveryKind::Disconnected { error, retry_time } => source.disconnected(error, *retry_time, now),
         DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
         DeliveryKind::Refused(message) => {
             warn!(venue = %delivery.venue, message, "a venue refuses something");

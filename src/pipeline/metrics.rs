@@ -238,6 +238,7 @@ impl Collector for SourceMetrics {
                 (SourceState::Live, "live"),
                 (SourceState::Silent, "silent"),
                 (SourceState::Ended, "ended"),
+                (SourceState::Blocked, "blocked"),
             ] {
                 self.state.with_label_values(&[source, name]).set((report.state == state).into());
             }

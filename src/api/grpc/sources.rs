@@ -59,6 +59,7 @@ fn source(report: SourceReport) -> Source {
             State::Live => SourceState::Live,
             State::Silent => SourceState::Silent,
             State::Ended => SourceState::Ended,
+            State::Blocked => SourceState::Blocked,
         }
         .into(),
         state_time: Some(wire::timestamp(report.state_time)),
@@ -83,6 +84,7 @@ fn source(report: SourceReport) -> Source {
         deviation_p99_bps: report.recent.deviation_bps.map(|deviation| decimal::text(deviation.p99)),
         frozen_market_count: report.frozen.map_or(0, |(markets, _)| markets),
         frozen_time: report.frozen.map(|(_, since)| wire::timestamp(since)),
+        retry_time: report.retry_time.map(wire::timestamp),
         malformed_counts: report.malformed.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
     }
 }

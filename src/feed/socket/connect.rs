@@ -25,6 +25,9 @@ const MAX_ANSWER: usize = 64 << 10;
 /// The longest wait that a venue may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 
+/// How long to wait after having asked too often, where the venue does not say.
+const TOO_OFTEN: Duration = Duration::from_secs(60);
+
 /// The shortest interval between pings that a venue may ask for.
 const MIN_PING: Duration = Duration::from_secs(1);
 
@@ -76,12 +79,24 @@ struct Server {
 }
 
 impl ConnectError {
-    /// Gets the wait that the venue asked for.
+    /// Gets the wait that the venue asked for, or that it would be wise to keep.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         match self {
+            // 418: banned for not having listened to 429.
+            Self::Status { status, retry_after } if matches!(status.as_u16(), 418 | 429) => {
+                Some(retry_after.unwrap_or(TOO_OFTEN))
+            }
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// Tells whether trying again is of no use: the venue does not want us, or not from where we are.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(
+            self,
+            Self::Status { status: StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, .. }
+        )
     }
 
     fn status(status: StatusCode, headers: &HeaderMap) -> Self {
@@ -199,18 +214,22 @@ mod tests {
 
     #[test]
     fn a_venue_may_ask_for_a_wait_but_not_for_ever() {
-        for (given, expected) in [
-            (Some("7"), Some(7)),
-            (Some("999999"), Some(600)),
-            (Some("Wed, 21 Oct 2026 07:28:00 GMT"), None),
-            (None, None),
+        for (status, given, expected) in [
+            (429, Some("7"), Some(7)),
+            (429, Some("999999"), Some(600)),
+            (429, Some("Wed, 21 Oct 2026 07:28:00 GMT"), Some(60)),
+            (429, None, Some(60)),
+            (418, None, Some(60)),
+            (503, Some("7"), Some(7)),
+            (503, None, None),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(value) = given {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
             }
-            let error = ConnectError::status(StatusCode::TOO_MANY_REQUESTS, &headers);
-            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{given:?}");
+            let error = ConnectError::status(StatusCode::from_u16(status).unwrap(), &headers);
+            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{status} {given:?}");
+            assert!(!error.is_final());
         }
     }
 }

@@ -132,7 +132,11 @@ impl<'a> Conversation<'a> {
     pub(super) async fn run(&mut self) -> Ended {
         let url = self.options.url_override.as_deref();
         // Boxed, because a TLS handshake is large and lives only for a moment.
-        let opening = Box::pin(connect::open(self.protocol.endpoint(), url, self.options.max_frame));
+        let opening = Box::pin(async {
+            // Never closed.
+            let _starting = self.options.starts.acquire().await;
+            connect::open(self.protocol.endpoint(), url, self.options.max_frame).await
+        });
         match self.shutdown.run_until_cancelled(opening).await {
             None => Ended::Stopped,
             Some(Err(error)) => error.into(),

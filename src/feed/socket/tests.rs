@@ -25,9 +25,15 @@ struct Running {
 
 impl Running {
     fn start(protocol: &'static dyn Protocol, url: String) -> Self {
+        let back_off = BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) };
+        Self::start_with(protocol, url, back_off)
+    }
+
+    fn start_with(protocol: &'static dyn Protocol, url: String, back_off: BackOff) -> Self {
         let options = SocketOptions {
             url_override: Some(url),
-            back_off: BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) },
+            back_off,
+            starts: Arc::new(Semaphore::new(4)),
             max_frame: 4096,
             pairs: vec![Pair::literal("BTC", "USDT")],
             clock: Clock::system(),
@@ -53,7 +59,7 @@ impl Running {
 
     async fn disconnected(&mut self) -> String {
         match self.delivered().await {
-            DeliveryKind::Disconnected { error } => error,
+            DeliveryKind::Disconnected { error, .. } => error,
             other => panic!("{other:?}"),
         }
     }
@@ -100,6 +106,61 @@ async fn a_venue_that_refuses_is_tried_again() {
         assert!(error.contains("refused"), "{error}");
     }
     running.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_are_refused_together_do_not_come_back_together() {
+    const LOOPS: u32 = 200;
+    const TRIES: u32 = 10;
+    let back_off = BackOff { base: Duration::from_millis(500), cap: Duration::from_secs(60) };
+    let (listener, address) = listen().await;
+    drop(listener);
+    let loops = (0..LOOPS).map(|_| {
+        let mut running = Running::start_with(&Gate, format!("ws://{address}"), back_off);
+        tokio::spawn(async move {
+            let mut at = Vec::new();
+            while at.len() <= TRIES as usize {
+                // Waits as long as it takes: time is not real here.
+                let delivery = running.deliveries.recv().await.unwrap();
+                assert!(matches!(delivery.kind, DeliveryKind::Disconnected { retry_time: Some(_), .. }));
+                at.push(tokio::time::Instant::now());
+            }
+            running.stop().await;
+            at
+        })
+    });
+    let times = futures::future::try_join_all(loops).await.unwrap();
+    for attempt in 0..TRIES {
+        let number = usize::try_from(attempt).unwrap();
+        let mut waits: Vec<Duration> = times.iter().map(|at| at[number + 1] - at[number]).collect();
+        waits.sort_unstable();
+        let longest = back_off.wait(attempt, 1.0);
+        // Timers are kept to the millisecond.
+        assert!(waits.last().unwrap() <= &(longest + Duration::from_millis(5)), "{attempt}: {waits:?}");
+        // Drawn evenly: the mean is in the middle, within five standard errors, and each fifth has its share.
+        let mean = waits.iter().sum::<Duration>().as_secs_f64() / f64::from(LOOPS) / longest.as_secs_f64();
+        assert!((mean - 0.5).abs() < 5.0 * 0.289 / f64::from(LOOPS).sqrt(), "{attempt}: {mean}");
+        for fifth in 0..5 {
+            let within = |wait: &&Duration| (longest / 5 * fifth..longest / 5 * (fifth + 1)).contains(wait);
+            let share = waits.iter().filter(within).count();
+            assert!((12..=68).contains(&share), "{attempt}: {share} of {LOOPS} in fifth {fifth}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_venue_that_refuses_for_good_is_left_alone() {
+    for status in ["403 Forbidden", "451 Unavailable For Legal Reasons"] {
+        let (listener, address) = listen().await;
+        let mut running = Running::start(&Gate, format!("ws://{address}"));
+        answer(&listener, status, "").await;
+        let told = running.delivered().await;
+        let DeliveryKind::Disconnected { error, retry_time: None } = told else { panic!("{told:?}") };
+        assert!(error.contains(&status[..3]), "{error}");
+        // The loop has ended by itself.
+        timeout(Duration::from_secs(2), &mut running.task).await.unwrap().unwrap();
+        assert_eq!(running.deliveries.recv().await, None);
+    }
 }
 
 #[tokio::test]

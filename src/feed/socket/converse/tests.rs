@@ -1,7 +1,12 @@
 //! Conversations over a pipe in memory, on a clock that is moved by hand.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
-use tokio::io::{DuplexStream, duplex};
+use tokio::{
+    io::{DuplexStream, duplex},
+    sync::Semaphore,
+};
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
@@ -45,6 +50,7 @@ impl Venue {
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let talk = tokio::spawn(async move {
             let options = SocketOptions {
+                starts: Arc::new(Semaphore::new(1)),
                 url_override: None,
                 pairs: vec![Pair::literal("BTC", "USDT")],
                 clock: outlet.clock.clone(),
