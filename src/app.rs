@@ -2,6 +2,8 @@
 //!
 //! Everything is built here and handed down; every task that is started here is waited for here.
 
+pub mod check;
+
 mod doors;
 mod markets;
 

@@ -1,7 +1,7 @@
 //! The command line: a client of a running service, and the ways to start one.
 //!
 //! The client's commands ([`ClientCommand`]) know the generated client ([`crate::client`]) and nothing else of the
-//! crate: they see what any other caller sees. A command asks, turns the answer into text with the pure functions
+//! crate, but for `sources check`, which asks the venues themselves: they see what any other caller sees. A command asks, turns the answer into text with the pure functions
 //! of its file, and prints it in one go through the console.
 
 use std::process::ExitCode;
@@ -122,7 +122,7 @@ impl ClientCommand {
             Self::Watch(arguments) => arguments.run(&mut console).await,
             Self::Explain(arguments) => arguments.run(&mut console).await,
             Self::Convert(arguments) => arguments.run(&mut console).await,
-            Self::Sources(arguments) => arguments.run(&mut console).await,
+            Self::Sources(arguments) => return arguments.run(&mut console).await,
         };
         finish(result, &mut console)
     }

@@ -1,6 +1,11 @@
 //! `cryptoprice sources`: how the venues do that prices come from.
 
-use std::time::{Duration, SystemTime};
+mod check;
+
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use prost_types::{DurationError, Timestamp};
 
@@ -19,7 +24,10 @@ const PAGE_SIZE: i32 = 1_000;
 
 /// The arguments of `sources`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct SourcesArgs {
+    #[command(subcommand)]
+    command: Option<SourcesCommand>,
     /// The source to show in full, such as kraken; all of them in short if none is named
     #[arg(value_name = "NAME")]
     source: Option<String>,
@@ -27,8 +35,23 @@ pub struct SourcesArgs {
     client: ClientArgs,
 }
 
+/// What can be done with sources beside showing them.
+#[derive(Debug, clap::Subcommand)]
+enum SourcesCommand {
+    /// Connects to every configured venue, without a server, and waits for the first data of each market
+    Check(check::CheckArgs),
+}
+
 impl SourcesArgs {
-    pub(super) async fn run(self, console: &mut Console<'_>) -> Result<Outcome, Failure> {
+    /// Shows what a server says of its sources, or checks the venues of the configuration.
+    pub(super) async fn run(mut self, console: &mut Console<'_>) -> ExitCode {
+        match self.command.take() {
+            Some(SourcesCommand::Check(arguments)) => arguments.run(console).await,
+            None => super::finish(self.show(console).await, console),
+        }
+    }
+
+    async fn show(self, console: &mut Console<'_>) -> Result<Outcome, Failure> {
         let client = Client::connect(&self.client.server).await?;
         let layout = Layout::for_reader(console.is_terminal());
         let json = self.client.json;

@@ -31,6 +31,7 @@ mod recordings;
 mod replay;
 mod replies;
 mod scorecard;
+mod sources_check;
 mod startup;
 mod stream_faults;
 mod streams;
