@@ -111,10 +111,9 @@ struct Subscription<'a> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Trade<'a> {
-    #[serde(borrow)]
-    trade_id: Text<'a>,
+    #[serde(borrow, rename = "tradeId")]
+    id: Text<'a>,
     price: Number,
     size: Number,
     side: &'a str,
@@ -179,7 +178,7 @@ fn data<'a>(arg: &Subscription<'a>, message: &Message<'a>) -> Result<Parsed<'a>,
 fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
     Ok(Event::Trade(TradeReport {
         symbol,
-        id: Some(trade.trade_id.0),
+        id: Some(trade.id.0),
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: match trade.side {
