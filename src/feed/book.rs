@@ -22,7 +22,7 @@ pub(super) struct Book {
     bids: BTreeSet<Decimal>,
     asks: BTreeSet<Decimal>,
     state: State,
-    /// The venue's number of the last update, at venues that count.
+    /// The number of the last update, at venues that count.
     number: u64,
 }
 
@@ -46,25 +46,39 @@ enum State {
 }
 
 impl Book {
-    /// Forgets what was known and begins with all that the venue has.
-    pub(super) fn begin(&mut self, number: u64, changes: &[Change]) {
+    /// Forgets what was known and begins with what is there.
+    pub(super) fn begin(&mut self, changes: &[Change]) {
         self.lose();
         self.state = State::Whole;
-        self.apply(number, changes);
+        self.follow(changes);
     }
 
-    /// Applies an update whose number must be the next one.
-    pub(super) fn follow(&mut self, number: u64, changes: &[Change]) {
-        if self.number.checked_add(1) == Some(number) {
-            self.apply(number, changes);
-        } else {
+    /// Applies an update to what is known; without a beginning it says nothing.
+    pub(super) fn follow(&mut self, changes: &[Change]) {
+        if self.state != State::Whole {
+            return;
+        }
+        for change in changes {
+            let prices = match change.side {
+                Side::Buy => &mut self.bids,
+                Side::Sell => &mut self.asks,
+            };
+            if change.empty {
+                prices.remove(&change.price);
+            } else {
+                prices.insert(change.price);
+            }
+        }
+        if self.bids.len().max(self.asks.len()) > MAX_PRICES {
             self.lose();
         }
     }
 
-    /// Applies an update of a venue that does not count.
-    pub(super) fn follow_uncounted(&mut self, changes: &[Change]) {
-        self.apply(self.number, changes);
+    /// Remembers the number of an update, and tells whether it is the one after the last.
+    pub(super) fn is_next(&mut self, number: u64) -> bool {
+        let next = self.number.checked_add(1) == Some(number);
+        self.number = number;
+        next
     }
 
     /// Forgets what was known, because something was missed.
@@ -89,27 +103,6 @@ impl Book {
     /// Gets the best bid and ask; neither while the book is not whole.
     pub(super) fn top(&self) -> TopOfBook {
         TopOfBook { bid: self.bids.last().copied(), ask: self.asks.first().copied() }
-    }
-
-    fn apply(&mut self, number: u64, changes: &[Change]) {
-        if self.state != State::Whole {
-            return;
-        }
-        self.number = number;
-        for change in changes {
-            let prices = match change.side {
-                Side::Buy => &mut self.bids,
-                Side::Sell => &mut self.asks,
-            };
-            if change.empty {
-                prices.remove(&change.price);
-            } else {
-                prices.insert(change.price);
-            }
-        }
-        if self.bids.len().max(self.asks.len()) > MAX_PRICES {
-            self.lose();
-        }
     }
 }
 
@@ -147,44 +140,64 @@ mod tests {
     #[test]
     fn the_best_prices_are_those_that_are_left() {
         let mut book = Book::default();
-        book.begin(7, &changes(&["bid 9 1", "bid 10.0 1", "ask 11 2", "ask 12 2"]));
-        for (number, given, expected) in [
-            (8, vec!["bid 10.00 0"], "9/11"),
-            (9, vec!["bid 10.5 3", "ask 11 0"], "10.5/12"),
-            (10, vec!["ask 12 0.00", "ask 99 0"], "10.5/-"),
-            (11, vec!["ask 10.6 0.1", "ask 10.60 0.2"], "10.5/10.6"),
-            (12, vec!["ask 10.6 0"], "10.5/-"),
+        book.begin(&changes(&["bid 9 1", "bid 10.0 1", "ask 11 2", "ask 12 2"]));
+        for (given, expected) in [
+            (vec![], "10/11"),
+            (vec!["bid 10.00 0"], "9/11"),
+            (vec!["bid 10.5 3", "ask 11 0"], "10.5/12"),
+            (vec!["ask 12 0.00", "ask 99 0"], "10.5/-"),
+            (vec!["ask 10.6 0.1", "ask 10.60 0.2"], "10.5/10.6"),
+            (vec!["ask 10.6 0"], "10.5/-"),
         ] {
-            book.follow(number, &changes(&given));
-            assert_eq!(top(&book), expected, "{number}");
+            book.follow(&changes(&given));
+            assert_eq!(top(&book), expected);
         }
+        book.begin(&changes(&["ask 20 1"]));
+        assert_eq!(top(&book), "-/20");
     }
 
     #[test]
-    fn what_was_missed_makes_the_book_unknown_until_it_begins_anew() {
-        for missed in [6, 7, 9, u64::MAX] {
-            let mut book = Book::default();
-            book.begin(7, &changes(&["bid 10 1", "ask 11 1"]));
-            assert!(!book.wants_all());
-            book.follow(missed, &changes(&["bid 10.5 1"]));
-            assert_eq!(top(&book), "-/-", "{missed}");
-            assert!(book.wants_all() && !book.wants_all(), "asked for once");
-            book.follow(8, &changes(&["bid 10.5 1"]));
-            assert!(!book.wants_all(), "what was asked for is on its way");
-            assert_eq!(top(&book), "-/-");
-            book.begin(20, &changes(&["bid 9 1"]));
-            book.follow(21, &changes(&["ask 11 1"]));
-            assert_eq!(top(&book), "9/11");
-        }
+    fn what_was_lost_is_asked_for_once_and_unknown_until_it_begins_anew() {
+        let mut book = Book::default();
+        book.begin(&changes(&["bid 10 1", "ask 11 1"]));
+        assert!(!book.wants_all());
+        book.lose();
+        assert_eq!(top(&book), "-/-");
+        assert!(book.wants_all() && !book.wants_all());
+        book.lose();
+        book.follow(&changes(&["bid 10.5 1"]));
+        assert!(!book.wants_all(), "what was asked for is on its way");
+        assert_eq!(top(&book), "-/-");
+        book.begin(&changes(&["bid 9 1"]));
+        book.follow(&changes(&["ask 11 1"]));
+        assert_eq!(top(&book), "9/11");
+        book.lose();
+        assert!(book.wants_all());
     }
 
     #[test]
     fn a_change_before_the_beginning_is_not_believed() {
         let mut book = Book::default();
-        book.follow(1, &changes(&["bid 10 1"]));
-        book.follow_uncounted(&changes(&["bid 10 1"]));
+        book.follow(&changes(&["bid 10 1"]));
         assert_eq!(top(&book), "-/-");
         assert!(book.wants_all());
+    }
+
+    #[test]
+    fn numbers_follow_one_another() {
+        let mut book = Book::default();
+        for (number, expected) in [
+            (7, false),
+            (8, true),
+            (9, true),
+            (9, false),
+            (11, false),
+            (12, true),
+            (u64::MAX, false),
+            (0, false),
+        ] {
+            assert_eq!(book.is_next(number), expected, "{number}");
+        }
     }
 
     #[test]
@@ -193,9 +206,9 @@ mod tests {
             (1..=count).map(|price| change(&format!("bid {price} 1"))).collect()
         };
         let mut book = Book::default();
-        book.begin(0, &prices(MAX_PRICES));
+        book.begin(&prices(MAX_PRICES));
         assert_eq!(top(&book), "100000/-");
-        book.follow_uncounted(&changes(&["bid 0.5 1"]));
+        book.follow(&changes(&["bid 0.5 1"]));
         assert_eq!(top(&book), "-/-");
         assert!(book.wants_all());
     }

@@ -2,12 +2,10 @@
 //!
 //! `publicTrade` carries trades (`S` is the taker's side; `BT` marks a block trade, which is agreed on beside the
 //! book and says nothing about it), `tickers` the last price and the last 24 hours, on spot always in full and
-//! without a book. Best bid and ask come from `orderbook.1`: a beginning and numbered changes, the beginning again
-//! after three seconds without a change. A number that is left out makes the book unknown; it is unsubscribed then,
-//! and subscribed again when the answer comes, which names the topic in `req_id`. Perpetual contracts are spelled as
-//! spot markets are and trade at another address only; those in USDC (`BTCPERP`) and dated ones (`BTCUSDU23`,
-//! `BTC-29DEC23`) can be told apart. Source: Bybit's public documentation, and messages of the same format that were
-//! recorded on contracts.
+//! without a book. Best bid and ask come from `orderbook.1`, a book of one level: a beginning and numbered changes, the
+//! beginning again after three seconds without a change. Perpetual contracts are spelled as spot markets are and trade
+//! at another address only; those in USDC (`BTCPERP`) and dated ones (`BTCUSDU23`, `BTC-29DEC23`) can be told apart.
+//! Source: Bybit's public documentation, and messages of the same format that were recorded on contracts.
 
 use std::time::Duration;
 
@@ -114,7 +112,6 @@ struct Message<'a> {
     success: Option<bool>,
     #[serde(borrow)]
     ret_msg: Option<Words<'a>>,
-    req_id: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -155,12 +152,9 @@ fn answer<'a>(op: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseErr
         let words = message.ret_msg.map_or("without a reason", |Words(words)| words);
         return Ok(Parsed::one(op, Event::Refused(words)));
     }
-    match (op, message.req_id) {
-        ("subscribe", _) => Ok(Parsed::one(op, Event::Subscribed)),
-        ("unsubscribe", Some(topic)) if topic.starts_with(BEST) => {
-            Ok(Parsed { reply: Some(request("subscribe", topic)), ..Parsed::ignored(op) })
-        }
-        ("unsubscribe" | "ping" | "pong", _) => Ok(Parsed::ignored(op)),
+    match op {
+        "subscribe" => Ok(Parsed::one(op, Event::Subscribed)),
+        "unsubscribe" | "ping" | "pong" => Ok(Parsed::ignored(op)),
         _ => Err(ParseError::unknown_channel(op)),
     }
 }
@@ -180,7 +174,7 @@ fn data<'a>(session: &mut Session, topic: &'a str, message: &Message<'a>) -> Res
         }
         BEST => {
             let depth: Depth = serde_json::from_str(data()?)?;
-            best(session, symbol, topic, message, &depth)
+            Ok(Parsed::one(channel, Event::Ticker(best(session, symbol, message, &depth)?)))
         }
         _ if IGNORED.iter().any(|name| channel.starts_with(name)) => Ok(Parsed::ignored(channel)),
         _ => Err(ParseError::unknown_channel(channel)),
@@ -214,33 +208,32 @@ fn ticker<'a>(day: &Day<'a>, time: DateTime<Utc>) -> Ticker<'a> {
     }
 }
 
-/// Keeps the book, tells its best bid and ask, and asks for all of it if something was missed.
+/// Keeps the book and gets its best bid and ask.
+///
+/// If an update was missed, only what this one says is known: its level is the only one of its side. The other side
+/// is unknown until a message tells it.
 fn best<'a>(
     session: &mut Session,
     symbol: &'a str,
-    topic: &'a str,
     message: &Message<'a>,
     depth: &Depth,
-) -> Result<Parsed<'a>, ParseError> {
+) -> Result<Ticker<'a>, ParseError> {
     let time = time(message)?;
     let bids = depth.b.iter().map(|(price, amount)| Change::read(Side::Buy, *price, *amount));
     let asks = depth.a.iter().map(|(price, amount)| Change::read(Side::Sell, *price, *amount));
     let changes: Vec<Change> = bids.chain(asks).collect::<Result<_, _>>()?;
-    let book = session.book(symbol)?;
-    match message.kind {
-        _ if depth.u == FIRST_UPDATE => book.begin(depth.u, &changes),
-        Some("snapshot") => book.begin(depth.u, &changes),
-        Some("delta") => book.follow(depth.u, &changes),
+    let follows = match message.kind {
+        Some("delta") => depth.u != FIRST_UPDATE,
+        Some("snapshot") => false,
         other => return Err(ParseError::value("type", other.unwrap_or("absent"))),
+    };
+    let book = session.book(symbol)?;
+    if book.is_next(depth.u) && follows {
+        book.follow(&changes);
+    } else {
+        book.begin(&changes);
     }
-    let top = Ticker { symbol, book: Some(book.top()), time: Some(time), ..Ticker::default() };
-    let reply = book.wants_all().then(|| request("unsubscribe", topic));
-    Ok(Parsed { reply, ..Parsed::one(BEST, Event::Ticker(top)) })
-}
-
-/// Asks for something to be done about one topic; the answer will name it.
-fn request(op: &str, topic: &str) -> String {
-    json!({ "op": op, "args": [topic], "req_id": topic }).to_string()
+    Ok(Ticker { symbol, book: Some(book.top()), time: Some(time), ..Ticker::default() })
 }
 
 fn time(message: &Message<'_>) -> Result<DateTime<Utc>, ParseError> {
@@ -286,13 +279,14 @@ mod tests {
         Bybit.parse(Box::leak(Box::default()), text).unwrap().events
     }
 
-    /// Reads messages of one connection; tells best bid and ask after each, and what is answered.
-    fn tops(texts: &[&str]) -> Vec<(String, Option<String>)> {
+    /// Reads messages of one connection; tells best bid and ask after each.
+    fn tops(texts: &[&str]) -> Vec<String> {
         let mut session = Session::default();
         let mut tops = Vec::new();
         for text in texts {
-            let parsed = Bybit.parse(&mut session, text).unwrap();
-            tops.push((expect::line(&parsed.events[0]), parsed.reply));
+            let line = Bybit.parse(&mut session, text).map(|parsed| expect::line(&parsed.events[0]));
+            let top = line.map(|line| line.split(' ').nth(1).unwrap().to_owned());
+            tops.push(top.unwrap_or_else(|error| error.kind().to_owned()));
         }
         tops
     }
@@ -326,34 +320,28 @@ mod tests {
 
     #[test]
     fn the_book_follows_its_changes() {
-        let next = CHANGE.replace(
-            r#""b":[["1.49","0"],["1.48","7"]],"a":[],"u":42"#,
-            r#""b":[],"a":[["1.51","0"]],"u":43"#,
-        );
+        let empty = CHANGE.replace(r#"[["1.49","0"],["1.48","7"]]"#, r#"[["1.48","0"]]"#).replace("42", "43");
         let anew = BOOK.replace("41", "1").replace("snapshot", "delta").replace("1.49", "1.4");
-        let tops = tops(&[BOOK, CHANGE, &next, &anew]);
-        let tails = [" 1.49/1.51 ", " 1.48/1.51 ", " 1.48/- ", " 1.4/1.51 "];
-        for ((line, reply), tail) in tops.iter().zip(tails) {
-            assert!(line.contains(tail), "{line}");
-            assert_eq!(*reply, None);
-        }
+        assert_eq!(
+            tops(&[BOOK, CHANGE, &empty, &anew, BOOK, BOOK]),
+            ["1.49/1.51", "1.48/1.51", "-/1.51", "1.4/1.51", "1.49/1.51", "1.49/1.51"]
+        );
     }
 
     #[test]
-    fn a_change_that_is_missed_makes_the_book_unknown_until_it_comes_anew() {
-        let later = CHANGE.replace(r#""u":42"#, r#""u":44"#);
-        let tops = tops(&[BOOK, &later, CHANGE, BOOK]);
-        let line = |at: usize| tops[at].0.split(' ').nth(1).unwrap();
-        assert_eq!([0, 1, 2, 3].map(line), ["1.49/1.51", "-/-", "-/-", "1.49/1.51"]);
-        let asked = r#"{"args":["orderbook.1.ABCUSDT"],"op":"unsubscribe","req_id":"orderbook.1.ABCUSDT"}"#;
-        let replies: Vec<_> = tops.iter().map(|(_, reply)| reply.as_deref()).collect();
-        assert_eq!(replies, [None, Some(asked), None, None]);
-
-        let left = r#"{"success":true,"ret_msg":"","conn_id":"c-1","req_id":"orderbook.1.ABCUSDT","op":"unsubscribe"}"#;
-        let mut session = Session::default();
-        let parsed = Bybit.parse(&mut session, left).unwrap();
-        let again = r#"{"args":["orderbook.1.ABCUSDT"],"op":"subscribe","req_id":"orderbook.1.ABCUSDT"}"#;
-        assert_eq!((parsed.events, parsed.reply.as_deref()), (vec![], Some(again)));
+    fn after_a_missed_change_only_what_is_said_is_known() {
+        let later = CHANGE.replace("42", "44");
+        let next = CHANGE
+            .replace(r#""b":[["1.49","0"],["1.48","7"]],"a":[]"#, r#""b":[],"a":[["1.51","0"],["1.5","2"]]"#)
+            .replace("42", "45");
+        assert_eq!(
+            tops(&[BOOK, &later, &next, CHANGE, BOOK]),
+            ["1.49/1.51", "1.48/-", "1.48/1.5", "1.48/-", "1.49/1.51"]
+        );
+        assert_eq!(tops(&[CHANGE, BOOK]), ["1.48/-", "1.49/1.51"]);
+        let bad = CHANGE.replace(r#""7""#, r#""-7""#);
+        let after = later.replace("44", "43");
+        assert_eq!(tops(&[BOOK, &bad, &after]), ["1.49/1.51", "value", "1.48/-"]);
     }
 
     #[test]

@@ -121,9 +121,9 @@ fn update<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>
     let book = session.book(symbol)?;
     let changes = changes(message).inspect_err(|_| book.lose())?;
     if begins {
-        book.begin(0, &changes);
+        book.begin(&changes);
     } else {
-        book.follow_uncounted(&changes);
+        book.follow(&changes);
     }
     let top = Ticker { symbol, book: Some(book.top()), ..Ticker::default() };
     let reply = book.wants_all().then(|| subscription(symbol));
