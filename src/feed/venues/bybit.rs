@@ -4,7 +4,7 @@
 //! book and says nothing about it), `tickers` the last price and the last 24 hours, on spot always in full and
 //! without a book. Best bid and ask come from `orderbook.1`, a book of one level: a beginning and numbered changes, the
 //! beginning again after three seconds without a change. Perpetual contracts are spelled as spot markets are and trade
-//! at another address only; those in USDC (`BTCPERP`) and dated ones (`BTCUSDU23`, `BTC-29DEC23`) can be told apart.
+//! at another address only; those in USDC (`BTCPERP`) and dated ones (`BTCUSDU23`) can be told apart.
 //! Source: Bybit's public documentation, and messages of the same format that were recorded on contracts.
 
 use std::time::Duration;
@@ -57,22 +57,17 @@ impl Protocol for Bybit {
         format!("{}{}", self.native(pair.base), self.native(pair.quote))
     }
 
-    /// Reads `BTCUSDT`, the perpetual `BTCPERP`, and the dated `BTCUSDU23`, `BTC-29DEC23` and `BTCUSDT-27DEC24`.
+    /// Reads `BTCUSDT`, the perpetual `BTCPERP` (in USDC) and the dated `BTCUSDU23`.
     fn market(&self, symbol: &str) -> Result<Market, ParseError> {
-        let unknown = |_| ParseError::unknown_symbol(symbol);
-        let in_usdc = |base| Asset::raw(base).map(|base| Pair::new(base, Asset::literal("USDC")));
-        let (pair, kind) = match symbol.split_once('-') {
-            Some((head, day)) if is_day(day) => {
-                (Pair::split_joined(head).or_else(|_| in_usdc(head)), MarketKind::Dated)
+        let (pair, kind) = match (symbol.strip_suffix("PERP"), without_month(symbol)) {
+            (Some(base), _) => {
+                let pair = Asset::raw(base).map(|base| Pair::new(base, Asset::literal("USDC")));
+                (pair, MarketKind::Perpetual)
             }
-            Some(_) => return Err(ParseError::unknown_symbol(symbol)),
-            None => match (symbol.strip_suffix("PERP"), without_month(symbol)) {
-                (Some(base), _) => (in_usdc(base), MarketKind::Perpetual),
-                (None, Some(joined)) => (Pair::split_joined(joined), MarketKind::Dated),
-                (None, None) => (Pair::split_joined(symbol), MarketKind::Spot),
-            },
+            (None, Some(joined)) => (Pair::split_joined(joined), MarketKind::Dated),
+            (None, None) => (Pair::split_joined(symbol), MarketKind::Spot),
         };
-        Ok(Market { pair: pair.map_err(unknown)?, kind })
+        Ok(Market { pair: pair.map_err(|_| ParseError::unknown_symbol(symbol))?, kind })
     }
 
     /// One message for each market: a message may name ten topics, and is refused as a whole if one is not known.
@@ -248,20 +243,6 @@ fn without_month(symbol: &str) -> Option<&str> {
     year.bytes().all(|digit| digit.is_ascii_digit()).then_some(joined)
 }
 
-/// Tells whether this is a day such as `29DEC23`.
-fn is_day(text: &str) -> bool {
-    let digits = |part: Option<&str>| {
-        part.is_some_and(|part| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit()))
-    };
-    let Some(month) = text.find(|letter: char| letter.is_ascii_uppercase()) else {
-        return false;
-    };
-    let name = text.get(month..month + 3);
-    name.is_some_and(|name| name.bytes().all(|letter| letter.is_ascii_uppercase()))
-        && digits(text.get(..month))
-        && digits(text.get(month + 3..))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,10 +382,18 @@ mod tests {
                 ("ETHBTC", "ETH-BTC Spot"),
                 ("BTCPERP", "BTC-USDC Perpetual"),
                 ("BTCUSDU23", "BTC-USD Dated"),
-                ("BTC-29DEC23", "BTC-USDC Dated"),
-                ("BTCUSDT-7JUN24", "BTC-USDT Dated"),
             ],
-            &["", "BTC", "USDT", "PERP", "U23", "BTC-", "BTC-29DEC", "BTC-29DEC23-30000-C", "比特币USDT"],
+            &[
+                "",
+                "BTC",
+                "USDT",
+                "PERP",
+                "U23",
+                "BTC-USDT",
+                "BTC-29DEC23",
+                "BTC-29DEC23-30000-C",
+                "比特币USDT",
+            ],
         );
     }
 
