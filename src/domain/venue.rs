@@ -35,6 +35,8 @@ impl Venue {
     /// Gets the owner: the venue itself, unless it is known to belong to another.
     pub fn owner(self) -> Owner {
         match self.0 {
+            // A company and a book of its own, but under the control of the same people: whoever moves or halts the
+            // one can do so to the other, and so the two are not independent witnesses.
             "binanceus" => Owner("binance"),
             name => Owner(name),
         }

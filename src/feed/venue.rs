@@ -9,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::event::Parsed;
+use super::{book::Book, event::Parsed};
 use crate::domain::{
     pair::{Asset, Pair},
     venue::{MarketKind, Venue},
@@ -17,6 +17,9 @@ use crate::domain::{
 
 /// Bytes that a compressed frame may grow to.
 pub const MAX_FRAME: usize = 16 << 20;
+
+/// Books that a connection may keep: more than it is asked for, so that no venue can fill the memory.
+const MAX_BOOKS: usize = 1_000;
 
 /// How a venue is spoken to. Everything here is pure: sockets, clocks and retries live elsewhere.
 pub trait Protocol: fmt::Debug + Send + Sync {
@@ -121,12 +124,22 @@ pub struct Session {
     pub channels: HashMap<u64, Channel>,
     /// Symbols whose past trades have come, at venues that send them first and do not mark them.
     pub begun: HashSet<String>,
+    /// Books by symbol, at venues that send changes of them.
+    books: HashMap<String, Book>,
 }
 
 impl Session {
     /// Tells whether this is the first message of trades of a symbol: the one with past trades.
     pub(super) fn begins(&mut self, symbol: &str) -> bool {
         !self.begun.contains(symbol) && self.begun.insert(symbol.to_owned())
+    }
+
+    /// Finds the book of a symbol, or starts to keep one of which nothing is known yet.
+    pub(super) fn book(&mut self, symbol: &str) -> Result<&mut Book, ParseError> {
+        if !self.books.contains_key(symbol) && self.books.len() >= MAX_BOOKS {
+            return Err(ParseError::unknown_symbol(symbol));
+        }
+        Ok(self.books.entry(symbol.to_owned()).or_default())
     }
 }
 
@@ -204,4 +217,19 @@ impl From<serde_json::Error> for ParseError {
 
 fn shorten(text: &str) -> String {
     text.chars().take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_books_of_a_connection_are_bounded() {
+        let mut session = Session::default();
+        for n in 0..MAX_BOOKS {
+            session.book(&format!("A{n}USD")).unwrap();
+        }
+        assert_eq!(session.book("BUSD").unwrap_err().kind(), "unknown_symbol");
+        assert!(session.book("A0USD").is_ok());
+    }
 }

@@ -1,12 +1,17 @@
 //! The venues, one file each, all of one shape: endpoint, symbols, subscription, messages, tests.
 
 pub mod binance;
+pub mod binanceus;
 pub mod bitfinex;
+pub mod bitget;
+pub mod bitstamp;
+pub mod bybit;
 pub mod coinbase;
 pub mod cryptocom;
 #[cfg(test)]
 mod expect;
 pub mod gate;
+pub mod gemini;
 pub mod htx;
 pub mod kraken;
 pub mod kucoin;
@@ -27,6 +32,11 @@ pub const ALL: &[&dyn Protocol] = &[
     &cryptocom::CryptoCom,
     &htx::Htx,
     &upbit::Upbit,
+    &bybit::Bybit,
+    &bitstamp::Bitstamp,
+    &gemini::Gemini,
+    &bitget::Bitget,
+    &binanceus::BinanceUs,
 ];
 
 /// Finds a venue by its name.

@@ -14,8 +14,8 @@ use serde_json::{Map, Value};
 /// What a trade or a ticker says, spelled as both sides can: symbol, side or nothing, numbers, milliseconds.
 type Said = (String, String, [Option<Decimal>; 2], Option<i64>);
 
-/// Holds a message against named fields, such as `trade.price`. Fields of what is not read (books, candles, funding)
-/// and of what is not kept (amounts of the best bid) are passed over.
+/// Holds a message against named fields, such as `trade.price`. Fields of what is not read (candles, funding) and of
+/// what is not kept (books but for their best prices, amounts of the best bid) are passed over.
 pub(super) fn fields(protocol: &dyn Protocol, parsed: &Parsed<'_>, expected: &Value, name: &str) {
     let expected = expected.as_object().unwrap();
     for event in &parsed.events {
@@ -35,6 +35,7 @@ pub(super) fn fields(protocol: &dyn Protocol, parsed: &Parsed<'_>, expected: &Va
         trade_fields(parsed, at, expected, name);
     }
     best_fields(parsed, expected, name);
+    book_fields(parsed, expected, name);
 }
 
 /// Holds a message against normalized events. A ticker is looked at where one is expected, because the suite says
@@ -113,6 +114,19 @@ fn best_fields(parsed: &Parsed<'_>, expected: &Map<String, Value>, name: &str) {
     let book = ticker.book.unwrap();
     assert_eq!(book.ask, number(ask), "{name}");
     assert_eq!(book.bid, number(&expected["bbo_msg.bid_price"]), "{name}");
+}
+
+/// Holds the first level of each side of a book, where best bid and ask are read out of it.
+fn book_fields(parsed: &Parsed<'_>, expected: &Map<String, Value>, name: &str) {
+    let [Event::Ticker(ticker)] = parsed.events.as_slice() else {
+        return;
+    };
+    let book = ticker.book.unwrap_or_default();
+    for (field, ours) in [("orderbook.bids[0].price", book.bid), ("orderbook.asks[0].price", book.ask)] {
+        if let Some(price) = expected.get(field) {
+            assert_eq!(ours, number(price), "{name}");
+        }
+    }
 }
 
 fn heading<'a>(event: &Event<'a>) -> Option<(&'a str, Option<DateTime<Utc>>)> {

@@ -1,0 +1,415 @@
+//! Bybit: API v5, public spot, messages `{"topic", "type", "ts", "data"}`.
+//!
+//! `publicTrade` carries trades (`S` is the taker's side; `BT` marks a block trade, which is agreed on beside the
+//! book and says nothing about it), `tickers` the last price and the last 24 hours, on spot always in full and
+//! without a book. Best bid and ask come from `orderbook.1`, a book of one level: a beginning and numbered changes, the
+//! beginning again after three seconds without a change. Perpetual contracts are spelled as spot markets are and trade
+//! at another address only; those in USDC (`BTCPERP`) and dated ones (`BTCUSDU23`) can be told apart.
+//! Source: Bybit's public documentation, and messages of the same format that were recorded on contracts.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+
+use crate::{
+    domain::{
+        pair::{Asset, Pair},
+        trade::Side,
+        venue::{MarketKind, Venue},
+    },
+    feed::{
+        book::Change,
+        event::{Event, Parsed, Ticker, TradeReport},
+        number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+    },
+};
+
+/// The channel of best bid and ask.
+const BEST: &str = "orderbook.1";
+
+/// Channels that are known and say nothing we use, by what they begin with.
+const IGNORED: &[&str] =
+    &["orderbook.", "kline", "liquidation", "allLiquidation", "tickers_lt", "lt", "insurance", "priceLimit"];
+
+/// What the names of months are shortened to in `BTCUSDU23`.
+const MONTHS: &str = "FGHJKMNQUVXZ";
+
+/// The number of an update that stands for a book that begins anew, whatever its type.
+const FIRST_UPDATE: u64 = 1;
+
+/// Speaks with Bybit.
+#[derive(Debug)]
+pub struct Bybit;
+
+impl Protocol for Bybit {
+    fn venue(&self) -> Venue {
+        Venue::new("bybit")
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::Socket("wss://stream.bybit.com/v5/public/spot")
+    }
+
+    fn symbol(&self, pair: Pair) -> String {
+        format!("{}{}", self.native(pair.base), self.native(pair.quote))
+    }
+
+    /// Reads `BTCUSDT`, the perpetual `BTCPERP` (in USDC) and the dated `BTCUSDU23`.
+    fn market(&self, symbol: &str) -> Result<Market, ParseError> {
+        let (pair, kind) = match (symbol.strip_suffix("PERP"), without_month(symbol)) {
+            (Some(base), _) => {
+                let pair = Asset::raw(base).map(|base| Pair::new(base, Asset::literal("USDC")));
+                (pair, MarketKind::Perpetual)
+            }
+            (None, Some(joined)) => (Pair::split_joined(joined), MarketKind::Dated),
+            (None, None) => (Pair::split_joined(symbol), MarketKind::Spot),
+        };
+        Ok(Market { pair: pair.map_err(|_| ParseError::unknown_symbol(symbol))?, kind })
+    }
+
+    /// One message for each market: a message may name ten topics, and is refused as a whole if one is not known.
+    fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
+        symbols
+            .iter()
+            .map(|symbol| {
+                let topics = ["publicTrade", BEST, "tickers"].map(|channel| format!("{channel}.{symbol}"));
+                json!({ "op": "subscribe", "args": topics }).to_string()
+            })
+            .collect()
+    }
+
+    fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
+        Some(Ping { every: Duration::from_secs(20), message: r#"{"op":"ping"}"#.to_owned() })
+    }
+
+    fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
+        let message: Message<'a> = serde_json::from_str(text)?;
+        match (message.topic, message.op) {
+            (Some(topic), _) => data(session, topic, &message),
+            (None, Some(op)) => answer(op, &message),
+            (None, None) => Err(ParseError::unknown_channel("without topic")),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    topic: Option<&'a str>,
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    ts: Option<i64>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    op: Option<&'a str>,
+    success: Option<bool>,
+    #[serde(borrow)]
+    ret_msg: Option<Words<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Trade<'a> {
+    s: &'a str,
+    #[serde(borrow)]
+    i: Text<'a>,
+    p: Number,
+    v: Number,
+    #[serde(rename = "S")]
+    side: &'a str,
+    #[serde(rename = "T")]
+    time: i64,
+    #[serde(rename = "BT", default)]
+    block: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Day<'a> {
+    symbol: &'a str,
+    #[serde(default, deserialize_with = "optional")]
+    last_price: Option<Number>,
+    volume24h: Option<Volume>,
+    turnover24h: Option<Volume>,
+}
+
+/// Prices and the amounts that are now there.
+#[derive(Deserialize)]
+struct Depth {
+    b: Vec<(Number, Number)>,
+    a: Vec<(Number, Number)>,
+    u: u64,
+}
+
+fn answer<'a>(op: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
+    if message.success == Some(false) {
+        let words = message.ret_msg.map_or("without a reason", |Words(words)| words);
+        return Ok(Parsed::one(op, Event::Refused(words)));
+    }
+    match op {
+        "subscribe" => Ok(Parsed::one(op, Event::Subscribed)),
+        "unsubscribe" | "ping" | "pong" => Ok(Parsed::ignored(op)),
+        _ => Err(ParseError::unknown_channel(op)),
+    }
+}
+
+fn data<'a>(session: &mut Session, topic: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
+    let (channel, symbol) = topic.rsplit_once('.').ok_or_else(|| ParseError::unknown_channel(topic))?;
+    let data = || message.data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
+    match channel {
+        "publicTrade" => {
+            let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
+            let trades = trades.iter().filter(|trade| !trade.block).map(trade);
+            Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
+        }
+        "tickers" => {
+            let day: Day<'a> = serde_json::from_str(data()?)?;
+            Ok(Parsed::one(channel, Event::Ticker(ticker(&day, time(message)?))))
+        }
+        BEST => {
+            let depth: Depth = serde_json::from_str(data()?)?;
+            Ok(Parsed::one(channel, Event::Ticker(best(session, symbol, message, &depth)?)))
+        }
+        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => Ok(Parsed::ignored(channel)),
+        _ => Err(ParseError::unknown_channel(channel)),
+    }
+}
+
+fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
+    Ok(Event::Trade(TradeReport {
+        symbol: trade.s,
+        id: Some(trade.i.0),
+        price: positive("p", trade.p)?,
+        amount: positive("v", trade.v)?,
+        side: match trade.side {
+            "Buy" => Side::Buy,
+            "Sell" => Side::Sell,
+            other => return Err(ParseError::value("S", other)),
+        },
+        time: millis(trade.time).ok_or_else(|| ParseError::value("T", trade.time))?,
+        snapshot: false,
+    }))
+}
+
+fn ticker<'a>(day: &Day<'a>, time: DateTime<Utc>) -> Ticker<'a> {
+    Ticker {
+        symbol: day.symbol,
+        last: side(day.last_price),
+        base_volume_24h: day.volume24h.map(|Volume(volume)| volume),
+        quote_volume_24h: day.turnover24h.map(|Volume(volume)| volume),
+        time: Some(time),
+        ..Ticker::default()
+    }
+}
+
+/// Keeps the book and gets its best bid and ask.
+///
+/// If an update was missed, only what this one says is known: its level is the only one of its side. The other side
+/// is unknown until a message tells it.
+fn best<'a>(
+    session: &mut Session,
+    symbol: &'a str,
+    message: &Message<'a>,
+    depth: &Depth,
+) -> Result<Ticker<'a>, ParseError> {
+    let time = time(message)?;
+    let bids = depth.b.iter().map(|(price, amount)| Change::read(Side::Buy, *price, *amount));
+    let asks = depth.a.iter().map(|(price, amount)| Change::read(Side::Sell, *price, *amount));
+    let changes: Vec<Change> = bids.chain(asks).collect::<Result<_, _>>()?;
+    let follows = match message.kind {
+        Some("delta") => depth.u != FIRST_UPDATE,
+        Some("snapshot") => false,
+        other => return Err(ParseError::value("type", other.unwrap_or("absent"))),
+    };
+    let book = session.book(symbol)?;
+    if book.is_next(depth.u) && follows {
+        book.follow(&changes);
+    } else {
+        book.begin(&changes);
+    }
+    Ok(Ticker { symbol, book: Some(book.top()), time: Some(time), ..Ticker::default() })
+}
+
+fn time(message: &Message<'_>) -> Result<DateTime<Utc>, ParseError> {
+    let ts = message.ts.ok_or_else(|| ParseError::value("ts", "absent"))?;
+    millis(ts).ok_or_else(|| ParseError::value("ts", ts))
+}
+
+/// Takes the month and the year off `BTCUSDU23`.
+fn without_month(symbol: &str) -> Option<&str> {
+    let (joined, month) = symbol.split_at_checked(symbol.len().checked_sub(3)?)?;
+    let year = month.strip_prefix(|letter| MONTHS.contains(letter))?;
+    year.bytes().all(|digit| digit.is_ascii_digit()).then_some(joined)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::venues::expect;
+
+    const TRADES: &str = r#"{"topic":"publicTrade.ABCUSDT","type":"snapshot","ts":1700000000100,"data":[{"T":1700000000099,"s":"ABCUSDT","S":"Sell","v":"0.25","p":"1.50","L":"PlusTick","i":"2100000000000000001","BT":false,"RPI":false}]}"#;
+    const DAY: &str = r#"{"topic":"tickers.ABCUSDT","type":"snapshot","ts":1700000000200,"cs":5,"data":{"symbol":"ABCUSDT","lastPrice":"1.5","highPrice24h":"2","lowPrice24h":"1","prevPrice24h":"1.4","volume24h":"1000.5","turnover24h":"1500.75","price24hPcnt":"0.07","usdIndexPrice":""}}"#;
+    const BOOK: &str = r#"{"topic":"orderbook.1.ABCUSDT","type":"snapshot","ts":1700000000300,"data":{"s":"ABCUSDT","b":[["1.49","3"]],"a":[["1.51","2"]],"u":41,"seq":900},"cts":1700000000298}"#;
+    const CHANGE: &str = r#"{"topic":"orderbook.1.ABCUSDT","type":"delta","ts":1700000000310,"data":{"s":"ABCUSDT","b":[["1.49","0"],["1.48","7"]],"a":[],"u":42,"seq":905},"cts":1700000000309}"#;
+    const TAKEN: &str =
+        r#"{"success":true,"ret_msg":"subscribe","conn_id":"c-1","req_id":"","op":"subscribe"}"#;
+    const PONG: &str = r#"{"success":true,"ret_msg":"pong","conn_id":"c-1","req_id":"","op":"ping"}"#;
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        Bybit.parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    /// Reads messages of one connection; tells best bid and ask after each.
+    fn tops(texts: &[&str]) -> Vec<String> {
+        let mut session = Session::default();
+        let mut tops = Vec::new();
+        for text in texts {
+            let line = Bybit.parse(&mut session, text).map(|parsed| expect::line(&parsed.events[0]));
+            let top = line.map(|line| line.split(' ').nth(1).unwrap().to_owned());
+            tops.push(top.unwrap_or_else(|error| error.kind().to_owned()));
+        }
+        tops
+    }
+
+    #[test]
+    fn a_trade_names_the_takers_side() {
+        for (text, side) in [(TRADES, Side::Sell), (&TRADES.replace("Sell", "Buy"), Side::Buy)] {
+            let events = events(text);
+            let [Event::Trade(trade)] = events.as_slice() else { panic!("{events:?}") };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                ("ABCUSDT", Some("2100000000000000001"), side, false)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_099);
+        }
+    }
+
+    #[test]
+    fn a_block_trade_says_nothing_about_the_book() {
+        assert_eq!(events(&TRADES.replace(r#""BT":false"#, r#""BT":true"#)), []);
+    }
+
+    #[test]
+    fn the_day_comes_without_a_book() {
+        let expected = "ABCUSDT - last 1.5 base 1000.5 quote 1500.75 at 1700000000200";
+        assert_eq!(expect::line(&events(DAY)[0]), expected);
+        let part = r#"{"topic":"tickers.ABCUSDT","type":"delta","ts":1700000000200,"data":{"symbol":"ABCUSDT","bid1Price":"1"}}"#;
+        assert_eq!(expect::line(&events(part)[0]), "ABCUSDT - last - base - quote - at 1700000000200");
+    }
+
+    #[test]
+    fn the_book_follows_its_changes() {
+        let empty = CHANGE.replace(r#"[["1.49","0"],["1.48","7"]]"#, r#"[["1.48","0"]]"#).replace("42", "43");
+        let anew = BOOK.replace("41", "1").replace("snapshot", "delta").replace("1.49", "1.4");
+        assert_eq!(
+            tops(&[BOOK, CHANGE, &empty, &anew, BOOK, BOOK]),
+            ["1.49/1.51", "1.48/1.51", "-/1.51", "1.4/1.51", "1.49/1.51", "1.49/1.51"]
+        );
+    }
+
+    #[test]
+    fn after_a_missed_change_only_what_is_said_is_known() {
+        let later = CHANGE.replace("42", "44");
+        let next = CHANGE
+            .replace(r#""b":[["1.49","0"],["1.48","7"]],"a":[]"#, r#""b":[],"a":[["1.51","0"],["1.5","2"]]"#)
+            .replace("42", "45");
+        assert_eq!(
+            tops(&[BOOK, &later, &next, CHANGE, BOOK]),
+            ["1.49/1.51", "1.48/-", "1.48/1.5", "1.48/-", "1.49/1.51"]
+        );
+        assert_eq!(tops(&[CHANGE, BOOK]), ["1.48/-", "1.49/1.51"]);
+        let bad = CHANGE.replace(r#""7""#, r#""-7""#);
+        let after = later.replace("44", "43");
+        assert_eq!(tops(&[BOOK, &bad, &after]), ["1.49/1.51", "value", "1.48/-"]);
+    }
+
+    #[test]
+    fn the_venue_takes_or_refuses() {
+        let refused = r#"{"success":false,"ret_msg":"Invalid symbol :[tickers.XUSDT]","conn_id":"c-1","req_id":"","op":"subscribe"}"#;
+        for (text, expected) in [
+            (TAKEN, vec![Event::Subscribed]),
+            (PONG, vec![]),
+            (r#"{"op":"pong","args":["1700000000000"],"conn_id":"c-1"}"#, vec![]),
+            (refused, vec![Event::Refused("Invalid symbol :[tickers.XUSDT]")]),
+        ] {
+            assert_eq!(events(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn known_channels_that_are_not_used_are_ignored_by_name() {
+        for channel in ["orderbook.50", "kline.1", "liquidation", "allLiquidation"] {
+            let text = format!(r#"{{"topic":"{channel}.ABCUSDT","type":"snapshot","ts":1,"data":{{}}}}"#);
+            let mut session = Session::default();
+            assert_eq!(Bybit.parse(&mut session, &text), Ok(Parsed::ignored(channel)));
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, kind) in [
+            ("{}", "unknown_channel"),
+            ("[]", "json"),
+            (r#"{"op":"nonsense"}"#, "unknown_channel"),
+            (r#"{"topic":"tickers"}"#, "unknown_channel"),
+            (r#"{"topic":"nonsense.ABCUSDT","data":{}}"#, "unknown_channel"),
+            (r#"{"topic":"publicTrade.ABCUSDT","ts":1}"#, "value"),
+            (&TRADES.replace("1.50", "0"), "value"),
+            (&TRADES.replace("1.50", "-1"), "value"),
+            (&TRADES.replace("1.50", "1,5"), "json"),
+            (&TRADES.replace("\"1.50\"", "null"), "json"),
+            (&TRADES.replace("Sell", "sell"), "value"),
+            (&TRADES.replace("1700000000099", "9223372036854775807"), "value"),
+            (&DAY.replace(r#""ts":1700000000200,"#, ""), "value"),
+            (&BOOK.replace("snapshot", "nonsense"), "value"),
+            (&BOOK.replace("1.49", "0"), "value"),
+            (&BOOK.replace(r#""3""#, r#""-3""#), "value"),
+            (&BOOK.replace("41", "-41"), "json"),
+        ] {
+            let mut session = Session::default();
+            assert_eq!(Bybit.parse(&mut session, text).unwrap_err().kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Bybit,
+            &[
+                ("BTCUSDT", "BTC-USDT Spot"),
+                ("ETHBTC", "ETH-BTC Spot"),
+                ("BTCPERP", "BTC-USDC Perpetual"),
+                ("BTCUSDU23", "BTC-USD Dated"),
+            ],
+            &[
+                "",
+                "BTC",
+                "USDT",
+                "PERP",
+                "U23",
+                "BTC-USDT",
+                "BTC-29DEC23",
+                "BTC-29DEC23-30000-C",
+                "比特币USDT",
+            ],
+        );
+    }
+
+    #[test]
+    fn each_market_is_subscribed_by_a_message_of_its_own() {
+        let messages = Bybit.subscribe(&["ABCUSDT".to_owned(), "XYZUSDT".to_owned()], DateTime::default());
+        assert_eq!(messages.len(), 2);
+        assert_eq!(
+            messages[0],
+            r#"{"args":["publicTrade.ABCUSDT","orderbook.1.ABCUSDT","tickers.ABCUSDT"],"op":"subscribe"}"#
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Bybit, &[TRADES, DAY, BOOK, TAKEN, PONG]);
+        expect::survives_after(&Bybit, &[BOOK], &[CHANGE]);
+    }
+}

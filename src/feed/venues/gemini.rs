@@ -1,0 +1,321 @@
+//! Gemini: market data v2, messages told apart by `type`.
+//!
+//! `l2_updates` carries `changes` of a book as side, price and the amount that is now there. The first message of a
+//! symbol has the whole book, and the last trades in `trades`; so has one that comes after the symbol was subscribed
+//! anew. `trade` carries a trade as it happens (`side` is the taker's), `heartbeat` proves the connection and says
+//! nothing about a market. There is no ticker: best bid and ask come from the book, and no message has the volume of
+//! 24 hours. Updates are not numbered; if one cannot be read the book is unknown, and its symbol is subscribed anew.
+//! Perpetual contracts are spelled `BTCGUSDPERP`. Source: Gemini's public WebSocket documentation.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+
+use crate::{
+    domain::{
+        pair::{Asset, Pair},
+        trade::Side,
+        venue::{MarketKind, Venue},
+    },
+    feed::{
+        book::Change,
+        event::{Event, Parsed, Ticker, TradeReport},
+        number::{Number, Text, Words, millis, positive},
+        venue::{Endpoint, Market, ParseError, Protocol, Session},
+    },
+};
+
+/// Kinds of messages that are known and say nothing we use, by what they begin with.
+const IGNORED: &[&str] = &["heartbeat", "auction_", "block_trade", "candles_", "subscription_ack"];
+
+/// Speaks with Gemini.
+#[derive(Debug)]
+pub struct Gemini;
+
+impl Protocol for Gemini {
+    fn venue(&self) -> Venue {
+        Venue::new("gemini")
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        Endpoint::Socket("wss://api.gemini.com/v2/marketdata")
+    }
+
+    fn symbol(&self, pair: Pair) -> String {
+        format!("{}{}", self.native(pair.base), self.native(pair.quote))
+    }
+
+    /// Reads `BTCUSD`, and the perpetual `BTCGUSDPERP`.
+    fn market(&self, symbol: &str) -> Result<Market, ParseError> {
+        let (pair, kind) = match symbol.strip_suffix("GUSDPERP") {
+            Some(base) => {
+                let pair = Asset::raw(base).map(|base| Pair::new(base, Asset::literal("GUSD")));
+                (pair, MarketKind::Perpetual)
+            }
+            None => (Pair::split_joined(symbol), MarketKind::Spot),
+        };
+        Ok(Market { pair: pair.map_err(|_| ParseError::unknown_symbol(symbol))?, kind })
+    }
+
+    /// One message for each market, so that one that is refused costs no other.
+    fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
+        symbols.iter().map(|symbol| subscription(symbol)).collect()
+    }
+
+    fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
+        let message: Message<'a> = serde_json::from_str(text)?;
+        match (message.kind, message.result) {
+            (Some("l2_updates"), _) => update(session, &message),
+            (Some(kind @ "trade"), _) => {
+                let report = trade(&serde_json::from_str(text)?, false)?;
+                Ok(Parsed::one(kind, Event::Trade(report)))
+            }
+            (Some("error"), _) | (None, Some("error")) => {
+                let words = message.words.or(message.reason).map_or("without a reason", |Words(words)| words);
+                Ok(Parsed::one("error", Event::Refused(words)))
+            }
+            (Some(kind), _) if IGNORED.iter().any(|name| kind.starts_with(name)) => Ok(Parsed::ignored(kind)),
+            (kind, _) => Err(ParseError::unknown_channel(kind.unwrap_or("without type"))),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(rename = "type")]
+    kind: Option<&'a str>,
+    symbol: Option<&'a str>,
+    #[serde(borrow)]
+    changes: Option<&'a RawValue>,
+    #[serde(borrow)]
+    trades: Option<&'a RawValue>,
+    result: Option<&'a str>,
+    #[serde(borrow)]
+    reason: Option<Words<'a>>,
+    #[serde(borrow, rename = "message")]
+    words: Option<Words<'a>>,
+}
+
+/// Side, price, and the amount that is now there.
+#[derive(Deserialize)]
+struct Level<'a>(#[serde(borrow)] &'a str, Number, Number);
+
+#[derive(Deserialize)]
+struct Trade<'a> {
+    symbol: &'a str,
+    /// The number of the event is spelled one way in a past trade and another in a present one; `tid` is the same.
+    #[serde(borrow)]
+    tid: Option<Text<'a>>,
+    #[serde(borrow, alias = "eventid")]
+    event_id: Option<Text<'a>>,
+    price: Number,
+    quantity: Number,
+    side: &'a str,
+    timestamp: i64,
+}
+
+/// Keeps the book, tells its best bid and ask, and asks for all of it if something was missed.
+fn update<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
+    let symbol = message.symbol.ok_or_else(|| ParseError::value("symbol", "absent"))?;
+    let begins = session.begins(symbol) || message.trades.is_some();
+    let book = session.book(symbol)?;
+    let changes = changes(message).inspect_err(|_| book.lose())?;
+    if begins {
+        book.begin(&changes);
+    } else {
+        book.follow(&changes);
+    }
+    let top = Ticker { symbol, book: Some(book.top()), ..Ticker::default() };
+    let reply = book.wants_all().then(|| subscription(symbol));
+    let mut events = vec![Event::Ticker(top)];
+    if let Some(trades) = message.trades {
+        let past: Vec<Trade<'a>> = serde_json::from_str(trades.get())?;
+        for report in &past {
+            events.push(Event::Trade(trade(report, true)?));
+        }
+    }
+    Ok(Parsed { reply, ..Parsed::many("l2_updates", events) })
+}
+
+fn changes(message: &Message<'_>) -> Result<Vec<Change>, ParseError> {
+    let changes = message.changes.ok_or_else(|| ParseError::value("changes", "absent"))?;
+    let levels: Vec<Level<'_>> = serde_json::from_str(changes.get())?;
+    levels.iter().map(|Level(side, price, amount)| Change::read(read_side(side)?, *price, *amount)).collect()
+}
+
+fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<TradeReport<'a>, ParseError> {
+    Ok(TradeReport {
+        symbol: trade.symbol,
+        id: trade.tid.or(trade.event_id).map(|Text(id)| id),
+        price: positive("price", trade.price)?,
+        amount: positive("quantity", trade.quantity)?,
+        side: read_side(trade.side)?,
+        time: millis(trade.timestamp).ok_or_else(|| ParseError::value("timestamp", trade.timestamp))?,
+        snapshot,
+    })
+}
+
+fn read_side(side: &str) -> Result<Side, ParseError> {
+    match side {
+        "buy" => Ok(Side::Buy),
+        "sell" => Ok(Side::Sell),
+        other => Err(ParseError::value("side", other)),
+    }
+}
+
+fn subscription(symbol: &str) -> String {
+    json!({ "type": "subscribe", "subscriptions": [{ "name": "l2", "symbols": [symbol] }] }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::venues::expect;
+
+    const FIRST: &str = r#"{"type":"l2_updates","symbol":"ABCUSD","changes":[["buy","1.49","3"],["buy","1.48","5"],["sell","1.51","2"]],"trades":[{"type":"trade","symbol":"ABCUSD","eventid":70,"timestamp":1700000000050,"price":"1.5","quantity":"0.5","side":"sell","tid":71}],"auction_events":[]}"#;
+    const UPDATE: &str =
+        r#"{"type":"l2_updates","symbol":"ABCUSD","changes":[["buy","1.49","0"],["sell","1.505","0.10"]]}"#;
+    const TRADE: &str = r#"{"type":"trade","symbol":"ABCUSD","event_id":80,"timestamp":1700000000099,"price":"1.50","quantity":"0.25","side":"buy","tid":81}"#;
+    const HEARTBEAT: &str = r#"{"type":"heartbeat","timestamp":1700000000100}"#;
+
+    fn events(text: &str) -> Vec<Event<'_>> {
+        Gemini.parse(Box::leak(Box::default()), text).unwrap().events
+    }
+
+    /// Reads messages of one connection; tells best bid and ask after each, or the error, and what is answered.
+    fn tops(texts: &[&str]) -> Vec<String> {
+        let mut session = Session::default();
+        let mut tops = Vec::new();
+        for text in texts {
+            tops.push(match Gemini.parse(&mut session, text) {
+                Ok(parsed) => {
+                    let top = expect::line(&parsed.events[0]);
+                    let asked = if parsed.reply.is_some() { " asked" } else { "" };
+                    format!("{}{asked}", top.split(' ').nth(1).unwrap())
+                }
+                Err(error) => error.kind().to_owned(),
+            });
+        }
+        tops
+    }
+
+    #[test]
+    fn a_trade_names_the_takers_side() {
+        for (text, side) in [(TRADE, Side::Buy), (&TRADE.replace("buy", "sell"), Side::Sell)] {
+            let events = events(text);
+            let [Event::Trade(trade)] = events.as_slice() else { panic!("{events:?}") };
+            assert_eq!(
+                (trade.symbol, trade.id, trade.side, trade.snapshot),
+                ("ABCUSD", Some("81"), side, false)
+            );
+            assert_eq!(trade.price.normalize().to_string(), "1.5");
+            assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_099);
+        }
+    }
+
+    #[test]
+    fn the_trades_beside_a_whole_book_are_past() {
+        let events = events(FIRST);
+        let [top, Event::Trade(trade)] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!(expect::line(top), "ABCUSD 1.49/1.51 last - base - quote - at 0");
+        assert_eq!((trade.id, trade.side, trade.snapshot), (Some("71"), Side::Sell, true));
+    }
+
+    #[test]
+    fn the_book_follows_its_changes_and_begins_anew_with_its_trades() {
+        let without_trades = FIRST.replace(r#""trades""#, r#""other""#);
+        let anew = FIRST.replace("1.49", "1.3").replace("1.48", "1.2");
+        assert_eq!(tops(&[FIRST, UPDATE, &anew]), ["1.49/1.51", "1.48/1.505", "1.3/1.51"]);
+        assert_eq!(tops(&[&without_trades, UPDATE]), ["1.49/1.51", "1.48/1.505"]);
+    }
+
+    #[test]
+    fn books_of_two_markets_are_apart() {
+        let other = FIRST.replace("ABC", "XYZ").replace("1.49", "1.2").replace("1.48", "1.1");
+        assert_eq!(tops(&[FIRST, &other, UPDATE]), ["1.49/1.51", "1.2/1.51", "1.48/1.505"]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_makes_the_book_unknown_until_it_comes_anew() {
+        for (bad, kind) in [
+            (UPDATE.replace("0.10", "-1"), "value"),
+            (UPDATE.replace("sell", "hold"), "value"),
+            (UPDATE.replace("\"1.505\"", "null"), "json"),
+            (UPDATE.replace("changes", "other"), "value"),
+        ] {
+            assert_eq!(
+                tops(&[FIRST, &bad, UPDATE, UPDATE, FIRST]),
+                ["1.49/1.51", kind, "-/- asked", "-/-", "1.49/1.51"],
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn heartbeats_say_nothing_and_the_venue_may_refuse() {
+        for (text, expected) in [
+            (HEARTBEAT, vec![]),
+            (r#"{"type":"auction_indicative","symbol":"ABCUSD"}"#, vec![]),
+            (r#"{"type":"candles_1m_updates","symbol":"ABCUSD","changes":[]}"#, vec![]),
+            (r#"{"result":"error","reason":"InvalidSymbol"}"#, vec![Event::Refused("InvalidSymbol")]),
+            (
+                r#"{"result":"error","reason":"InvalidSymbol","message":"no \"X\""}"#,
+                vec![Event::Refused(r#"no \"X\""#)],
+            ),
+            (r#"{"type":"error"}"#, vec![Event::Refused("without a reason")]),
+        ] {
+            assert_eq!(events(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_it_is_not_is_an_error() {
+        for (text, kind) in [
+            ("{}", "unknown_channel"),
+            ("[]", "json"),
+            (r#"{"type":"nonsense"}"#, "unknown_channel"),
+            (r#"{"result":"ok"}"#, "unknown_channel"),
+            (r#"{"type":"l2_updates","changes":[]}"#, "value"),
+            (&TRADE.replace("1.50", "0"), "value"),
+            (&TRADE.replace("1.50", "-1"), "value"),
+            (&TRADE.replace("1.50", "1,5"), "json"),
+            (&TRADE.replace("\"1.50\"", "null"), "json"),
+            (&TRADE.replace("buy", "BUY"), "value"),
+            (&TRADE.replace("1700000000099", "9223372036854775807"), "value"),
+            (&FIRST.replace("0.5", "0"), "value"),
+        ] {
+            let mut session = Session::default();
+            assert_eq!(Gemini.parse(&mut session, text).unwrap_err().kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn symbols_read_and_spell() {
+        expect::spells(
+            &Gemini,
+            &[
+                ("BTCUSD", "BTC-USD Spot"),
+                ("ETHBTC", "ETH-BTC Spot"),
+                ("USDCUSD", "USDC-USD Spot"),
+                ("BTCGUSDPERP", "BTC-GUSD Perpetual"),
+            ],
+            &["", "BTC", "USD", "GUSDPERP", "BTC-USD", "BTCPERP"],
+        );
+    }
+
+    #[test]
+    fn each_market_is_subscribed_by_a_message_of_its_own() {
+        let messages = Gemini.subscribe(&["ABCUSD".to_owned(), "XYZUSD".to_owned()], DateTime::default());
+        assert_eq!(messages.len(), 2);
+        assert_eq!(
+            messages[0],
+            r#"{"subscriptions":[{"name":"l2","symbols":["ABCUSD"]}],"type":"subscribe"}"#
+        );
+    }
+
+    #[test]
+    fn hostile_frames_are_errors() {
+        expect::survives(&Gemini, &[FIRST, TRADE, HEARTBEAT]);
+        expect::survives_after(&Gemini, &[FIRST], &[UPDATE]);
+    }
+}
