@@ -139,6 +139,7 @@ fn show_one(source: &api::Source, now: SystemTime) -> String {
     let lines = [
         ("source", source.source.clone()),
         ("owner", source.owner.clone()),
+        ("formats from", source.evidence.clone()),
         ("state", format!("{} for {}", state(source), words::age(source.state_time.as_ref(), now))),
         ("markets", source.markets.join(" ")),
         ("frames", format!("{} ({:.1} a second)", source.frame_count, source.frame_rate)),

@@ -26,6 +26,9 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// Names the venue.
     fn venue(&self) -> Venue;
 
+    /// Tells in what its formats were met: recordings and of when, single messages, or documentation only.
+    fn evidence(&self) -> &'static str;
+
     /// Tells where to connect.
     fn endpoint(&self) -> Endpoint;
 

@@ -16,7 +16,10 @@ use rust_decimal::Decimal;
 
 use self::recent::Recent;
 pub use self::recent::{Quantiles, RecentReport};
-use crate::domain::{pair::Pair, price::Origin, venue::Venue};
+use crate::{
+    domain::{pair::Pair, price::Origin, venue::Venue},
+    feed::venues,
+};
 
 /// Part of a new lag that enters the smoothed one: one in this many.
 const LAG_SMOOTHING: i64 = 16;
@@ -63,6 +66,8 @@ pub struct SourceReport {
     pub frozen: Option<(u32, DateTime<Utc>)>,
     /// When a connection will be tried again, where there is none.
     pub retry_time: Option<DateTime<Utc>>,
+    /// In what its formats were met.
+    pub evidence: &'static str,
     /// Where its data comes from.
     pub origin: Origin,
 }
@@ -332,6 +337,7 @@ impl Source {
             lag: known(&self.lag).map(TimeDelta::nanoseconds),
             last_error: self.last_error.load().as_deref().cloned(),
             malformed,
+            evidence: venues::by_name(self.venue.as_str()).map_or("", |protocol| protocol.evidence()),
             retry_time: self.retry_time.load().as_deref().copied(),
             recent: self.recent().report(now),
             frozen: self.frozen.load().as_deref().copied(),

@@ -1,6 +1,6 @@
 //! How each source does, as the service tells it.
 
-use cryptoprice::client::v1::ListSourcesRequest;
+use cryptoprice::{client::v1::ListSourcesRequest, feed::venues};
 
 use crate::harness::{Running, eventually};
 
@@ -28,6 +28,7 @@ async fn each_source_is_held_against_the_others() {
         assert!(p50 <= p99 && p50 < 25.0, "{name}: {p50} {p99}");
         assert_eq!((source.frozen_market_count, &source.frozen_time), (0, &None), "{name}");
         assert!(source.malformed_counts.is_empty(), "{name}");
+        assert!(source.evidence.contains("recordings of"), "{name}: {}", source.evidence);
     }
     let (_, shown) = running.get("/v1/sources/kraken").await;
     assert!(
@@ -43,4 +44,13 @@ async fn each_source_is_held_against_the_others() {
         assert!(metrics.series().contains(&expected), "{expected}: {}", metrics.0);
     }
     running.stop().await;
+}
+
+#[test]
+fn the_readme_and_the_service_tell_the_same_of_the_venues() {
+    let readme = include_str!("../../README.md");
+    for protocol in venues::ALL {
+        let row = format!(" | {} | {} | ", protocol.venue(), protocol.evidence());
+        assert!(readme.contains(&row), "README.md has no row with{row}");
+    }
 }

@@ -85,6 +85,7 @@ fn source(report: SourceReport) -> Source {
         frozen_market_count: report.frozen.map_or(0, |(markets, _)| markets),
         frozen_time: report.frozen.map(|(_, since)| wire::timestamp(since)),
         retry_time: report.retry_time.map(wire::timestamp),
+        evidence: report.evidence.to_owned(),
         malformed_counts: report.malformed.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
     }
 }

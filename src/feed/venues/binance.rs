@@ -49,6 +49,10 @@ impl Protocol for Binance {
         Venue::new("binance")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of October 2021 (spot) and July 2021 (futures, parser only)"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://stream.binance.com:9443/stream")
     }
@@ -74,6 +78,10 @@ impl Protocol for Binance {
 impl Protocol for BinanceFutures {
     fn venue(&self) -> Venue {
         Venue::new("binancefutures")
+    }
+
+    fn evidence(&self) -> &'static str {
+        Binance.evidence()
     }
 
     fn endpoint(&self) -> Endpoint {

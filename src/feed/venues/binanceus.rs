@@ -23,6 +23,10 @@ impl Protocol for BinanceUs {
         Venue::new("binanceus")
     }
 
+    fn evidence(&self) -> &'static str {
+        "documentation only (the formats of Binance)"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://stream.binance.us:9443/stream")
     }

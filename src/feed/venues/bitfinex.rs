@@ -38,6 +38,10 @@ impl Protocol for Bitfinex {
         Venue::new("bitfinex")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of April 2021"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://api-pub.bitfinex.com/ws/2")
     }

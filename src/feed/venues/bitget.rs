@@ -44,6 +44,10 @@ impl Protocol for Bitget {
         Venue::new("bitget")
     }
 
+    fn evidence(&self) -> &'static str {
+        "documentation only"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://ws.bitget.com/v2/ws/public")
     }

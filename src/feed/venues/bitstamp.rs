@@ -44,6 +44,10 @@ impl Protocol for Bitstamp {
         Venue::new("bitstamp")
     }
 
+    fn evidence(&self) -> &'static str {
+        "single messages of April 2019 (trades) and May 2022 (book)"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://ws.bitstamp.net")
     }

@@ -49,6 +49,10 @@ impl Protocol for Bybit {
         Venue::new("bybit")
     }
 
+    fn evidence(&self) -> &'static str {
+        "single messages of April 2023 (contracts); spot by documentation"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://stream.bybit.com/v5/public/spot")
     }

@@ -31,6 +31,10 @@ impl Protocol for Coinbase {
         Venue::new("coinbase")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of August 2026"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://advanced-trade-ws.coinbase.com")
     }

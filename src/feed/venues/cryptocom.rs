@@ -33,6 +33,10 @@ impl Protocol for CryptoCom {
         Venue::new("cryptocom")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of November 2021 (v2, of the same shape)"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://stream.crypto.com/exchange/v1/market")
     }

@@ -35,6 +35,10 @@ impl Protocol for Gate {
         Venue::new("gate")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of April 2021"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://api.gateio.ws/ws/v4/")
     }

@@ -37,6 +37,10 @@ impl Protocol for Gemini {
         Venue::new("gemini")
     }
 
+    fn evidence(&self) -> &'static str {
+        "documentation only"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://api.gemini.com/v2/marketdata")
     }

@@ -36,6 +36,10 @@ impl Protocol for Htx {
         Venue::new("htx")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of April 2021"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://api.huobi.pro/ws")
     }

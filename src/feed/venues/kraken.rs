@@ -36,6 +36,10 @@ impl Protocol for Kraken {
         Venue::new("kraken")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of April 2021 (v1); v2 by documentation"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://ws.kraken.com/v2")
     }

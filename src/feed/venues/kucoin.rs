@@ -37,6 +37,10 @@ impl Protocol for KuCoin {
         Venue::new("kucoin")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of April 2021"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Bullet("https://api.kucoin.com/api/v1/bullet-public")
     }

@@ -50,6 +50,10 @@ impl Protocol for Okx {
         Venue::new("okx")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of May 2022"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://ws.okx.com:8443/ws/v5/public")
     }

@@ -36,6 +36,10 @@ impl Protocol for Upbit {
         Venue::new("upbit")
     }
 
+    fn evidence(&self) -> &'static str {
+        "recordings of April 2021"
+    }
+
     fn endpoint(&self) -> Endpoint {
         Endpoint::Socket("wss://api.upbit.com/websocket/v1")
     }
