@@ -2,7 +2,7 @@
 //!
 //! [`venue`] is the seam: one trait, one file per venue in [`venues`], all of one shape. [`event`] is what comes
 //! out of it; `number` reads decimals as venues spell them, `gzip` unpacks frames. [`socket`] is the one
-//! reconnecting loop that all venues share; [`recording`] reads recorded traffic, frame by frame. Either way
+//! reconnecting loop that all venues share; [`recording`] writes and reads recorded traffic, frame by frame. Either way
 //! [`translate`] turns symbols into canonical markets, and a [`delivery`] is what is handed on.
 
 pub mod delivery;

@@ -3,7 +3,8 @@
 //! [`board`] holds the latest price of each pair and the log of updates; [`fanout`] tells readers what changes, in
 //! [`message`]s that are made once for all of them.
 //! [`aggregator`] keeps the venues' quotes and turns them into prices, [`crosses`] says which derived pairs are kept.
-//! [`ingest`] drives it from live sockets, [`replay`] from recordings. [`health`] counts what each
+//! [`ingest`] drives it from live sockets, [`replay`] from recordings; [`record`] makes
+//! recordings instead. [`health`] counts what each
 //! source does, [`metrics`] tells it to whoever runs the service.
 
 pub mod aggregator;
@@ -15,4 +16,5 @@ pub mod ingest;
 pub mod message;
 pub mod metrics;
 mod quotes;
+pub mod record;
 pub mod replay;

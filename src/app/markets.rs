@@ -101,6 +101,7 @@ impl Listened {
                     stable_after: feed.stable_after,
                     silence_limit: feed.silent_after,
                     max_frame: feed.max_frame,
+                    tap: None,
                 },
             })
             .collect()

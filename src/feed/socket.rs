@@ -3,7 +3,7 @@
 //! Connect, subscribe, listen; when that ends, wait and begin again. What is heard is handed on as [`Delivery`]s;
 //! the channel to their reader is bounded, and while it is full nothing is read from the venue. A connection is cut
 //! when it brings no event for longer than allowed: pings and pongs prove that the other side lives, not that it
-//! tells us anything.
+//! tells us anything. What is sent and received can be recorded ([`Tap`]), before it is understood.
 
 mod backoff;
 mod connect;
@@ -22,6 +22,7 @@ use self::{
 };
 use super::{
     delivery::{Delivery, DeliveryKind},
+    recording::Tap,
     venue::Protocol,
 };
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// How a venue's connection is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SocketOptions {
     /// An address in place of the venue's own: a WebSocket's, or (`http…`) one that is asked for a WebSocket's.
     pub url_override: Option<String>,
@@ -46,6 +47,8 @@ pub struct SocketOptions {
     pub silence_limit: Duration,
     /// Bytes of a message at most, before it is unpacked.
     pub max_frame: usize,
+    /// Where to tell what is sent and received, if it is to be recorded.
+    pub tap: Option<Tap>,
 }
 
 /// Keeps a venue connected until `shutdown`, or until nobody listens to `out` any more.

@@ -33,6 +33,7 @@ impl Running {
             clock: Clock::system(),
             stable_after: Duration::from_secs(60),
             silence_limit: Duration::from_secs(60),
+            tap: None,
         };
         let (out, deliveries) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
