@@ -188,7 +188,7 @@ mod tests {
             "record",
             "record folder --for soon",
             "record folder --rotate-size 0",
-            "record folder --rotate-every 25h",
+            "record folder --rotate-every 13h",
         ] {
             let words = std::iter::once("cryptoprice").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

@@ -22,8 +22,8 @@ const DRAW_EVERY: Duration = Duration::from_millis(500);
 /// How often a line is logged elsewhere.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Replay takes files that begin further apart for separate runs.
-const MAX_ROTATE_EVERY: Duration = Duration::from_secs(24 * 3_600);
+/// Replay takes files that begin more than a day apart for separate runs; a venue may be away for a while in between.
+const MAX_ROTATE_EVERY: Duration = Duration::from_secs(12 * 3_600);
 
 pub(super) const HELP: &str = "\
 Each venue gets a file of its own, such as FOLDER/KRAKEN-20261125T231500Z.jsonl.zst, named for its start in UTC. A file that
@@ -52,7 +52,7 @@ pub struct RecordArgs {
     /// Starts the next file when one has this many bytes; K, M and G are understood
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = parse_size)]
     rotate_size: u64,
-    /// Starts the next file when one spans this long, 1s to 24h
+    /// Starts the next file when one spans this long, 1s to 12h
     #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = parse_rotation)]
     rotate_every: Duration,
     /// A file of settings, laid over the defaults (`cryptoprice config` prints them all)
@@ -150,12 +150,14 @@ fn line(doing: &str, status: &RecorderStatus, elapsed: Duration) -> String {
     let (connected, venues, progress) = (status.connected.count(), status.venues, &status.progress);
     let (messages, files) = (progress.messages(), progress.files());
     let (bytes, elapsed) = (size(progress.bytes()), words::span(elapsed));
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
     let overruns = match progress.overruns() {
         0 => String::new(),
+        1 => ", 1 connection ended because the disk was too slow".to_owned(),
         overruns => format!(", {overruns} connections ended because the disk was too slow"),
     };
     format!(
-        "{doing}: {connected} of {venues} venues connected, {messages} messages, {bytes} in {files} files, {elapsed}{overruns}"
+        "{doing}: {connected} of {venues} venues connected, {messages} messages, {bytes} in {files}, {elapsed}{overruns}"
     )
 }
 
@@ -190,7 +192,7 @@ fn parse_rotation(text: &str) -> Result<Duration, String> {
     if (Duration::from_secs(1)..=MAX_ROTATE_EVERY).contains(&span) {
         Ok(span)
     } else {
-        Err("expected a span from 1s to 24h".to_owned())
+        Err("expected a span from 1s to 12h".to_owned())
     }
 }
 
@@ -218,8 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_spans_a_second_to_a_day() {
-        for (given, expected) in [("1s", true), ("24h", true), ("999ms", false), ("25h", false), ("1", false)]
+    fn a_file_spans_a_second_to_half_a_day() {
+        for (given, expected) in [("1s", true), ("12h", true), ("999ms", false), ("13h", false), ("1", false)]
         {
             assert_eq!(parse_rotation(given).is_ok(), expected, "{given}");
         }

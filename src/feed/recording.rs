@@ -25,9 +25,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
+pub(super) use self::tap::{Tapped, Untold};
 pub use self::{
     file::WriteError,
-    tap::{Tap, Tapped, Untold},
+    tap::Tap,
     writer::{Progress, Writer, WriterOptions},
 };
 use self::{

@@ -32,14 +32,14 @@ pub struct Tap {
 
 /// Where one connection tells what is said on it.
 #[derive(Debug)]
-pub struct Tapped<'a> {
+pub(in crate::feed) struct Tapped<'a> {
     tap: &'a Tap,
     connection: String,
 }
 
 /// Why something is not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Untold {
+pub(in crate::feed) enum Untold {
     /// The writer is so far behind that there is no room.
     #[error("the recording falls behind: the disk is too slow")]
     NoRoom,

@@ -130,7 +130,8 @@ fn a_new_connection_refers_to_nothing_of_the_one_before() {
 fn a_file_that_is_large_is_followed_by_the_next_within_a_second() {
     let folder = tempfile::tempdir().unwrap();
     // Small enough that each flush fills a file.
-    let options = WriterOptions { rotate_size: 1, rotate_every: TimeDelta::hours(1), ..options(folder.path()) };
+    let options =
+        WriterOptions { rotate_size: 1, rotate_every: TimeDelta::hours(1), ..options(folder.path()) };
     let told: Vec<_> = (0..40).map(|n| (format!("[{n}]"), at(0, 100 * n))).collect();
     write(options, |tapped| told.iter().for_each(|(text, time)| say(tapped, text, *time, false)));
     let files = read(folder.path());
