@@ -13,7 +13,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cryptoprice::{
-    client::v1::{ExplainPriceRequest, ListPricesRequest},
+    client::v1::{ExplainPriceRequest, ListPricesRequest, ListSourcesRequest},
     clock::Clock,
     domain::{decimal, pair::Pair, venue::Venue},
     feed::{
@@ -209,6 +209,7 @@ async fn replayed_quotes_are_the_last_ones_heard_live() {
     let replayed = Running::replay(all.clone()).await;
     let explained = quotes(&replayed).await;
     let prices = prices(&replayed).await;
+    let counted = counts(&replayed).await;
     replayed.stop().await;
     assert!(expected.len() > 80, "{}", expected.len());
     assert_eq!(explained, expected);
@@ -220,6 +221,7 @@ async fn replayed_quotes_are_the_last_ones_heard_live() {
     for files in [all, whole] {
         let again = Running::replay(files).await;
         assert!(self::prices(&again).await == prices);
+        assert_eq!(self::counts(&again).await, counted);
         again.stop().await;
     }
 }
@@ -239,6 +241,23 @@ fn joined(recorded: &Recorded, venue: Venue) -> PathBuf {
     let path = recorded.folder.path().join(format!("{venue}.jsonl"));
     fs::write(&path, text).unwrap();
     path
+}
+
+/// Gets what was counted of each venue: frames, tickers, trades, past trades, trades that came twice, misunderstood.
+async fn counts(running: &Running) -> BTreeMap<String, [u64; 6]> {
+    let listed = running.sources().await.list_sources(ListSourcesRequest::default()).await.unwrap();
+    let counted = listed.into_inner().sources.into_iter().map(|source| {
+        let counts = [
+            source.frame_count,
+            source.ticker_count,
+            source.trade_count,
+            source.snapshot_trade_count,
+            source.duplicate_count,
+            source.malformed_count,
+        ];
+        (source.source, counts)
+    });
+    counted.collect()
 }
 
 /// Gets all prices as bytes.
