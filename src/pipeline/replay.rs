@@ -346,3 +346,38 @@ impl Pace {
         !shutdown.is_cancelled()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_of_an_exchange_within_a_day_are_one_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let hour = |hours: i64| DateTime::from_timestamp(1_700_000_000 + 3_600 * hours, 0).unwrap();
+        let file = |exchange: &str, hours: i64| {
+            let path = folder.path().join(format!("{exchange}-{hours}.jsonl"));
+            let recorded = hour(hours).timestamp();
+            let header =
+                format!(r#"{{"t":"header","format":2,"exchange":"{exchange}","recorded":{recorded}}}"#);
+            std::fs::write(&path, header).unwrap();
+            path
+        };
+        let [first, second, third] = [0, 1, 25].map(|hours| file("KRAKEN", hours));
+        let (later, other) = (file("KRAKEN", 50), file("BINANCE", 30));
+        let given = [later.clone(), third.clone(), other.clone(), first.clone(), second.clone()];
+        let runs = runs(&given).unwrap();
+        let found: Vec<_> = runs.iter().map(|run| (run.began, run.files.clone())).collect();
+        let expected =
+            [(hour(0), vec![first, second, third]), (hour(30), vec![other]), (hour(50), vec![later])];
+        assert_eq!(found, expected);
+
+        let options = ReplayOptions { files: given.to_vec(), speed: None, repeat: false };
+        let replay = Replay::open(options).unwrap();
+        assert_eq!((replay.start(), replay.recordings()), (hour(50), 5));
+        assert_eq!(
+            replay.venues().iter().map(|venue| venue.as_str()).collect::<Vec<_>>(),
+            ["kraken", "binance"]
+        );
+    }
+}

@@ -3,23 +3,22 @@
 //! A connection never waits for the disk. If there is no room for what it has to tell, it is told so and ends: then
 //! what is recorded of a connection has no holes, and what was missed lies visibly between two connections.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
-    mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::Duration,
 };
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 use super::{OwnedFrame, Record, RecordKind};
 use crate::feed::venue::Frame;
 
-/// Records that wait at most, beside the bound on their bytes.
-const MAX_WAITING: usize = 1 << 14;
-
-/// Bytes that a record counts for beside what was said.
-const OVERHEAD: usize = 128;
+/// Bytes that a record counts for beside what was said: about what it takes while it waits.
+const OVERHEAD: usize = 256;
 
 /// Where the connections to one venue tell what is said on them.
 #[derive(Debug)]
@@ -51,7 +50,7 @@ pub(in crate::feed) enum Untold {
 /// The near end of the queue.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
-    sender: SyncSender<Entry>,
+    sender: Sender<Entry>,
     room: Arc<Room>,
 }
 
@@ -123,7 +122,8 @@ impl Tapped<'_> {
 
 /// Makes a queue for so many bytes, which counts how often there was no room.
 pub(super) fn queue(bytes: usize, overruns: Arc<AtomicU64>) -> (Queue, Waiting) {
-    let (sender, receiver) = sync_channel(MAX_WAITING);
+    // The bytes are the bound, and every record has some.
+    let (sender, receiver) = channel();
     let room = Arc::new(Room { bytes, taken: AtomicUsize::new(0), overruns });
     (Queue { sender, room: Arc::clone(&room) }, Waiting { receiver, room })
 }
@@ -132,13 +132,7 @@ impl Queue {
     fn put(&self, entry: Entry) -> Result<(), Untold> {
         let weight = entry.weight();
         self.room.take(weight)?;
-        self.sender.try_send(entry).map_err(|error| {
-            self.room.give(weight);
-            match error {
-                TrySendError::Full(_) => self.room.overrun(),
-                TrySendError::Disconnected(_) => Untold::Ended,
-            }
-        })
+        self.sender.send(entry).map_err(|_| Untold::Ended)
     }
 }
 
@@ -174,17 +168,13 @@ impl Room {
         let taken = self.taken.fetch_add(weight, Ordering::Relaxed);
         if taken.saturating_add(weight) > self.bytes {
             self.give(weight);
-            return Err(self.overrun());
+            self.overruns.fetch_add(1, Ordering::Relaxed);
+            return Err(Untold::NoRoom);
         }
         Ok(())
     }
 
     fn give(&self, weight: usize) {
         self.taken.fetch_sub(weight, Ordering::Relaxed);
-    }
-
-    fn overrun(&self) -> Untold {
-        self.overruns.fetch_add(1, Ordering::Relaxed);
-        Untold::NoRoom
     }
 }

@@ -110,7 +110,9 @@ impl Writer {
             taps.push(Tap::new(tracks.len(), exchange.clone(), queue.clone()));
             let file = OutputFile::create(folder, &exchange, started)?;
             progress.0.files.fetch_add(1, Ordering::Relaxed);
-            tracks.push(Track { exchange, file, own: false, lasting: Vec::new(), counted: 0 });
+            let mut track = Track { exchange, file, own: false, lasting: Vec::new(), counted: 0 };
+            track.count(&progress.0);
+            tracks.push(track);
         }
         Ok((Self { options, tracks, waiting, progress }, taps))
     }

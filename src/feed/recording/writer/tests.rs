@@ -151,7 +151,7 @@ fn a_file_that_is_large_is_followed_by_the_next_within_a_second() {
 #[test]
 fn what_finds_no_room_is_refused_and_counted() {
     let folder = tempfile::tempdir().unwrap();
-    let options = WriterOptions { room: 1_000, ..options(folder.path()) };
+    let options = WriterOptions { room: 1_500, ..options(folder.path()) };
     let (writer, taps) = Writer::create(options, [Venue::new("kraken")], at(0, 0)).unwrap();
     let progress = writer.progress();
     let tapped = taps[0].connect(ADDRESS.to_owned(), at(0, 1)).unwrap();
