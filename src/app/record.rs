@@ -18,7 +18,7 @@ use crate::{
 /// How often what was written is brought to the files: what a killed program loses at most.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
-/// Bytes that may wait for the disk. All venues together send a few megabytes a second when much happens.
+/// Bytes that may wait for the disk, of all venues together.
 const ROOM: usize = 64 << 20;
 
 /// What to record to.

@@ -2,6 +2,8 @@
 
 use std::{fs::File, io::Write};
 
+use proptest::prelude::*;
+
 use super::*;
 
 const HEADER: &str = r#"{"t":"header","format":2,"exchange":"BINANCE","recorded":1700000000.25}"#;
@@ -160,4 +162,30 @@ fn reading_ends_after_the_first_error() {
     let mut recording = Recording::open(path).unwrap();
     assert!(recording.next().is_some_and(|record| record.is_err()));
     assert!(recording.next().is_none());
+}
+
+proptest! {
+    #[test]
+    fn every_record_is_read_as_it_was_written(
+        connection in ".*",
+        text in ".*",
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+        seconds in 0_i64..=4_102_444_800,
+        nanos in 0_u32..1_000_000_000,
+    ) {
+        let time = DateTime::from_timestamp(seconds, nanos).unwrap();
+        for kind in [
+            RecordKind::Connect(text.clone()),
+            RecordKind::Sent(text.clone()),
+            RecordKind::Frame(OwnedFrame::Text(text.clone())),
+            RecordKind::Frame(OwnedFrame::Binary(bytes.clone())),
+            RecordKind::Http { url: connection.clone(), body: text.clone() },
+        ] {
+            let record = Record { time, connection: connection.clone(), kind };
+            let line = serde_json::to_vec(&Line::of(&record, &line::text(time))).unwrap();
+            prop_assert!(!line.contains(&b'\n'));
+            let read: Line<'_> = serde_json::from_slice(&line).unwrap();
+            prop_assert_eq!(read.into_record().ok(), Some(record));
+        }
+    }
 }
