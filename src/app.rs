@@ -6,6 +6,7 @@ pub mod check;
 
 mod doors;
 mod markets;
+mod record;
 
 use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+pub use self::record::{RecordOptions, Recorder, RecorderStatus};
 use self::{doors::Doors, markets::Listened};
 use crate::{
     api::{
@@ -192,7 +194,7 @@ impl Application {
     /// Lists what the service is made of.
     pub fn components(&self) -> Vec<String> {
         let input = match &self.pipeline.input {
-            Input::Replay(replay) => format!("input: {} recordings", replay.venues().len()),
+            Input::Replay(replay) => format!("input: {} recordings", replay.recordings()),
             Input::Sockets { venues, simulation, .. } => {
                 let kind = if simulation.is_some() { "simulated venues" } else { "venues" };
                 format!("input: WebSockets to {} {kind}", venues.len())

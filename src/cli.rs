@@ -18,6 +18,7 @@ mod explain;
 mod failure;
 mod json;
 mod price;
+mod record;
 mod serve;
 mod sources;
 mod table;
@@ -32,6 +33,7 @@ pub use self::{
     convert::ConvertArgs,
     explain::ExplainArgs,
     price::PriceArgs,
+    record::RecordArgs,
     serve::{DemoArgs, ServeArgs},
     sources::SourcesArgs,
     watch::WatchArgs,
@@ -64,6 +66,9 @@ pub enum Command {
     Serve(ServeArgs),
     /// Serves prices of a simulated market: nothing else is needed
     Demo(DemoArgs),
+    /// Records what exchanges send, to be played by `serve --replay`
+    #[command(after_help = record::HELP)]
+    Record(RecordArgs),
     /// Prints the settings as they would be used
     Config(ConfigArgs),
     /// Prints the completions of a shell
@@ -106,6 +111,7 @@ impl Command {
             Self::Client(command) => command.run().await,
             Self::Serve(arguments) => arguments.run().await,
             Self::Demo(arguments) => arguments.run().await,
+            Self::Record(arguments) => arguments.run().await,
             Self::Config(arguments) => arguments.run(),
             Self::Completions(arguments) => arguments.run(),
         }
@@ -179,6 +185,10 @@ mod tests {
             "convert 1 BTC",
             "sources kraken binance",
             "completions cobol",
+            "record",
+            "record folder --for soon",
+            "record folder --rotate-size 0",
+            "record folder --rotate-every 13h",
         ] {
             let words = std::iter::once("cryptoprice").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

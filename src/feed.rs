@@ -2,8 +2,9 @@
 //!
 //! [`venue`] is the seam: one trait, one file per venue in [`venues`], all of one shape. [`event`] is what comes
 //! out of it; `number` reads decimals as venues spell them, `gzip` unpacks frames, `book` keeps a book that comes in
-//! changes. [`socket`] is the one reconnecting loop that all venues share; [`recording`] reads recorded traffic, frame
-//! by frame. Either way [`translate`] turns symbols into canonical markets, and a [`delivery`] is what is handed on.
+//! changes. [`socket`] is the one reconnecting loop that all venues share; [`recording`] writes and reads recorded
+//! traffic, frame by frame. Either way [`translate`] turns symbols into canonical markets, and a [`delivery`] is what is
+//! handed on.
 
 mod book;
 pub mod delivery;

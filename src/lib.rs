@@ -17,6 +17,7 @@
 //! 2. [`feed`]: how venues are spoken to and understood, live or recorded;
 //! 3. [`sim`]: a simulated market behind venues that speak real wire formats; knows [`domain`] and nothing else;
 //! 4. [`pipeline`]: from what venues say to the board, live ([`pipeline::ingest`]) or replayed ([`pipeline::replay`]);
+//!    or to recordings instead ([`pipeline::record`]);
 //! 5. [`service`]: what can be asked, and the one closed list of what can go wrong;
 //! 6. [`api`]: the doors, the only floor that names a protobuf type or a gRPC code;
 //! 7. [`app`]: puts the house together and takes it down; [`config`], [`clock`] and [`telemetry`] stand beside it;

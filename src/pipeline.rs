@@ -3,8 +3,9 @@
 //! [`board`] holds the latest price of each pair and the log of updates; [`fanout`] tells readers what changes, in
 //! [`message`]s that are made once for all of them.
 //! [`aggregator`] keeps the venues' quotes and turns them into prices, [`crosses`] says which derived pairs are kept.
-//! [`ingest`] drives it from live sockets, [`replay`] from recordings. [`health`] counts what each
-//! source does, `scorecard` holds it against the others, [`metrics`] tells it to whoever runs the service.
+//! [`ingest`] drives it from live sockets, [`replay`] from recordings; [`record`] makes recordings instead. [`health`]
+//! counts what each source does, `scorecard` holds it against the others, [`metrics`] tells it to whoever runs the
+//! service.
 
 pub mod aggregator;
 pub mod board;
@@ -15,5 +16,6 @@ pub mod ingest;
 pub mod message;
 pub mod metrics;
 mod quotes;
+pub mod record;
 pub mod replay;
 mod scorecard;

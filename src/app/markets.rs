@@ -106,6 +106,7 @@ impl Listened {
                     silence_limit: feed.silent_after,
                     max_frame: feed.max_frame,
                     starts: Arc::clone(&starts),
+                    tap: None,
                 },
             })
             .collect()

@@ -42,7 +42,7 @@ impl From<BarArgs> for Bar {
 }
 
 /// Reads a number with its unit: `ms`, `s`, `m` or `h`.
-fn parse_span(text: &str) -> Result<Duration, SpanError> {
+pub(super) fn parse_span(text: &str) -> Result<Duration, SpanError> {
     let digits = text.trim_end_matches(|character: char| character.is_ascii_alphabetic());
     let unit_ms = match text.strip_prefix(digits) {
         Some("ms") => 1,
@@ -61,7 +61,7 @@ fn parse_span(text: &str) -> Result<Duration, SpanError> {
 /// Why a text is no span.
 #[derive(Debug, thiserror::Error)]
 #[error("expected a number with a unit (ms, s, m or h), such as 5s")]
-struct SpanError;
+pub(super) struct SpanError;
 
 #[cfg(test)]
 mod tests {

@@ -115,7 +115,7 @@ async fn try_serve(start: StartArgs, mode: Mode) -> anyhow::Result<()> {
 }
 
 /// Waits for SIGTERM or SIGINT.
-fn signalled(shutdown: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn signalled(shutdown: CancellationToken) -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {

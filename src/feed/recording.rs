@@ -1,36 +1,56 @@
-//! Recorded exchange traffic, read back frame by frame.
+//! Recorded exchange traffic, written frame by frame and read back the same way.
 //!
 //! A recording is one JSON record a line, usually compressed with zstd (`KRAKEN.jsonl.zst`). The first line is
 //! `{"t":"header","format":2,"exchange","recorded"}`; the others are, in order of arrival, `connect` {conn, addr},
 //! `send` {conn, data}, `recv` {conn, data, or b64 for binary frames} and `http` {conn, url, data}, each with `ts`,
 //! the time in Unix seconds with a fraction. Lines are read one at a time, so memory stays flat however long a
 //! recording is.
+//!
+//! A recording may go on where another has ended, in the middle of a connection. It then begins with what has to be
+//! known of that connection, under the times at which it was said: records before the time of the header.
+//!
+//! `line` is the format, for both directions. [`Recording`] reads, with `lines`; [`Writer`] writes, with `file`,
+//! what each connection tells through its [`Tap`].
 
+mod file;
+mod line;
 mod lines;
+mod tap;
+mod writer;
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 
-use self::lines::{Fault, Lines};
+pub(super) use self::tap::{Tapped, Untold};
+pub use self::{
+    file::WriteError,
+    tap::Tap,
+    writer::{Progress, Writer, WriterOptions},
+};
+use self::{
+    line::Line,
+    lines::{Fault, Lines},
+};
 use super::{
-    number::{Text, seconds},
     venue::{Frame, Protocol},
     venues::{self, binance::BinanceFutures},
 };
 
-/// The version of the format that is understood.
-const FORMAT: u32 = 2;
-
 /// A recording that is being read: an iterator over its records, which ends after the first error.
+///
+/// What is compressed and ends without its end, as a killed program leaves it, is read up to the last whole line, and
+/// [`Recording::is_cut`] tells so afterwards.
 pub struct Recording {
     path: PathBuf,
     exchange: String,
     protocol: &'static dyn Protocol,
     started: DateTime<Utc>,
     lines: Lines,
+    cut: bool,
 }
 
 /// One thing that happened while the recording ran.
@@ -143,15 +163,15 @@ impl Recording {
         let Some(first) = lines.next_line().map_err(|fault| fault.at(&path, 1))? else {
             return Err(RecordingError::NoHeader { path });
         };
-        let header: Line<'_> = match serde_json::from_slice(first) {
-            Ok(line @ Line { t: Kind::Header, .. }) => line,
-            _ => return Err(RecordingError::NoHeader { path }),
+        let header = serde_json::from_slice::<Line<'_>>(first).ok().filter(Line::is_header);
+        let Some(header) = header else {
+            return Err(RecordingError::NoHeader { path });
         };
         let (exchange, started) = header.into_header().map_err(|fault| fault.at(&path, 1))?;
         let Some(protocol) = protocol_for(&exchange) else {
             return Err(RecordingError::UnknownExchange { path, exchange });
         };
-        Ok(Self { path, exchange, protocol, started, lines })
+        Ok(Self { path, exchange, protocol, started, lines, cut: false })
     }
 
     /// Gets the exchange's name as the header writes it.
@@ -168,6 +188,16 @@ impl Recording {
     pub fn started(&self) -> DateTime<Utc> {
         self.started
     }
+
+    /// Gets the file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells whether the file has turned out to be cut off.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
 }
 
 impl Iterator for Recording {
@@ -178,6 +208,11 @@ impl Iterator for Recording {
             Ok(None) => return None,
             Ok(Some(line)) => {
                 serde_json::from_slice::<Line<'_>>(line).map_err(Fault::from).and_then(Line::into_record)
+            }
+            Err(Fault::Cut(_)) => {
+                self.cut = true;
+                self.lines.end();
+                return None;
             }
             Err(fault) => Err(fault),
         };
@@ -205,72 +240,13 @@ impl OwnedFrame {
     }
 }
 
-/// A line as it is written. Which fields there are depends on `t`.
-#[derive(Deserialize)]
-struct Line<'a> {
-    t: Kind,
-    #[serde(borrow)]
-    ts: Option<Text<'a>>,
-    conn: Option<String>,
-    addr: Option<String>,
-    url: Option<String>,
-    data: Option<String>,
-    b64: Option<String>,
-    format: Option<u32>,
-    exchange: Option<String>,
-    recorded: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Header,
-    Connect,
-    Send,
-    Recv,
-    Http,
-}
-
-impl Line<'_> {
-    fn into_header(self) -> Result<(String, DateTime<Utc>), Fault> {
-        let format = self.format.ok_or_else(|| Fault::absent("format"))?;
-        if format != FORMAT {
-            return Err(Fault::Malformed(format!("format {format}, expected format {FORMAT}")));
+impl From<Frame<'_>> for OwnedFrame {
+    fn from(frame: Frame<'_>) -> Self {
+        match frame {
+            Frame::Text(text) => Self::Text(text.to_owned()),
+            Frame::Binary(bytes) => Self::Binary(bytes.to_owned()),
         }
-        let started = time("recorded", self.recorded)?;
-        Ok((self.exchange.ok_or_else(|| Fault::absent("exchange"))?, started))
     }
-
-    fn into_record(self) -> Result<Record, Fault> {
-        let data = |data: Option<String>| data.ok_or_else(|| Fault::absent("data"));
-        let kind = match self.t {
-            Kind::Header => return Err(Fault::Malformed("a second header".to_owned())),
-            Kind::Connect => RecordKind::Connect(self.addr.ok_or_else(|| Fault::absent("addr"))?),
-            Kind::Send => RecordKind::Sent(data(self.data)?),
-            Kind::Recv => RecordKind::Frame(match self.b64 {
-                Some(text) => OwnedFrame::Binary(
-                    STANDARD
-                        .decode(text)
-                        .map_err(|error| Fault::Malformed(format!("bad base64: {error}")))?,
-                ),
-                None => OwnedFrame::Text(data(self.data)?),
-            }),
-            Kind::Http => RecordKind::Http {
-                url: self.url.ok_or_else(|| Fault::absent("url"))?,
-                body: data(self.data)?,
-            },
-        };
-        Ok(Record {
-            time: time("ts", self.ts)?,
-            connection: self.conn.ok_or_else(|| Fault::absent("conn"))?,
-            kind,
-        })
-    }
-}
-
-fn time(field: &str, text: Option<Text<'_>>) -> Result<DateTime<Utc>, Fault> {
-    let Text(text) = text.ok_or_else(|| Fault::absent(field))?;
-    seconds(text).ok_or_else(|| Fault::Malformed(format!("`{field}` is not a time: {text}")))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Connect, subscribe, listen; when that ends, wait and begin again. What is heard is handed on as [`Delivery`]s;
 //! the channel to their reader is bounded, and while it is full nothing is read from the venue. A connection is cut
 //! when it brings no event for longer than allowed: pings and pongs prove that the other side lives, not that it
-//! tells us anything. A venue that refuses us for good is left alone: only another configuration would help.
+//! tells us anything. A venue that refuses us for good is left alone: only another configuration would help. What is sent
+//! and received can be recorded ([`Tap`]), before it is understood.
 
 mod backoff;
 mod connect;
@@ -26,6 +27,7 @@ use self::{
 };
 use super::{
     delivery::{Delivery, DeliveryKind},
+    recording::Tap,
     venue::Protocol,
 };
 use crate::{
@@ -34,7 +36,7 @@ use crate::{
 };
 
 /// How a venue's connection is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SocketOptions {
     /// An address in place of the venue's own: a WebSocket's, or (`http…`) one that is asked for a WebSocket's.
     pub url_override: Option<String>,
@@ -52,6 +54,8 @@ pub struct SocketOptions {
     pub max_frame: usize,
     /// Room for connections that are being made, shared by all venues: a network that comes back is not stormed.
     pub starts: Arc<Semaphore>,
+    /// Where to tell what is sent and received, if it is to be recorded.
+    pub tap: Option<Tap>,
 }
 
 /// Keeps a venue connected until `shutdown`, or until nobody listens to `out` any more.

@@ -132,6 +132,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Tells how much it holds: what changes when a message says something that later ones refer to.
+    pub(super) fn extent(&self) -> (usize, usize) {
+        (self.channels.len(), self.begun.len())
+    }
+
     /// Tells whether this is the first message of trades of a symbol: the one with past trades.
     pub(super) fn begins(&mut self, symbol: &str) -> bool {
         !self.begun.contains(symbol) && self.begun.insert(symbol.to_owned())

@@ -1,11 +1,12 @@
 //! Plays recordings through the same parsers and the same aggregator as live traffic.
 //!
-//! All recordings start together on one virtual clock: each is moved in time so that its start falls on that of the
-//! newest. The clock goes from frame to frame and from tick to tick, and stands when a recording that is played once
+//! Recordings of one exchange that begin within a day of each other are one run, and follow each other as they were
+//! made. All runs start together on one virtual clock: each is moved in time so that its start falls on that of the
+//! newest. A recording that is cut off is played up to its last whole record. The clock goes from frame to frame and from tick to tick, and stands when a recording that is played once
 //! has ended. How fast it is played changes nothing of what comes out: two runs over the same files give the same
 //! prices, byte for byte.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{collections::HashMap, path::PathBuf, time::Duration, vec};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep_until};
@@ -18,14 +19,17 @@ use crate::{
     domain::venue::Venue,
     feed::{
         delivery::{Delivery, DeliveryKind},
-        recording::{Record, RecordKind, Recording, RecordingError},
+        recording::{OwnedFrame, Record, RecordKind, Recording, RecordingError},
         translate::Translator,
-        venue::{Protocol, Session},
+        venue::Session,
     },
 };
 
 /// How far the clock goes between two looks at what has grown old.
 const TICK: TimeDelta = TimeDelta::milliseconds(100);
+
+/// How far apart recordings of one exchange may begin to be parts of one run.
+const SAME_RUN: TimeDelta = TimeDelta::days(1);
 
 /// What to play, and how.
 #[derive(Debug, Clone)]
@@ -46,10 +50,23 @@ pub struct Replay {
     start: DateTime<Utc>,
 }
 
-/// One recording on its way.
+/// Recordings of one exchange that follow each other.
+#[derive(Debug)]
+struct Run {
+    exchange: String,
+    began: DateTime<Utc>,
+    /// When the last of them begins.
+    last: DateTime<Utc>,
+    files: Vec<PathBuf>,
+}
+
+/// One run on its way.
 #[derive(Debug)]
 struct Track {
     recording: Recording,
+    following: vec::IntoIter<PathBuf>,
+    /// Whether what the recording begins with may have been said before it.
+    recalling: bool,
     next: Option<Record>,
     offset: TimeDelta,
     sessions: HashMap<String, Session>,
@@ -59,15 +76,9 @@ struct Track {
 impl Replay {
     /// Opens the recordings. One that is missing or broken at its start fails here, before anything is played.
     pub fn open(options: ReplayOptions) -> Result<Self, RecordingError> {
-        let recordings: Vec<_> = options.files.iter().map(Recording::open).collect::<Result<_, _>>()?;
-        let start = recordings.iter().map(Recording::started).max().unwrap_or_default();
-        let tracks = recordings
-            .into_iter()
-            .map(|recording| {
-                let offset = start - recording.started();
-                Track::new(recording, offset)
-            })
-            .collect::<Result<_, _>>()?;
+        let runs = runs(&options.files)?;
+        let start = runs.iter().map(|run| run.began).max().unwrap_or_default();
+        let tracks = tracks(runs, start)?;
         Ok(Self { options, tracks, start })
     }
 
@@ -76,12 +87,23 @@ impl Replay {
         self.start
     }
 
-    /// Lists the venues that were recorded.
+    /// Lists the venues that were recorded, each once.
     pub fn venues(&self) -> Vec<Venue> {
-        self.tracks.iter().map(|track| track.protocol().venue()).collect()
+        let mut venues = Vec::new();
+        for venue in self.tracks.iter().map(|track| track.recording.protocol().venue()) {
+            if !venues.contains(&venue) {
+                venues.push(venue);
+            }
+        }
+        venues
     }
 
-    /// Plays until the end, or until told to stop. A recording that breaks off is an error.
+    /// Gets the number of recordings.
+    pub fn recordings(&self) -> usize {
+        self.options.files.len()
+    }
+
+    /// Plays until the end, or until told to stop. A recording that is damaged is an error.
     pub async fn run(
         mut self,
         mut aggregator: Aggregator,
@@ -138,45 +160,124 @@ impl Replay {
 
     /// Opens the recordings again, moved to where the clock is.
     fn rewind(&mut self, now: DateTime<Utc>) -> Result<(), RecordingError> {
-        let tracks = self.options.files.iter().map(|file| {
-            let recording = Recording::open(file)?;
-            let offset = now - recording.started();
-            Track::new(recording, offset)
-        });
-        self.tracks = tracks.collect::<Result<_, _>>()?;
+        self.tracks = tracks(runs(&self.options.files)?, now)?;
         Ok(())
     }
 }
 
-impl Track {
-    fn new(mut recording: Recording, offset: TimeDelta) -> Result<Self, RecordingError> {
-        let translator = Translator::new(recording.protocol());
-        let next = recording.next().transpose()?;
-        Ok(Self { recording, next, offset, sessions: HashMap::new(), translator })
+/// Looks at all recordings, and finds out which follow which.
+fn runs(files: &[PathBuf]) -> Result<Vec<Run>, RecordingError> {
+    let recordings = files.iter().map(|file| {
+        let recording = Recording::open(file)?;
+        Ok((recording.started(), recording.exchange().to_owned(), file.clone()))
+    });
+    let mut recordings: Vec<_> = recordings.collect::<Result<_, RecordingError>>()?;
+    recordings.sort();
+    let mut runs: Vec<Run> = Vec::new();
+    for (started, exchange, file) in recordings {
+        let earlier = runs.iter_mut().find(|run| run.exchange == exchange && started - run.last <= SAME_RUN);
+        match earlier {
+            Some(run) => {
+                run.last = started;
+                run.files.push(file);
+            }
+            None => runs.push(Run { exchange, began: started, last: started, files: vec![file] }),
+        }
     }
+    Ok(runs)
+}
 
-    fn protocol(&self) -> &'static dyn Protocol {
-        self.recording.protocol()
+/// Opens the first recording of each run, moved so that all begin at `start`.
+fn tracks(runs: Vec<Run>, start: DateTime<Utc>) -> Result<Vec<Track>, RecordingError> {
+    let mut tracks = Vec::with_capacity(runs.len());
+    for run in runs {
+        let mut files = run.files.into_iter();
+        if let Some(first) = files.next() {
+            tracks.push(Track::new(Recording::open(first)?, files, start - run.began)?);
+        }
+    }
+    Ok(tracks)
+}
+
+impl Track {
+    fn new(
+        recording: Recording,
+        following: vec::IntoIter<PathBuf>,
+        offset: TimeDelta,
+    ) -> Result<Self, RecordingError> {
+        let translator = Translator::new(recording.protocol());
+        let sessions = HashMap::new();
+        let mut track =
+            Self { recording, following, recalling: true, next: None, offset, sessions, translator };
+        track.next = track.read()?;
+        Ok(track)
     }
 
     fn due(&self) -> Option<DateTime<Utc>> {
         self.next.as_ref().map(|record| record.time + self.offset)
     }
 
-    /// Plays the next record and reads the one after.
+    /// Reads the next record, of the next file where one has ended. What was said before a file began only tells the
+    /// parser what later frames refer to.
+    fn read(&mut self) -> Result<Option<Record>, RecordingError> {
+        loop {
+            match self.recording.next().transpose()? {
+                Some(record) if self.recalling && record.time < self.recording.started() => {
+                    self.recall(record);
+                }
+                Some(record) => {
+                    self.recalling = false;
+                    return Ok(Some(record));
+                }
+                None => {
+                    if self.recording.is_cut() {
+                        let file = self.recording.path().display();
+                        warn!(%file, "a recording is cut off: it is played up to its last whole record");
+                    }
+                    let Some(file) = self.following.next() else { return Ok(None) };
+                    self.recording = Recording::open(file)?;
+                    self.recalling = true;
+                }
+            }
+        }
+    }
+
+    fn recall(&mut self, record: Record) {
+        let Some(frame) = self.frame(&record.connection, record.kind) else { return };
+        let protocol = self.recording.protocol();
+        let session = self.sessions.entry(record.connection).or_default();
+        // It was understood when it came, or else it would not stand here.
+        let _ = protocol.decode(frame.as_frame()).and_then(|text| protocol.parse(session, &text).map(drop));
+    }
+
+    /// Gets the frame that was received, if one was. A connection that begins knows nothing.
+    fn frame(&mut self, connection: &str, kind: RecordKind) -> Option<OwnedFrame> {
+        match kind {
+            RecordKind::Frame(frame) => Some(frame),
+            RecordKind::Connect(_) => {
+                self.sessions.remove(connection);
+                None
+            }
+            RecordKind::Sent(_) | RecordKind::Http { .. } => None,
+        }
+    }
+
+    /// Plays the next record, then reads the one after.
     fn play(
         &mut self,
         now: DateTime<Utc>,
         sources: &Sources,
         aggregator: &mut Aggregator,
     ) -> Result<(), RecordingError> {
-        let following = self.recording.next().transpose()?;
-        let Some(record) = std::mem::replace(&mut self.next, following) else {
-            return Ok(());
-        };
-        let RecordKind::Frame(frame) = record.kind else {
-            return Ok(());
-        };
+        if let Some(record) = self.next.take() {
+            self.take(record, now, sources, aggregator);
+        }
+        self.next = self.read()?;
+        Ok(())
+    }
+
+    fn take(&mut self, record: Record, now: DateTime<Utc>, sources: &Sources, aggregator: &mut Aggregator) {
+        let Some(frame) = self.frame(&record.connection, record.kind) else { return };
         let protocol = self.recording.protocol();
         let venue = protocol.venue();
         let source = sources.get(venue);
@@ -197,7 +298,6 @@ impl Track {
                 source.malformed(error.kind(), &error.to_string(), now);
             }
         }
-        Ok(())
     }
 }
 
@@ -244,5 +344,40 @@ impl Pace {
             tokio::task::yield_now().await;
         }
         !shutdown.is_cancelled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_of_an_exchange_within_a_day_are_one_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let hour = |hours: i64| DateTime::from_timestamp(1_700_000_000 + 3_600 * hours, 0).unwrap();
+        let file = |exchange: &str, hours: i64| {
+            let path = folder.path().join(format!("{exchange}-{hours}.jsonl"));
+            let recorded = hour(hours).timestamp();
+            let header =
+                format!(r#"{{"t":"header","format":2,"exchange":"{exchange}","recorded":{recorded}}}"#);
+            std::fs::write(&path, header).unwrap();
+            path
+        };
+        let [first, second, third] = [0, 1, 25].map(|hours| file("KRAKEN", hours));
+        let (later, other) = (file("KRAKEN", 50), file("BINANCE", 30));
+        let given = [later.clone(), third.clone(), other.clone(), first.clone(), second.clone()];
+        let runs = runs(&given).unwrap();
+        let found: Vec<_> = runs.iter().map(|run| (run.began, run.files.clone())).collect();
+        let expected =
+            [(hour(0), vec![first, second, third]), (hour(30), vec![other]), (hour(50), vec![later])];
+        assert_eq!(found, expected);
+
+        let options = ReplayOptions { files: given.to_vec(), speed: None, repeat: false };
+        let replay = Replay::open(options).unwrap();
+        assert_eq!((replay.start(), replay.recordings()), (hour(50), 5));
+        assert_eq!(
+            replay.venues().iter().map(|venue| venue.as_str()).collect::<Vec<_>>(),
+            ["kraken", "binance"]
+        );
     }
 }

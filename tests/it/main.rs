@@ -27,6 +27,7 @@ mod openapi;
 mod parity;
 mod program;
 mod protos;
+mod record;
 mod recordings;
 mod replay;
 mod replies;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use crate::{
     app::check::{self, Checked},
     cli::{
+        bar::parse_span,
         console::Console,
         table::{Align, Table},
         words,
@@ -21,7 +22,7 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// How long to wait
-    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = parse_span)]
     wait: Duration,
 }
 

@@ -58,7 +58,7 @@ impl Lines {
             self.line.clear();
             self.number += 1;
             let mut limited = self.reader.by_ref().take(MAX_LINE);
-            let read = limited.read_until(b'\n', &mut self.line).map_err(Fault::Read)?;
+            let read = limited.read_until(b'\n', &mut self.line)?;
             if read == 0 {
                 self.ended = true;
             } else if limited.limit() == 0 && !self.line.ends_with(b"\n") {
@@ -74,6 +74,8 @@ impl Lines {
 /// What is wrong with a line, before it is known which.
 pub(super) enum Fault {
     Read(io::Error),
+    /// What is compressed ends before its end. Whole lines that came before have been read.
+    Cut(io::Error),
     Malformed(String),
 }
 
@@ -87,8 +89,17 @@ impl Fault {
     pub(super) fn at(self, path: &Path, line: usize) -> RecordingError {
         let path = path.to_owned();
         match self {
-            Self::Read(source) => RecordingError::Read { path, line, source },
+            Self::Read(source) | Self::Cut(source) => RecordingError::Read { path, line, source },
             Self::Malformed(reason) => RecordingError::Malformed { path, line, reason },
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Cut(error),
+            _ => Self::Read(error),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fs::File, io::Write};
 
+use proptest::prelude::*;
+
 use super::*;
 
 const HEADER: &str = r#"{"t":"header","format":2,"exchange":"BINANCE","recorded":1700000000.25}"#;
@@ -106,6 +108,46 @@ fn what_is_wrong_is_named_with_file_and_line() {
 }
 
 #[test]
+fn what_is_cut_off_is_read_up_to_the_last_whole_line() {
+    // Three blocks, as a writer leaves them that flushes now and then; each but the last ends inside a line.
+    let text = lines(&[r#"{"t":"send","conn":"w","ts":1,"data":"x"}"#; 300]);
+    let mut encoder = zstd::Encoder::new(Vec::new(), 0).unwrap();
+    let mut flushed = Vec::new();
+    for block in text.as_bytes().chunks(5_000) {
+        encoder.write_all(block).unwrap();
+        encoder.flush().unwrap();
+        flushed.push(encoder.get_ref().len());
+    }
+    let bytes = encoder.finish().unwrap();
+    let read = |length: usize| {
+        let (_folder, path) = file("a.jsonl.zst", &bytes[..length]);
+        let mut recording = Recording::open(path).unwrap();
+        let count = recording.by_ref().map(Result::unwrap).count();
+        assert!(recording.next().is_none());
+        (count, recording.is_cut())
+    };
+    assert_eq!(read(bytes.len()), (300, false));
+    for (blocks, length) in flushed.iter().enumerate() {
+        // The header is a line, too.
+        let whole = text.as_bytes().chunks(5_000).take(blocks + 1).flatten().filter(|b| **b == b'\n').count();
+        assert_eq!(read(*length), (whole - 1, true));
+        assert_eq!(read(length + 1), (whole - 1, true));
+    }
+}
+
+#[test]
+fn what_is_damaged_is_no_cut() {
+    let text = lines(&[r#"{"t":"send","conn":"w","ts":1,"data":"x"}"#; 300]);
+    let mut encoder = zstd::Encoder::new(Vec::new(), 0).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(text.as_bytes()).unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    let error = read("a.jsonl.zst", &bytes).unwrap_err();
+    assert!(matches!(error, RecordingError::Read { .. }), "{error}");
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let error = Recording::open(folder.path().join("missing.jsonl.zst")).unwrap_err();
@@ -120,4 +162,30 @@ fn reading_ends_after_the_first_error() {
     let mut recording = Recording::open(path).unwrap();
     assert!(recording.next().is_some_and(|record| record.is_err()));
     assert!(recording.next().is_none());
+}
+
+proptest! {
+    #[test]
+    fn every_record_is_read_as_it_was_written(
+        connection in ".*",
+        text in ".*",
+        bytes in prop::collection::vec(any::<u8>(), 0..64),
+        seconds in 0_i64..=4_102_444_800,
+        nanos in 0_u32..1_000_000_000,
+    ) {
+        let time = DateTime::from_timestamp(seconds, nanos).unwrap();
+        for kind in [
+            RecordKind::Connect(text.clone()),
+            RecordKind::Sent(text.clone()),
+            RecordKind::Frame(OwnedFrame::Text(text.clone())),
+            RecordKind::Frame(OwnedFrame::Binary(bytes.clone())),
+            RecordKind::Http { url: connection.clone(), body: text.clone() },
+        ] {
+            let record = Record { time, connection: connection.clone(), kind };
+            let line = serde_json::to_vec(&Line::of(&record, &line::text(time))).unwrap();
+            prop_assert!(!line.contains(&b'\n'));
+            let read: Line<'_> = serde_json::from_slice(&line).unwrap();
+            prop_assert_eq!(read.into_record().ok(), Some(record));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
@@ -34,6 +34,8 @@ const MIN_PING: Duration = Duration::from_secs(1);
 /// A connection that stands.
 pub(super) struct Opened {
     pub(super) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The WebSocket's address, without what may be secret in it.
+    pub(super) address: String,
     /// How often to ping, where the venue said so with the address.
     pub(super) ping_every: Option<Duration>,
 }
@@ -144,14 +146,23 @@ pub(super) async fn open(
             (Endpoint::Bullet(url), None) => ask(url).await?,
         };
         let mut request = address.url.into_client_request()?;
+        let shown = without_secrets(request.uri());
         let name = HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, name);
         let limits =
             WebSocketConfig::default().max_message_size(Some(max_frame)).max_frame_size(Some(max_frame));
         let (socket, _) = connect_async_with_config(request, Some(limits), true).await?;
-        Ok(Opened { socket, ping_every: address.ping_every })
+        Ok(Opened { socket, address: shown, ping_every: address.ping_every })
     };
     timeout(CONNECT_WITHIN, opening).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+/// Writes an address without credentials and without a query, which may hold a token.
+fn without_secrets(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or("ws");
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}{}", uri.path())
 }
 
 /// Asks for a WebSocket's address and token.
@@ -197,6 +208,18 @@ mod tests {
         let address = address(body).unwrap();
         assert_eq!(address.url, "wss://a.example/endpoint?token=2ne%2Fa%2Bb%3D%3D");
         assert_eq!(address.ping_every, Some(Duration::from_secs(18)));
+    }
+
+    #[test]
+    fn an_address_is_shown_without_secrets() {
+        for (given, expected) in [
+            ("wss://ws.kraken.com/v2", "wss://ws.kraken.com/v2"),
+            ("wss://user:secret@proxy.example:8443/a/b?token=secret", "wss://proxy.example:8443/a/b"),
+            ("ws://127.0.0.1:1234", "ws://127.0.0.1:1234/"),
+            ("ws://[::1]:1234/x", "ws://[::1]:1234/x"),
+        ] {
+            assert_eq!(without_secrets(&given.parse().unwrap()), expected);
+        }
     }
 
     #[test]

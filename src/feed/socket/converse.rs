@@ -24,6 +24,7 @@ use crate::{
     domain::venue::Venue,
     feed::{
         delivery::{Delivery, DeliveryKind},
+        recording::{Tapped, Untold},
         translate::Translator,
         venue::{Frame, ParseError, Protocol, Session},
     },
@@ -58,6 +59,8 @@ pub(super) enum Ended {
     NotTaken,
     #[error("cut: {0}")]
     Cut(Box<tungstenite::Error>),
+    #[error("ended by us: {0}")]
+    Unrecorded(Untold),
 }
 
 /// One connection and what is known of it.
@@ -68,6 +71,7 @@ pub(super) struct Conversation<'a> {
     outlet: &'a Outlet,
     shutdown: &'a CancellationToken,
     session: Session,
+    tapped: Option<Tapped<'a>>,
     translator: Translator,
     good_since: Option<Instant>,
     logged: HashSet<&'static str>,
@@ -82,6 +86,15 @@ struct Understood {
 impl Understood {
     fn not(error: ParseError) -> Self {
         Self { deliveries: vec![Err(error)], reply: None }
+    }
+}
+
+impl From<Untold> for Ended {
+    fn from(untold: Untold) -> Self {
+        match untold {
+            Untold::NoRoom => Self::Unrecorded(untold),
+            Untold::Ended => Self::Stopped,
+        }
     }
 }
 
@@ -117,6 +130,7 @@ impl<'a> Conversation<'a> {
             outlet,
             shutdown,
             session: Session::default(),
+            tapped: None,
             translator: Translator::new(protocol),
             good_since: None,
             logged: HashSet::new(),
@@ -140,7 +154,15 @@ impl<'a> Conversation<'a> {
         match self.shutdown.run_until_cancelled(opening).await {
             None => Ended::Stopped,
             Some(Err(error)) => error.into(),
-            Some(Ok(opened)) => self.hold(opened.socket, opened.ping_every).await,
+            Some(Ok(opened)) => {
+                let now = self.outlet.clock.now();
+                let tap = self.options.tap.as_ref();
+                match tap.map(|tap| tap.connect(opened.address, now)).transpose() {
+                    Ok(tapped) => self.tapped = tapped,
+                    Err(untold) => return untold.into(),
+                }
+                self.hold(opened.socket, opened.ping_every).await
+            }
         }
     }
 
@@ -175,7 +197,7 @@ impl<'a> Conversation<'a> {
                 biased;
                 () = reached(ping_at) => {
                     if let Some(ping) = self.protocol.ping(outlet.clock.now()) {
-                        send(socket, ping.message).await?;
+                        self.say(socket, ping.message).await?;
                     }
                     ping_at = self.next_ping(ping_every);
                 }
@@ -198,9 +220,23 @@ impl<'a> Conversation<'a> {
         let pairs = self.options.pairs.iter();
         let symbols: Vec<String> = pairs.map(|pair| self.protocol.symbol(*pair)).collect();
         for message in self.protocol.subscribe(&symbols, self.outlet.clock.now()) {
-            send(socket, message).await?;
+            self.say(socket, message).await?;
         }
         Ok(())
+    }
+
+    /// Sends a message.
+    async fn say<S>(&self, socket: &mut WebSocketStream<S>, message: String) -> Result<(), Ended>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        if let Some(tapped) = &self.tapped {
+            tapped.sent(message.clone(), self.outlet.clock.now())?;
+        }
+        match timeout(SEND_WITHIN, socket.send(Message::text(message))).await {
+            Ok(sent) => Ok(sent?),
+            Err(_) => Err(Ended::NotTaken),
+        }
     }
 
     /// Hears one message, hands on what it says and answers it. Tells whether it brought an event.
@@ -219,9 +255,14 @@ impl<'a> Conversation<'a> {
             // The library answers pings.
             Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(false),
         };
+        let known = self.session.extent();
         let understood = self.understand(frame, receive_time).unwrap_or_else(Understood::not);
+        if let Some(tapped) = &self.tapped {
+            // The frame as it came. What changes the session is what later frames refer to.
+            tapped.received(frame, receive_time, self.session.extent() != known)?;
+        }
         if let Some(reply) = understood.reply {
-            send(socket, reply).await?;
+            self.say(socket, reply).await?;
         }
         let mut told = false;
         self.outlet.deliver_at(receive_time, DeliveryKind::Message).await?;
@@ -270,16 +311,6 @@ impl<'a> Conversation<'a> {
 /// Tells whether something was said of the market.
 fn is_event(kind: &DeliveryKind) -> bool {
     matches!(kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. } | DeliveryKind::Confirm(_))
-}
-
-async fn send<S>(socket: &mut WebSocketStream<S>, message: String) -> Result<(), Ended>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    match timeout(SEND_WITHIN, socket.send(Message::text(message))).await {
-        Ok(sent) => Ok(sent?),
-        Err(_) => Err(Ended::NotTaken),
-    }
 }
 
 async fn reached(time: Option<Instant>) {

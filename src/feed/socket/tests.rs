@@ -12,9 +12,15 @@ use tokio::{
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
 
 use super::*;
-use crate::feed::venues::{gate::Gate, kucoin::KuCoin};
+use crate::feed::{
+    recording::{OwnedFrame, RecordKind, Recording, Writer, WriterOptions},
+    venues::{gate::Gate, kucoin::KuCoin},
+};
 
 const TRADE: &str = r#"{"channel":"spot.trades","event":"update","result":{"id":1,"create_time_ms":"1700000000123.4","side":"buy","currency_pair":"BTC_USDT","amount":"2","price":"1.5"}}"#;
+
+/// Waits that a test can wait for.
+const QUICKLY: BackOff = BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) };
 
 /// A loop that runs against a server of the test.
 struct Running {
@@ -25,11 +31,10 @@ struct Running {
 
 impl Running {
     fn start(protocol: &'static dyn Protocol, url: String) -> Self {
-        let back_off = BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) };
-        Self::start_with(protocol, url, back_off)
+        Self::start_with(protocol, url, QUICKLY, None)
     }
 
-    fn start_with(protocol: &'static dyn Protocol, url: String, back_off: BackOff) -> Self {
+    fn start_with(protocol: &'static dyn Protocol, url: String, back_off: BackOff, tap: Option<Tap>) -> Self {
         let options = SocketOptions {
             url_override: Some(url),
             back_off,
@@ -39,6 +44,7 @@ impl Running {
             clock: Clock::system(),
             stable_after: Duration::from_secs(60),
             silence_limit: Duration::from_secs(60),
+            tap,
         };
         let (out, deliveries) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
@@ -116,7 +122,7 @@ async fn many_that_are_refused_together_do_not_come_back_together() {
     let (listener, address) = listen().await;
     drop(listener);
     let loops = (0..LOOPS).map(|_| {
-        let mut running = Running::start_with(&Gate, format!("ws://{address}"), back_off);
+        let mut running = Running::start_with(&Gate, format!("ws://{address}"), back_off, None);
         tokio::spawn(async move {
             let mut at = Vec::new();
             while at.len() <= TRIES as usize {
@@ -182,6 +188,74 @@ async fn a_connection_that_is_cut_is_made_and_subscribed_again() {
         running.disconnected().await;
     }
     running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_said_is_recorded_before_it_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, mut taps) = writer(folder.path(), 1 << 20);
+    let (listener, address) = listen().await;
+    let mut running =
+        Running::start_with(&Gate, format!("ws://user:secret@{address}/?token=secret"), QUICKLY, taps.pop());
+    let mut socket = accept(&listener).await;
+    let mut expected = vec![RecordKind::Connect(format!("ws://{address}/"))];
+    for _ in 0..3 {
+        let heard = socket.next().await.unwrap().unwrap();
+        expected.push(RecordKind::Sent(heard.to_text().unwrap().to_owned()));
+    }
+    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    for (message, frame) in [
+        (Message::text(TRADE), OwnedFrame::Text(TRADE.to_owned())),
+        (Message::text("?"), OwnedFrame::Text("?".to_owned())),
+        (Message::binary(vec![0xff, 0x00]), OwnedFrame::Binary(vec![0xff, 0x00])),
+    ] {
+        socket.send(message).await.unwrap();
+        running.delivered().await;
+        expected.push(RecordKind::Frame(frame));
+    }
+    running.stop().await;
+    writer.run().unwrap();
+    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let recording = Recording::open(file).unwrap();
+    assert_eq!(recording.protocol().venue(), Gate.venue());
+    let recorded: Vec<_> = recording.map(|record| record.unwrap().kind).collect();
+    assert_eq!(recorded, expected);
+}
+
+#[tokio::test]
+async fn a_connection_whose_recording_falls_behind_is_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody writes yet. There is room for a connection and its subscriptions, and not for what follows.
+    let (writer, mut taps) = writer(folder.path(), 4_000);
+    let (listener, address) = listen().await;
+    let mut running = Running::start_with(&Gate, format!("ws://{address}"), QUICKLY, taps.pop());
+    let mut socket = accept(&listener).await;
+    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    socket.send(Message::text("x".repeat(4_000))).await.unwrap();
+    let error = running.disconnected().await;
+    assert!(error.contains("the disk is too slow"), "{error}");
+    let progress = writer.progress();
+    assert_eq!(progress.overruns(), 1);
+    let writing = tokio::task::spawn_blocking(|| writer.run());
+    let mut socket = accept(&listener).await;
+    while running.delivered().await != DeliveryKind::Connected {}
+    socket.send(Message::text(TRADE)).await.unwrap();
+    assert!(matches!(running.delivered().await, DeliveryKind::Trade { .. }));
+    running.stop().await;
+    writing.await.unwrap().unwrap();
+    assert_eq!((progress.messages(), progress.overruns()), (1, 1));
+}
+
+/// Makes a writer for Gate that lets so many bytes wait.
+fn writer(folder: &std::path::Path, room: usize) -> (Writer, Vec<Tap>) {
+    let options = WriterOptions {
+        folder: folder.to_owned(),
+        rotate_size: 1 << 20,
+        rotate_every: chrono::TimeDelta::hours(1),
+        flush_every: Duration::from_secs(1),
+        room,
+    };
+    Writer::create(options, [Gate.venue()], Clock::system().now()).unwrap()
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ impl Venue {
                 stable_after: Duration::from_secs(60),
                 silence_limit: Duration::from_secs(60),
                 max_frame: MAX_FRAME,
+                tap: None,
             };
             let mut conversation = Conversation::new(protocol, &options, &outlet, &token);
             conversation.hold(socket, ping_every).await.to_string()

@@ -1,0 +1,493 @@
+//! `record`: what is written is what was heard, every file can be played by itself, and no end spoils it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    io::BufRead as _,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use cryptoprice::{
+    client::v1::{ExplainPriceRequest, ListPricesRequest, ListSourcesRequest},
+    clock::Clock,
+    domain::{decimal, pair::Pair, venue::Venue},
+    feed::{
+        delivery::{Delivery, DeliveryKind},
+        recording::{Record, RecordKind, Recording, Writer, WriterOptions},
+        socket::{self, BackOff, SocketOptions},
+        translate::Translator,
+        venue::{MAX_FRAME, Session},
+        venues,
+    },
+    sim::{SimOptions, Simulation},
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    harness::{Running, eventually, provide_crypto},
+    program::command as program,
+};
+
+/// What a venue said, and when it was received.
+type Heard = Vec<(DateTime<Utc>, DeliveryKind)>;
+
+/// The simulated market, listened to and recorded at once by the code that does so for real.
+struct Recorded {
+    folder: tempfile::TempDir,
+    live: BTreeMap<Venue, Heard>,
+}
+
+impl Recorded {
+    /// Records until every venue has so many files.
+    async fn with_files(count: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (market, ended) = market().await;
+        let clock = Clock::system();
+        let options = WriterOptions {
+            folder: folder.path().to_owned(),
+            rotate_size: 1 << 30,
+            rotate_every: TimeDelta::seconds(1),
+            flush_every: Duration::from_millis(100),
+            room: 64 << 20,
+        };
+        let names = market.venues().iter().map(|venue| venue.venue);
+        let (writer, taps) = Writer::create(options, names, clock.now()).unwrap();
+        let writing = tokio::task::spawn_blocking(|| writer.run());
+        let (sender, receiver) = mpsc::channel(1024);
+        let shutdown = CancellationToken::new();
+        let mut sockets = JoinSet::new();
+        for (venue, tap) in market.venues().iter().zip(taps) {
+            let options = SocketOptions {
+                url_override: Some(venue.url.clone()),
+                pairs: venue.pairs.clone(),
+                clock: clock.clone(),
+                back_off: BackOff { base: Duration::from_millis(10), cap: Duration::from_secs(1) },
+                stable_after: Duration::from_secs(30),
+                silence_limit: Duration::from_secs(30),
+                max_frame: MAX_FRAME,
+                starts: Arc::new(Semaphore::new(4)),
+                tap: Some(tap),
+            };
+            let protocol = venues::by_name(venue.venue.as_str()).unwrap();
+            sockets.spawn(socket::run(protocol, options, sender.clone(), shutdown.clone()));
+        }
+        drop(sender);
+        let hearing = tokio::spawn(hear(receiver));
+        let enough = |venue: Venue| files(folder.path(), venue).len() >= count;
+        eventually("every venue has its files", async || {
+            market.venues().iter().all(|venue| enough(venue.venue)).then_some(())
+        })
+        .await;
+        shutdown.cancel();
+        sockets.join_all().await;
+        writing.await.unwrap().unwrap();
+        ended.cancel();
+        let live = hearing.await.unwrap();
+        market.join().await;
+        Self { folder, live }
+    }
+
+    fn files(&self, venue: Venue) -> Vec<PathBuf> {
+        files(self.folder.path(), venue)
+    }
+
+    /// Gets what the files of a venue say, each by itself, which must be what was heard live.
+    fn heard(&self, venue: Venue) -> Heard {
+        let live = &self.live[&venue];
+        let heard: Heard = self.files(venue).iter().flat_map(|file| understand(file)).collect();
+        // The last frame may have been recorded and its meaning no longer delivered when the end came.
+        let (delivered, rest) = heard.split_at(live.len());
+        assert!(delivered == live.as_slice(), "{venue}");
+        let last = heard.last().unwrap().0;
+        assert!(rest.iter().all(|(time, _)| *time == last), "{venue}: {rest:?}");
+        heard
+    }
+}
+
+/// Starts the simulated market without trouble.
+async fn market() -> (Simulation, CancellationToken) {
+    provide_crypto();
+    let shutdown = CancellationToken::new();
+    let clock = Clock::system();
+    let options = SimOptions {
+        seed: 7,
+        trouble: false,
+        updates_per_second: NonZeroU32::new(20).unwrap(),
+        now: Arc::new(move || clock.now()),
+    };
+    (Simulation::start(options, shutdown.clone()).await.unwrap(), shutdown)
+}
+
+/// Keeps what is said of the market, in the order in which it came.
+async fn hear(mut receiver: mpsc::Receiver<Delivery>) -> BTreeMap<Venue, Heard> {
+    let mut heard: BTreeMap<Venue, Heard> = BTreeMap::new();
+    while let Some(Delivery { venue, receive_time, kind }) = receiver.recv().await {
+        match kind {
+            DeliveryKind::Message | DeliveryKind::Connected => {}
+            DeliveryKind::Disconnected { error, .. } => panic!("{venue}: {error}"),
+            kind => heard.entry(venue).or_default().push((receive_time, kind)),
+        }
+    }
+    heard
+}
+
+/// Lists the files of a venue in the order of their names.
+fn files(folder: &Path, venue: Venue) -> Vec<PathBuf> {
+    let exchange = format!("{}-", venue.as_str().to_uppercase());
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> =
+        paths.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&exchange)).collect();
+    paths.sort();
+    paths
+}
+
+/// Reads a file that must be complete.
+fn read(path: &Path) -> (DateTime<Utc>, Vec<Record>) {
+    let mut recording = Recording::open(path).unwrap();
+    let records = recording.by_ref().map(Result::unwrap).collect();
+    assert!(!recording.is_cut(), "{} is complete", path.display());
+    (recording.started(), records)
+}
+
+/// Understands a file with nothing but what is in it.
+fn understand(path: &Path) -> Heard {
+    let (started, records) = read(path);
+    let protocol = Recording::open(path).unwrap().protocol();
+    let mut translator = Translator::new(protocol);
+    let mut sessions: HashMap<String, Session> = HashMap::new();
+    let mut heard = Vec::new();
+    for record in records {
+        let RecordKind::Frame(frame) = &record.kind else { continue };
+        let session = sessions.entry(record.connection).or_default();
+        let text = protocol.decode(frame.as_frame()).unwrap();
+        for event in protocol.parse(session, &text).unwrap().events {
+            // What is older than the file is known, and said no second time.
+            if record.time >= started {
+                heard.push((record.time, translator.translate(event, record.time).unwrap()));
+            }
+        }
+    }
+    heard
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_file_by_itself_says_what_was_heard_live() {
+    let recorded = Recorded::with_files(4).await;
+    assert_eq!(recorded.live.len(), 6);
+    for venue in recorded.live.keys() {
+        let heard = recorded.heard(*venue);
+        assert!(heard.len() > 100, "{venue}: {}", heard.len());
+        let files = recorded.files(*venue);
+        assert!(files.len() >= 4, "{venue}: {files:?}");
+        for file in &files {
+            let (started, records) = read(file);
+            assert!(matches!(records[0].kind, RecordKind::Connect(_)), "{}", file.display());
+            let own = records.iter().filter(|record| record.time >= started).count();
+            assert!(own > 0, "{}", file.display());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replayed_quotes_are_the_last_ones_heard_live() {
+    let recorded = Recorded::with_files(3).await;
+    let mut expected = BTreeMap::new();
+    for venue in recorded.live.keys() {
+        for (_, kind) in recorded.heard(*venue) {
+            if let DeliveryKind::Ticker { market, book: Some(book), .. } = kind {
+                let side = |price: Option<_>| price.map(decimal::text);
+                expected.insert((market, venue.as_str().to_owned()), (side(book.bid), side(book.ask)));
+            }
+        }
+    }
+    let mut all: Vec<_> = recorded.live.keys().flat_map(|venue| recorded.files(*venue)).collect();
+    let replayed = Running::replay(all.clone()).await;
+    let explained = quotes(&replayed).await;
+    let prices = prices(&replayed).await;
+    let counted = counts(&replayed).await;
+    replayed.stop().await;
+    assert!(expected.len() > 80, "{}", expected.len());
+    assert_eq!(explained, expected);
+    assert!(prices.len() > 20, "{}", prices.len());
+
+    // The files of a venue are one recording in pieces: neither their order nor where it was cut changes anything.
+    all.reverse();
+    let whole: Vec<_> = recorded.live.keys().map(|venue| joined(&recorded, *venue)).collect();
+    for files in [all, whole] {
+        let again = Running::replay(files).await;
+        assert!(self::prices(&again).await == prices);
+        assert_eq!(self::counts(&again).await, counted);
+        again.stop().await;
+    }
+}
+
+/// Makes one plain recording out of the files of a venue.
+fn joined(recorded: &Recorded, venue: Venue) -> PathBuf {
+    let mut text = String::new();
+    for (index, file) in recorded.files(venue).iter().enumerate() {
+        let (started, records) = read(file);
+        let known = records.iter().take_while(|record| record.time < started).count();
+        // The header of the first file, and from all what is in no other.
+        let skipped = if index == 0 { 0 } else { 1 + known };
+        let lines = zstd::decode_all(fs::File::open(file).unwrap()).unwrap();
+        let lines = String::from_utf8(lines).unwrap();
+        text.extend(lines.lines().skip(skipped).flat_map(|line| [line, "\n"]));
+    }
+    let path = recorded.folder.path().join(format!("{venue}.jsonl"));
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// Gets what was counted of each venue: frames, tickers, trades, past trades, trades that came twice, misunderstood.
+async fn counts(running: &Running) -> BTreeMap<String, [u64; 6]> {
+    let listed = running.sources().await.list_sources(ListSourcesRequest::default()).await.unwrap();
+    let counted = listed.into_inner().sources.into_iter().map(|source| {
+        let counts = [
+            source.frame_count,
+            source.ticker_count,
+            source.trade_count,
+            source.snapshot_trade_count,
+            source.duplicate_count,
+            source.malformed_count,
+        ];
+        (source.source, counts)
+    });
+    counted.collect()
+}
+
+/// Gets all prices as bytes.
+async fn prices(running: &Running) -> Vec<Vec<u8>> {
+    let request = ListPricesRequest { page_size: 1_000, ..Default::default() };
+    let listed = running.prices().await.list_prices(request).await.unwrap().into_inner();
+    listed.prices.iter().map(prost::Message::encode_to_vec).collect()
+}
+
+/// Gets bid and ask of every market at every venue, as the explanations of all prices show them.
+async fn quotes(running: &Running) -> BTreeMap<(Pair, String), (Option<String>, Option<String>)> {
+    let mut client = running.prices().await;
+    let request = ListPricesRequest { page_size: 1_000, ..Default::default() };
+    let listed = client.list_prices(request).await.unwrap().into_inner().prices;
+    let mut quotes = BTreeMap::new();
+    for price in listed {
+        let request = ExplainPriceRequest { pair: price.pair, ..Default::default() };
+        let explained = client.explain_price(request).await.unwrap().into_inner();
+        for made in explained.legs.into_iter().flat_map(|leg| leg.contributions) {
+            quotes.insert((made.market.parse().unwrap(), made.source), (made.bid, made.ask));
+        }
+    }
+    quotes
+}
+
+/// Two venues of the simulated market, and a folder to record them to.
+struct Venues {
+    market: Simulation,
+    ended: CancellationToken,
+    folder: tempfile::TempDir,
+}
+
+const KRAKEN: Venue = Venue::new("kraken");
+const BITFINEX: Venue = Venue::new("bitfinex");
+
+impl Venues {
+    async fn start() -> Self {
+        let (market, ended) = market().await;
+        Self { market, ended, folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Makes the command that records them.
+    fn record(&self) -> Command {
+        let mut command = program();
+        self.complete(command.arg("record").arg(self.folder.path()));
+        command
+    }
+
+    /// Says which venues are meant, and where they are.
+    fn complete(&self, command: &mut Command) {
+        for venue in self.market.venues().iter().filter(|venue| [KRAKEN, BITFINEX].contains(&venue.venue)) {
+            let pairs: Vec<_> = venue.pairs.iter().map(ToString::to_string).collect();
+            let name = venue.venue.as_str().to_uppercase();
+            command
+                .args(["--venue", venue.venue.as_str()])
+                .env(format!("CRYPTOPRICE__VENUES__{name}__URL"), &venue.url)
+                .env(format!("CRYPTOPRICE__VENUES__{name}__PAIRS"), pairs.join(","));
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
+
+    fn files(&self, venue: Venue) -> Vec<PathBuf> {
+        files(self.folder.path(), venue)
+    }
+
+    /// Waits until so many frames of each venue can be read from its first file, while it is being written.
+    async fn until_recorded(&self, frames: usize) {
+        eventually("frames are in the files", async || {
+            let enough = |venue| {
+                let Some(file) = self.files(venue).into_iter().next() else { return false };
+                let Ok(recording) = Recording::open(file) else { return false };
+                recording.map(Result::unwrap).filter(is_frame).count() >= frames
+            };
+            (enough(KRAKEN) && enough(BITFINEX)).then_some(())
+        })
+        .await;
+    }
+
+    async fn stop(self) {
+        self.ended.cancel();
+        self.market.join().await;
+    }
+}
+
+fn is_frame(record: &Record) -> bool {
+    matches!(record.kind, RecordKind::Frame(_))
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits for the end, and gets what was said.
+async fn ended(child: Child) -> Output {
+    let waiting = tokio::task::spawn_blocking(|| child.wait_with_output());
+    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it must end").unwrap().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_finishes_the_files() {
+    for name in ["-TERM", "-INT"] {
+        let venues = Venues::start().await;
+        let child = venues.record().spawn().unwrap();
+        venues.until_recorded(50).await;
+        signal(&child, name);
+        let output = ended(child).await;
+        let said = said(&output);
+        assert!(output.status.success(), "{name}: {said}");
+        assert!(output.stdout.is_empty(), "lines go to the log where nobody looks");
+        assert!(!said.contains('\x1b'), "plain lines: {said}");
+        let last = said.lines().last().unwrap();
+        assert!(
+            last.contains("recorded") && last.contains("venues=2 ") && last.contains("files=2 "),
+            "{said}"
+        );
+        for venue in [KRAKEN, BITFINEX] {
+            let files = venues.files(venue);
+            assert_eq!(files.len(), 1);
+            assert!(understand(&files[0]).len() > 50);
+        }
+        venues.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_program_leaves_files_that_are_played_up_to_what_was_written() {
+    let venues = Venues::start().await;
+    let child = venues.record().spawn().unwrap();
+    venues.until_recorded(50).await;
+    signal(&child, "-KILL");
+    assert!(!ended(child).await.status.success());
+    let files: Vec<_> = [KRAKEN, BITFINEX].iter().flat_map(|venue| venues.files(*venue)).collect();
+    let mut frames = 0;
+    for file in &files {
+        let mut recording = Recording::open(file).unwrap();
+        let count = recording.by_ref().map(Result::unwrap).filter(is_frame).count();
+        assert!(recording.is_cut() && count >= 50, "{}: {count}", file.display());
+        frames += count;
+    }
+    let mut child = program();
+    child.args(["serve", "--listen", "127.0.0.1:0", "--speed", "max", "--replay"]).args(&files);
+    let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
+    let log = std::io::BufReader::new(child.stderr.take().unwrap());
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut ended = Vec::new();
+        let mut cut = 0;
+        for line in log.lines().map(Result::unwrap) {
+            cut += usize::from(line.contains("a recording is cut off"));
+            if line.contains("has ended") {
+                ended.push(line);
+            }
+            if ended.len() == 2 {
+                break;
+            }
+        }
+        (cut, ended)
+    });
+    let (cut, lines) = tokio::time::timeout(Duration::from_secs(30), reading).await.unwrap().unwrap();
+    signal(&child, "-TERM");
+    assert!(ended(child).await.status.success());
+    assert_eq!(cut, 2);
+    let played = lines.iter().map(|line| {
+        let count = line.split("frames=").nth(1).unwrap().split(' ').next().unwrap();
+        count.parse::<usize>().unwrap()
+    });
+    assert_eq!(played.sum::<usize>(), frames, "{lines:?}");
+    venues.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_by_itself_when_the_time_is_over() {
+    let venues = Venues::start().await;
+    let output = ended(venues.record().args(["--for", "3s", "--rotate-every", "1s"]).spawn().unwrap()).await;
+    assert!(output.status.success(), "{}", said(&output));
+    for venue in [KRAKEN, BITFINEX] {
+        let files = venues.files(venue);
+        assert!(files.len() >= 2, "{files:?}");
+        assert!(files.iter().all(|file| !understand(file).is_empty()));
+    }
+    venues.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_no_more_ends_it_with_one_line() {
+    let venues = Venues::start().await;
+    // A limit on the size of files fails as a full disk does: in the middle of writing.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$@\"", "sh"]);
+    limited.arg(program().get_program()).arg("record").arg(venues.folder.path());
+    limited.env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
+    venues.complete(&mut limited);
+    let output = ended(limited.spawn().unwrap()).await;
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(
+        last.starts_with("cryptoprice: cannot write the recording ") && last.contains("File too large"),
+        "{said}"
+    );
+    // What was written before can be read.
+    let records = [KRAKEN, BITFINEX]
+        .iter()
+        .flat_map(|venue| venues.files(*venue))
+        .map(|file| Recording::open(file).unwrap().map(Result::unwrap).filter(is_frame).count());
+    assert!(records.sum::<usize>() > 50);
+    venues.stop().await;
+}
+
+#[test]
+fn what_cannot_be_recorded_is_said_in_one_line() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, folder) = (file.path().to_str().unwrap(), folder.path().to_str().unwrap());
+    for (arguments, expected) in [
+        (vec![file], format!("cannot make the folder {file}: File exists")),
+        (vec!["/proc/recordings"], "cannot make the folder /proc/recordings: No such file".to_owned()),
+        (vec![folder, "--venue", "nyse"], "no venue has the name nyse; there are binance, ".to_owned()),
+    ] {
+        let output = program().arg("record").args(&arguments).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.starts_with(&format!("cryptoprice: {expected}")), "{arguments:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
