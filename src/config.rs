@@ -212,6 +212,8 @@ pub struct Feed {
     pub stable_after: Duration,
     #[serde(with = "humantime_serde")]
     pub silent_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub rotate_after: Duration,
     pub max_connecting: usize,
     pub max_frame: usize,
     pub queue: usize,

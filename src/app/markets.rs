@@ -103,6 +103,7 @@ impl Listened {
                     clock: clock.clone(),
                     back_off: BackOff { base: feed.backoff, cap: feed.max_backoff },
                     stable_after: feed.stable_after,
+                    rotate_after: feed.rotate_after,
                     silence_limit: feed.silent_after,
                     max_frame: feed.max_frame,
                     starts: Arc::clone(&starts),

@@ -51,6 +51,7 @@ impl Config {
             ("feed.backoff", feed.backoff),
             ("feed.max_backoff", feed.max_backoff),
             ("feed.silent_after", feed.silent_after),
+            ("feed.rotate_after", feed.rotate_after),
             ("server.call_timeout", self.server.call_timeout),
             ("server.max_connection_age", self.server.max_connection_age),
             ("server.max_idle", self.server.max_idle),

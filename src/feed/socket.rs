@@ -9,6 +9,7 @@
 mod backoff;
 mod connect;
 mod converse;
+mod line;
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +24,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::backoff::BackOff;
 use self::{
     backoff::Tries,
-    converse::{Conversation, Ended, Outlet},
+    converse::{Ended, Outlet},
+    line::Line,
 };
 use super::{
     delivery::{Delivery, DeliveryKind},
@@ -48,6 +50,8 @@ pub struct SocketOptions {
     pub back_off: BackOff,
     /// How long a connection must bring events before its failures are forgotten.
     pub stable_after: Duration,
+    /// After how long another connection takes over: before the venue cuts the first.
+    pub rotate_after: Duration,
     /// How long a connection may bring no event.
     pub silence_limit: Duration,
     /// Bytes of a message at most, before it is unpacked.
@@ -70,8 +74,8 @@ pub async fn run(
     let mut tries = Tries::new(options.back_off, options.stable_after);
     loop {
         let elapsed = stopwatch();
-        let mut conversation = Conversation::new(protocol, &options, &outlet, &shutdown);
-        let ended = conversation.run().await;
+        let begin = || Line::open(protocol, &options, &outlet, &shutdown);
+        let (ended, good_for) = begin().keep(begin, &options).await;
         let asked = match &ended {
             Ended::Stopped => return,
             Ended::NotConnected(error) if error.is_final() => {
@@ -88,7 +92,6 @@ pub async fn run(
             Ended::NotConnected(error) => error.retry_after(),
             _ => None,
         };
-        let good_for = conversation.good_since().map(|since| since.elapsed());
         let wait = tries.wait_after(good_for, dice.random()).max(asked.unwrap_or_default());
         tracing::warn!(
             venue = protocol.venue().as_str(),

@@ -72,6 +72,7 @@ impl Recorded {
                 clock: clock.clone(),
                 back_off: BackOff { base: Duration::from_millis(10), cap: Duration::from_secs(1) },
                 stable_after: Duration::from_secs(30),
+                rotate_after: Duration::from_secs(3_600),
                 silence_limit: Duration::from_secs(30),
                 max_frame: MAX_FRAME,
                 starts: Arc::new(Semaphore::new(4)),

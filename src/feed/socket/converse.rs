@@ -73,7 +73,8 @@ pub(super) struct Conversation<'a> {
     session: Session,
     tapped: Option<Tapped<'a>>,
     translator: Translator,
-    good_since: Option<Instant>,
+    /// Set when the connection brings its first event.
+    good: CancellationToken,
     logged: HashSet<&'static str>,
 }
 
@@ -123,6 +124,7 @@ impl<'a> Conversation<'a> {
         options: &'a SocketOptions,
         outlet: &'a Outlet,
         shutdown: &'a CancellationToken,
+        good: CancellationToken,
     ) -> Self {
         Self {
             protocol,
@@ -132,14 +134,9 @@ impl<'a> Conversation<'a> {
             session: Session::default(),
             tapped: None,
             translator: Translator::new(protocol),
-            good_since: None,
+            good,
             logged: HashSet::new(),
         }
-    }
-
-    /// Tells since when the connection has brought events.
-    pub(super) fn good_since(&self) -> Option<Instant> {
-        self.good_since
     }
 
     /// Connects, and keeps the connection to its end.
@@ -271,8 +268,8 @@ impl<'a> Conversation<'a> {
             told |= is_event(&kind);
             self.outlet.deliver_at(receive_time, kind).await?;
         }
-        if told && self.good_since.is_none() {
-            self.good_since = Some(Instant::now());
+        if told {
+            self.good.cancel();
         }
         Ok(told)
     }

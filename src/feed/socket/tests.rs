@@ -19,9 +19,6 @@ use crate::feed::{
 
 const TRADE: &str = r#"{"channel":"spot.trades","event":"update","result":{"id":1,"create_time_ms":"1700000000123.4","side":"buy","currency_pair":"BTC_USDT","amount":"2","price":"1.5"}}"#;
 
-/// Waits that a test can wait for.
-const QUICKLY: BackOff = BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) };
-
 /// A loop that runs against a server of the test.
 struct Running {
     deliveries: mpsc::Receiver<Delivery>,
@@ -31,21 +28,27 @@ struct Running {
 
 impl Running {
     fn start(protocol: &'static dyn Protocol, url: String) -> Self {
-        Self::start_with(protocol, url, QUICKLY, None)
+        Self::start_with(protocol, url, |_| {})
     }
 
-    fn start_with(protocol: &'static dyn Protocol, url: String, back_off: BackOff, tap: Option<Tap>) -> Self {
-        let options = SocketOptions {
+    fn start_with(
+        protocol: &'static dyn Protocol,
+        url: String,
+        change: impl FnOnce(&mut SocketOptions),
+    ) -> Self {
+        let mut options = SocketOptions {
             url_override: Some(url),
-            back_off,
+            back_off: BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) },
             starts: Arc::new(Semaphore::new(4)),
             max_frame: 4096,
             pairs: vec![Pair::literal("BTC", "USDT")],
             clock: Clock::system(),
             stable_after: Duration::from_secs(60),
+            rotate_after: Duration::from_secs(3_600),
             silence_limit: Duration::from_secs(60),
-            tap,
+            tap: None,
         };
+        change(&mut options);
         let (out, deliveries) = mpsc::channel(16);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(run(protocol, options, out, shutdown.clone()));
@@ -122,7 +125,8 @@ async fn many_that_are_refused_together_do_not_come_back_together() {
     let (listener, address) = listen().await;
     drop(listener);
     let loops = (0..LOOPS).map(|_| {
-        let mut running = Running::start_with(&Gate, format!("ws://{address}"), back_off, None);
+        let mut running =
+            Running::start_with(&Gate, format!("ws://{address}"), |options| options.back_off = back_off);
         tokio::spawn(async move {
             let mut at = Vec::new();
             while at.len() <= TRIES as usize {
@@ -196,7 +200,9 @@ async fn what_is_said_is_recorded_before_it_is_understood() {
     let (writer, mut taps) = writer(folder.path(), 1 << 20);
     let (listener, address) = listen().await;
     let mut running =
-        Running::start_with(&Gate, format!("ws://user:secret@{address}/?token=secret"), QUICKLY, taps.pop());
+        Running::start_with(&Gate, format!("ws://user:secret@{address}/?token=secret"), |options| {
+            options.tap = taps.pop();
+        });
     let mut socket = accept(&listener).await;
     let mut expected = vec![RecordKind::Connect(format!("ws://{address}/"))];
     for _ in 0..3 {
@@ -228,7 +234,8 @@ async fn a_connection_whose_recording_falls_behind_is_made_again() {
     // Nobody writes yet. There is room for a connection and its subscriptions, and not for what follows.
     let (writer, mut taps) = writer(folder.path(), 4_000);
     let (listener, address) = listen().await;
-    let mut running = Running::start_with(&Gate, format!("ws://{address}"), QUICKLY, taps.pop());
+    let mut running =
+        Running::start_with(&Gate, format!("ws://{address}"), |options| options.tap = taps.pop());
     let mut socket = accept(&listener).await;
     assert_eq!(running.delivered().await, DeliveryKind::Connected);
     socket.send(Message::text("x".repeat(4_000))).await.unwrap();
@@ -256,6 +263,77 @@ fn writer(folder: &std::path::Path, room: usize) -> (Writer, Vec<Tap>) {
         room,
     };
     Writer::create(options, [Gate.venue()], Clock::system().now()).unwrap()
+}
+
+/// A trade by its id.
+fn trade(id: u64) -> Message {
+    Message::text(TRADE.replace(r#""id":1"#, &format!(r#""id":{id}"#)))
+}
+
+impl Running {
+    /// Gets the id of the next trade; nothing else may come before but word of a connection.
+    async fn traded(&mut self) -> String {
+        loop {
+            match self.delivered().await {
+                DeliveryKind::Trade { trade, .. } => return trade.id.unwrap(),
+                DeliveryKind::Connected => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_connection_takes_over_from_one_that_grows_old_and_nothing_is_missed() {
+    let (listener, address) = listen().await;
+    let mut running = Running::start_with(&Gate, format!("ws://{address}"), |options| {
+        options.rotate_after = Duration::from_millis(50);
+    });
+    let mut old = accept(&listener).await;
+    for turn in 0..3 {
+        let first = turn * 10;
+        old.send(trade(first)).await.unwrap();
+        assert_eq!(running.traded().await, first.to_string());
+        // The next one is there, and both bring what happens until the next one has brought something.
+        let mut next = accept(&listener).await;
+        old.send(trade(first + 1)).await.unwrap();
+        assert_eq!(running.traded().await, (first + 1).to_string());
+        next.send(trade(first + 2)).await.unwrap();
+        assert_eq!(running.traded().await, (first + 2).to_string());
+        // Only then is the old one left, with a goodbye.
+        let goodbye = async {
+            while let Some(Ok(message)) = old.next().await {
+                if message.is_close() {
+                    return true;
+                }
+            }
+            false
+        };
+        assert!(timeout(Duration::from_secs(10), goodbye).await.unwrap());
+        old = next;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_stays_while_none_can_take_over() {
+    let (listener, address) = listen().await;
+    let mut running = Running::start_with(&Gate, format!("ws://{address}"), |options| {
+        options.rotate_after = Duration::from_millis(20);
+    });
+    let mut socket = accept(&listener).await;
+    for id in 0..3 {
+        // The next one is turned away.
+        answer(&listener, "503 Service Unavailable", "").await;
+        socket.send(trade(id)).await.unwrap();
+        assert_eq!(running.traded().await, id.to_string());
+    }
+    // The old one is cut while the next is being made: that one takes over all the same.
+    let mut next = accept(&listener).await;
+    drop(socket);
+    next.send(trade(7)).await.unwrap();
+    assert_eq!(running.traded().await, "7");
+    running.stop().await;
 }
 
 #[tokio::test]

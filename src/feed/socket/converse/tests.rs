@@ -56,11 +56,13 @@ impl Venue {
                 clock: outlet.clock.clone(),
                 back_off: BackOff { base: Duration::from_secs(1), cap: Duration::from_secs(60) },
                 stable_after: Duration::from_secs(60),
+                rotate_after: Duration::from_secs(3_600),
                 silence_limit: Duration::from_secs(60),
                 max_frame: MAX_FRAME,
                 tap: None,
             };
-            let mut conversation = Conversation::new(protocol, &options, &outlet, &token);
+            let mut conversation =
+                Conversation::new(protocol, &options, &outlet, &token, CancellationToken::new());
             conversation.hold(socket, ping_every).await.to_string()
         });
         Self {
