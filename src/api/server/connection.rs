@@ -51,7 +51,10 @@ pub(super) enum Order {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Asked(Connection);
+pub(super) struct Asked {
+    connection: Connection,
+    body: bool,
+}
 
 /// A stream of prices that is open on a connection.
 #[derive(Debug)]
@@ -96,7 +99,7 @@ impl Connection {
         self.0.body.store(body, Ordering::Relaxed);
         self.0.requests.fetch_add(1, Ordering::Relaxed);
         self.0.heard.fetch_add(1, Ordering::Relaxed);
-        Some(Asked(self.clone()))
+        Some(Asked { connection: self.clone(), body })
     }
 
     /// Tells whether a part of a body may still be on its way: nobody knows whether it was read to its end.
@@ -139,9 +142,16 @@ impl Connection {
     }
 }
 
+impl Asked {
+    /// Tells whether it came with a body.
+    pub(super) fn has_body(&self) -> bool {
+        self.body
+    }
+}
+
 impl Drop for Asked {
     fn drop(&mut self) {
-        self.0.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.connection.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -5,10 +5,11 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{body::Incoming, service::Service};
 use pin_project_lite::pin_project;
+use tonic::Status;
 
 use super::connection::{Asked, Connection};
 
@@ -61,10 +62,21 @@ where
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = ready!(this.answer.poll(context))?;
+        let mut answer = ready!(this.answer.poll(context))?;
         let asked = this.asked.take();
+        if asked.as_ref().is_some_and(Asked::has_body) && is_refusal(&answer) {
+            // A part of its body may still be on its way. The connection will end with it: say so, or the caller sends
+            // the next request after it.
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Poll::Ready(Ok(answer.map(|body| Answer { body, asked })))
     }
+}
+
+/// Tells whether a request was refused, by any door: perhaps before its body had come.
+fn is_refusal<B>(answer: &Response<B>) -> bool {
+    let grpc = answer.headers().get(Status::GRPC_STATUS);
+    !answer.status().is_success() || grpc.is_some_and(|code| code != "0")
 }
 
 impl<B: Body> Body for Answer<B> {
