@@ -8,9 +8,11 @@
 //! - [`quote`] and [`trade`]: what a venue says;
 //! - [`aggregate`]: many quotes to one consensus, and why each counted or not;
 //! - [`peg`]: what a stablecoin is worth; [`jump`]: when a sudden move is believed;
+//! - [`candle`]: what the trades of an interval make;
 //! - [`cross`]: prices derived through other pairs; [`price`]: the result, its status and its cursor.
 
 pub mod aggregate;
+pub mod candle;
 pub mod cross;
 pub mod decimal;
 pub mod exact;

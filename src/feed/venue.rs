@@ -9,7 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{book::Book, event::Parsed};
+use super::{book::Book, event::Parsed, rest::Rest};
 use crate::domain::{
     pair::{Asset, Pair},
     venue::{MarketKind, Venue},
@@ -64,6 +64,11 @@ pub trait Protocol: fmt::Debug + Send + Sync {
 
     /// Understands one message. The session holds what earlier messages of the same connection said.
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError>;
+
+    /// Tells how it is asked over REST.
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        None
+    }
 
     /// Resolves an asset's name at this venue to the canonical one.
     fn canonical(&self, asset: Asset) -> Asset {
@@ -178,6 +183,9 @@ pub enum ParseError {
     /// A symbol that names no market.
     #[error("unknown symbol `{0}`")]
     UnknownSymbol(String),
+    /// The venue refuses what was asked, in its own words.
+    #[error("refused: {0}")]
+    Refused(String),
     /// A field with a value that cannot be.
     #[error("bad {field}: `{value}`")]
     Value {
@@ -204,6 +212,11 @@ impl ParseError {
         Self::UnknownSymbol(shorten(symbol))
     }
 
+    /// Makes an error of a venue's words.
+    pub fn refused(words: &str) -> Self {
+        Self::Refused(shorten(words))
+    }
+
     /// Gets a short constant name for counting.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -212,6 +225,7 @@ impl ParseError {
             Self::Json(_) => "json",
             Self::UnknownChannel(_) => "unknown_channel",
             Self::UnknownSymbol(_) => "unknown_symbol",
+            Self::Refused(_) => "refused",
             Self::Value { .. } => "value",
         }
     }

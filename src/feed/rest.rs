@@ -1,0 +1,149 @@
+//! The seam between a venue's REST interface and everything else: what to ask, how to understand the answer.
+//!
+//! As with [`Protocol`](super::venue::Protocol), everything here is pure. Markets are named by the symbols that the venue's
+//! WebSocket uses; where REST spells them differently, the venue's own file knows how. Trades carry the ids that the
+//! WebSocket's carry, so that what comes over both is told apart.
+
+use std::{fmt, time::Duration};
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+use super::{
+    event::{Ticker, TradeReport},
+    venue::{Market, ParseError},
+};
+use crate::domain::candle::Interval;
+
+/// How a venue is asked over REST.
+pub trait Rest: fmt::Debug + Send + Sync {
+    /// Tells what all addresses begin with: scheme, host and what of the path is common. No slash at its end.
+    fn base(&self) -> &'static str;
+
+    /// Tells how much may be asked.
+    fn budget(&self) -> Budget;
+
+    /// Asks for all spot markets.
+    fn instruments(&self) -> Query;
+
+    /// Understands the answer. Markets that are not spot, or whose assets cannot be named, are left out.
+    fn read_instruments(&self, body: &str) -> Result<Vec<Instrument>, ParseError>;
+
+    /// Asks for best bid and ask, last price and volume of a market.
+    fn ticker(&self, symbol: &str) -> Query;
+
+    /// Understands the answer.
+    fn read_ticker<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError>;
+
+    /// Asks for the trades of a market since a moment, as far back as the venue goes in one answer.
+    fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query;
+
+    /// Understands the answer: in the order in which they happened, whatever the venue's order is.
+    fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError>;
+
+    /// Asks for the candles that open in a half-open range, [`max_candles`](Self::max_candles) at most; `None` where the
+    /// venue has no candles of this interval.
+    fn candles(
+        &self,
+        symbol: &str,
+        interval: Interval,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Option<Query>;
+
+    /// Tells how many candles one answer has at most.
+    fn max_candles(&self) -> usize;
+
+    /// Understands the answer: in order of time, whatever the venue's order is.
+    fn read_candles(&self, body: &str) -> Result<Vec<CandleReport>, ParseError>;
+}
+
+/// What to ask: by GET, below the venue's base.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query {
+    /// Path and query, with the slash before it.
+    pub path: String,
+    /// What it costs of the budget.
+    pub weight: u32,
+}
+
+/// How much may be asked in a span of time: below what the venue allows, for others may ask from the same address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// The weights of all queries together.
+    pub weight: u32,
+    /// The span.
+    pub per: Duration,
+}
+
+/// A market as the venue lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instrument {
+    /// The symbol that the WebSocket uses.
+    pub symbol: String,
+    /// What is traded for what, with the assets named as the venue names them.
+    pub market: Market,
+    /// Whether it is traded.
+    pub state: InstrumentState,
+}
+
+/// Whether a market is traded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InstrumentState {
+    /// Orders meet continuously.
+    Trading,
+    /// They do not: halted, not open yet, delisted, an auction, limited to cancelling or to posting. In the venue's word.
+    Suspended(String),
+}
+
+/// A candle as the venue makes it; what the venue does not say is `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CandleReport {
+    /// When it opened.
+    pub open_time: DateTime<Utc>,
+    /// The first price: at some venues (Bybit) that of the candle before.
+    pub open: Decimal,
+    /// The highest price.
+    pub high: Decimal,
+    /// The lowest price.
+    pub low: Decimal,
+    /// The last price.
+    pub close: Decimal,
+    /// What was traded, in units of base.
+    pub base_volume: Option<Decimal>,
+    /// What was traded, in units of quote.
+    pub quote_volume: Option<Decimal>,
+    /// How many trades there were.
+    pub trade_count: Option<u64>,
+}
+
+impl Query {
+    /// Asks for something that costs one.
+    pub fn new(path: impl Into<String>) -> Self {
+        Self { path: path.into(), weight: 1 }
+    }
+
+    /// Says what it costs.
+    #[must_use]
+    pub fn weighing(self, weight: u32) -> Self {
+        Self { weight, ..self }
+    }
+}
+
+impl Budget {
+    /// Allows so much in so many seconds.
+    pub const fn new(weight: u32, seconds: u64) -> Self {
+        Self { weight, per: Duration::from_secs(seconds) }
+    }
+}
+
+impl InstrumentState {
+    /// Takes one word of the venue's for traded, and any other for not.
+    pub fn of(word: &str, trading: &str) -> Self {
+        if word.eq_ignore_ascii_case(trading) {
+            Self::Trading
+        } else {
+            Self::Suspended(word.chars().take(40).collect())
+        }
+    }
+}
