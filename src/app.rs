@@ -7,19 +7,33 @@ pub mod check;
 mod doors;
 mod markets;
 mod record;
+mod reload;
 
-use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
 use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
-use tokio::{net::TcpListener, task::JoinSet};
+use rust_decimal::Decimal;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
-pub use self::record::{RecordOptions, Recorder, RecorderStatus};
-use self::{doors::Doors, markets::Listened};
+use self::{
+    doors::Doors,
+    markets::{Listened, Shared},
+};
+pub use self::{
+    record::{RecordOptions, Recorder, RecorderStatus},
+    reload::Reloader,
+};
 use crate::{
     api::{
         front::Front,
@@ -30,14 +44,15 @@ use crate::{
     },
     clock::Clock,
     config::{self, Config},
-    domain::{aggregate, cross::CrossPolicy, jump::JumpPolicy, peg::PegPolicy, price::Origin},
+    domain::{aggregate, cross::CrossPolicy, jump::JumpPolicy, peg::PegPolicy, price::Origin, venue::Venue},
+    feed::venues,
     pipeline::{
         aggregator::{Aggregator, Options},
         board::Board,
         crosses::Crosses,
         fanout::Fanout,
         health::Sources as SourceHealth,
-        ingest,
+        ingest::{self, Changes, Surroundings},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
@@ -76,6 +91,7 @@ pub struct Application {
     fanout: Fanout,
     health: HealthReporter,
     pipeline: Pipeline,
+    reloader: Option<Reloader>,
     stopping: CancellationToken,
     streams: config::Streams,
 }
@@ -92,7 +108,12 @@ struct Pipeline {
 
 #[derive(Debug)]
 enum Input {
-    Sockets { venues: Vec<ingest::Listen>, queue: usize, simulation: Option<(Simulation, CancellationToken)> },
+    Sockets {
+        venues: Vec<ingest::Listen>,
+        queue: usize,
+        changes: mpsc::Receiver<Changes>,
+        simulation: Option<(Simulation, CancellationToken)>,
+    },
     Replay(Replay),
 }
 
@@ -141,7 +162,8 @@ impl Application {
         let aggregator = Aggregator::new(options, crosses.clone(), health.clone(), publisher, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let readiness = Readiness { board: board.clone(), required, stopping: stopping.clone() };
+        let readiness =
+            Readiness { board: board.clone(), sources: health.clone(), required, stopping: stopping.clone() };
         let threads = threads(&config);
         // The first lane is this thread's: of what reads prices within the house.
         let fanout = Fanout::new(board.clone(), 1 + threads);
@@ -158,13 +180,18 @@ impl Application {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
+        let mut reloader = None;
         let input = match replay {
             Some(replay) => Input::Replay(replay),
-            None => Input::Sockets {
-                venues: listened.sockets(&config, &clock),
-                queue: config.feed.queue,
-                simulation,
-            },
+            None => {
+                let shared = Shared::new(&config)?;
+                let venues = listened.listeners(&config.feed, &shared);
+                let (sender, changes) = mpsc::channel(1);
+                if origin == Origin::Live {
+                    reloader = Some(Reloader::new(config.clone(), shared, sender));
+                }
+                Input::Sockets { venues, queue: config.feed.queue, changes, simulation }
+            }
         };
         Ok(Self {
             public,
@@ -176,6 +203,7 @@ impl Application {
             fanout,
             health: reporter,
             pipeline: Pipeline { aggregator, sources: health, clock, times, input },
+            reloader,
             stopping,
             streams: config.streams,
         })
@@ -209,6 +237,11 @@ impl Application {
     /// Lists what is served: the calls, each with its route, and what stands beside the contract.
     pub fn calls(&self) -> &[String] {
         &self.calls
+    }
+
+    /// Takes out what applies another configuration while the service runs; where it listens to the venues of one.
+    pub fn reloader(&mut self) -> Option<Reloader> {
+        self.reloader.take()
     }
 
     /// Gets what tells the true prices of the simulated market, if there is one.
@@ -266,8 +299,9 @@ impl Pipeline {
         let Self { aggregator, sources, clock, times, input } = self;
         match input {
             Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
-            Input::Sockets { venues, queue, simulation } => {
-                ingest::run(venues, aggregator, sources, queue, clock, times, shutdown).await;
+            Input::Sockets { venues, queue, changes, simulation } => {
+                let surroundings = Surroundings { sources, queue, clock, times, changes };
+                ingest::run(venues, aggregator, surroundings, shutdown).await;
                 if let Some((simulation, shutdown)) = simulation {
                     shutdown.cancel();
                     simulation.join().await;
@@ -308,6 +342,7 @@ fn options(config: &Config, origin: Origin, listened: &Listened) -> Options {
             frozen_after: delta(aggregation.frozen_after),
             frozen_move_bps: aggregation.frozen_move_bps.0,
             max_future: delta(aggregation.max_future),
+            factors: factors(config),
         },
         peg: PegPolicy {
             anchors: config.peg.anchors,
@@ -325,6 +360,12 @@ fn options(config: &Config, origin: Origin, listened: &Listened) -> Options {
         origin,
         markets: listened.markets(),
     }
+}
+
+/// Lists what the volumes of venues are multiplied by.
+fn factors(config: &Config) -> BTreeMap<Venue, Decimal> {
+    let named = config.venues.iter().filter_map(|(name, venue)| Some((name, venue.weight.as_ref()?.0)));
+    named.filter_map(|(name, weight)| Some((venues::by_name(name)?.venue(), weight))).collect()
 }
 
 /// Starts the threads that serve connections, each with a front of its own.

@@ -4,6 +4,7 @@
 
 mod check;
 mod environment;
+mod plan;
 mod redact;
 mod scalar;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::{
+    plan::Plan,
     redact::Address,
     scalar::{AssetText, Number, PairText},
 };
@@ -213,6 +215,17 @@ pub struct Feed {
     #[serde(with = "humantime_serde")]
     pub silent_after: Duration,
     #[serde(with = "humantime_serde")]
+    pub market_silent_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub poll_after: Duration,
+    #[serde(with = "humantime_serde")]
+    pub poll_every: Duration,
+    #[serde(with = "humantime_serde")]
+    pub refresh_markets: Duration,
+    pub penalty_after: u32,
+    #[serde(with = "humantime_serde")]
+    pub penalty: Duration,
+    #[serde(with = "humantime_serde")]
     pub rotate_after: Duration,
     pub max_connecting: usize,
     pub max_frame: usize,
@@ -232,6 +245,18 @@ pub struct VenueConfig {
     /// Another address than its own; credentials in it are never shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<Address>,
+    /// Another address for REST than its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest_url: Option<Address>,
+    /// What its volume is multiplied by where it weighs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<Number>,
+    /// Markets on one connection at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_markets: Option<usize>,
+    /// What may be asked of it over REST.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
 }
 
 /// Why there is no configuration.
@@ -285,6 +310,12 @@ impl Config {
         let config = read(table, &origins)?;
         config.check()?;
         Ok(config)
+    }
+
+    /// Takes back the settings that take effect at a start only.
+    pub(crate) fn keep_until_restart(&mut self, old: Self) {
+        let Self { aggregation, jump, peg, venues, .. } = std::mem::replace(self, old);
+        (self.aggregation, self.jump, self.peg, self.venues) = (aggregation, jump, peg, venues);
     }
 
     /// Gets the ops address of the defaults.

@@ -16,7 +16,7 @@ use tracing::error;
 
 use crate::{
     domain::{pair::Pair, price::Status},
-    pipeline::board::Board,
+    pipeline::{board::Board, health::Sources},
 };
 
 /// What readiness is judged by.
@@ -24,6 +24,8 @@ use crate::{
 pub struct Readiness {
     /// The prices.
     pub board: Board,
+    /// How the sources do.
+    pub sources: Sources,
     /// Pairs whose price must be fresh; if none is named, any fresh price will do.
     pub required: Arc<[Pair]>,
     /// Set once the service is stopping.
@@ -34,6 +36,9 @@ pub struct Readiness {
 struct Report {
     ready: bool,
     reasons: Vec<Reason>,
+    /// What does not stand against it, and should be known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Reason>,
 }
 
 #[derive(Serialize)]
@@ -72,10 +77,18 @@ async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
     let reasons = readiness.reasons();
     let ready = reasons.is_empty();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Report { ready, reasons }))
+    (code, Json(Report { ready, reasons, warnings: readiness.warnings() }))
 }
 
 impl Readiness {
+    /// Lists the pairs that are asked for and that no venue lists.
+    fn warnings(&self) -> Vec<Reason> {
+        let unlisted = self.sources.all_unlisted().into_iter();
+        unlisted
+            .map(|pair| Reason { what: "PAIR_NOT_LISTED", pair: Some(pair.to_string()), status: None })
+            .collect()
+    }
+
     /// Lists what stands against being ready.
     fn reasons(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();

@@ -1,19 +1,24 @@
 //! Tries what serving would do with the venues, without serving: does each connect, and does each market bring data?
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::markets::Listened;
+use super::markets::{Listened, Shared};
 use crate::{
     clock::{Clock, stopwatch},
     config::Config,
     domain::{pair::Pair, venue::Venue},
     feed::{
-        delivery::{Delivery, DeliveryKind},
-        socket,
+        delivery::{Delivery, DeliveryKind, Outlook},
+        listener,
     },
+    pipeline::ingest::Listen,
 };
 
 /// Deliveries that wait to be looked at, at most.
@@ -28,6 +33,8 @@ pub struct Checked {
     pub connected_after: Option<Duration>,
     /// Its markets, and how long it took until each brought data.
     pub markets: BTreeMap<Pair, Option<Duration>>,
+    /// Markets that the venue does not list or trade, and why.
+    pub absent: BTreeMap<Pair, String>,
     /// The last thing that went wrong: a connection that ended, words of refusal, a message that is not understood.
     pub problem: Option<String>,
     /// Whether it refuses us for good.
@@ -38,7 +45,7 @@ impl Checked {
     /// Starts with what is asked of a venue.
     fn new(venue: Venue, pairs: &[Pair]) -> Self {
         let markets = pairs.iter().map(|pair| (*pair, None)).collect();
-        Self { venue, connected_after: None, markets, problem: None, blocked: false }
+        Self { venue, connected_after: None, markets, absent: BTreeMap::new(), problem: None, blocked: false }
     }
 
     /// Lists the markets that have brought nothing.
@@ -48,7 +55,7 @@ impl Checked {
 
     /// Tells whether there is nothing to wait for: every market has brought data, or none ever will.
     fn is_decided(&self) -> bool {
-        self.blocked || self.missing().next().is_none()
+        self.blocked || self.missing().all(|market| self.absent.contains_key(&market))
     }
 
     fn hear(&mut self, said: DeliveryKind, after: Duration) {
@@ -61,13 +68,24 @@ impl Checked {
             DeliveryKind::Connected => {
                 self.connected_after.get_or_insert(after);
             }
-            DeliveryKind::Disconnected { error, retry_time } => {
-                self.blocked = retry_time.is_none();
+            DeliveryKind::Disconnected { error, outlook } => {
+                self.blocked = outlook == Outlook::Blocked;
                 self.problem = Some(error);
             }
-            DeliveryKind::Refused(words) => self.problem = Some(words),
+            DeliveryKind::Refused { words, .. } => self.problem = Some(words),
             DeliveryKind::Malformed { error, .. } => self.problem = Some(error),
-            DeliveryKind::Confirm(_) | DeliveryKind::Subscribed | DeliveryKind::Message => {}
+            DeliveryKind::Listening { absent, .. } => {
+                for (market, why) in absent {
+                    self.absent.insert(market, why);
+                }
+            }
+            DeliveryKind::Asked { error: Some(error), .. } => self.problem = Some(error),
+            DeliveryKind::Asked { error: None, .. }
+            | DeliveryKind::Confirm(_)
+            | DeliveryKind::Gap(_)
+            | DeliveryKind::Left
+            | DeliveryKind::Subscribed
+            | DeliveryKind::Message => {}
         }
     }
 }
@@ -80,8 +98,13 @@ pub async fn check(config: &Config, wait: Duration) -> anyhow::Result<Vec<Checke
     let (sender, mut receiver) = mpsc::channel::<Delivery>(QUEUE);
     let shutdown = CancellationToken::new();
     let mut sockets = JoinSet::new();
-    for listen in listened.sockets(config, &Clock::system()) {
-        sockets.spawn(socket::run(listen.protocol, listen.options, sender.clone(), shutdown.clone()));
+    let clock = Clock::system();
+    let shared = Shared::new(config)?;
+    for Listen { protocol, options, wanted } in listened.listeners(&config.feed, &shared) {
+        // Nothing else will be wanted.
+        let (_, wanted) = watch::channel(Arc::new(wanted));
+        let (clock, out, shutdown) = (clock.clone(), sender.clone(), shutdown.clone());
+        sockets.spawn(listener::run(protocol, options, wanted, clock, out, shutdown));
     }
     drop(sender);
     let elapsed = stopwatch();
@@ -89,7 +112,10 @@ pub async fn check(config: &Config, wait: Duration) -> anyhow::Result<Vec<Checke
         while !checked.values().all(Checked::is_decided)
             && let Some(delivery) = receiver.recv().await
         {
-            if let Some(checked) = checked.get_mut(&delivery.venue) {
+            // What is asked for over REST does not show that the stream brings it.
+            let asked = delivery.connection.is_none()
+                && matches!(delivery.kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. });
+            if let Some(checked) = checked.get_mut(&delivery.venue).filter(|_| !asked) {
                 checked.hear(delivery.kind, elapsed());
             }
         }
@@ -131,13 +157,14 @@ mod tests {
         }
         assert_eq!(checked.missing().collect::<Vec<_>>(), [MARKETS[0]]);
         assert!(!checked.is_decided());
-        checked.hear(DeliveryKind::Refused("no such pair".into()), seconds(5));
+        checked.hear(DeliveryKind::Refused { market: None, words: "no such pair".into() }, seconds(5));
         assert_eq!(checked.problem.as_deref(), Some("no such pair"));
-        let retry_time = Some(chrono::DateTime::UNIX_EPOCH);
-        checked.hear(DeliveryKind::Disconnected { error: "cut".into(), retry_time }, seconds(6));
+        let outlook = Outlook::Retry(chrono::DateTime::UNIX_EPOCH);
+        checked.hear(DeliveryKind::Disconnected { error: "cut".into(), outlook }, seconds(6));
         assert!(!checked.is_decided());
         let mut refused = checked.clone();
-        refused.hear(DeliveryKind::Disconnected { error: "451".into(), retry_time: None }, seconds(7));
+        refused
+            .hear(DeliveryKind::Disconnected { error: "451".into(), outlook: Outlook::Blocked }, seconds(7));
         assert!(refused.is_decided() && refused.blocked);
         checked.hear(ticker(MARKETS[0]), seconds(8));
         assert!(checked.is_decided());

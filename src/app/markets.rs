@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use tokio::sync::Semaphore;
 
 use crate::{
-    clock::Clock,
-    config::Config,
+    config::{Address, Config, Feed, VenueConfig},
     domain::{pair::Pair, venue::Venue},
     feed::{
-        socket::{BackOff, SocketOptions},
+        listener::{ListenerOptions, Wanted},
+        pulses::PulseOptions,
+        rest::{Budget, RestClient, http_client},
+        socket::{BackOff, Penalty, SocketOptions},
         venue::Protocol,
         venues,
     },
@@ -32,23 +34,41 @@ pub(super) enum Listened {
 pub(super) struct Asked {
     protocol: &'static dyn Protocol,
     url: Option<String>,
-    pairs: Vec<Pair>,
+    rest: RestAt,
+    wanted: Wanted,
+}
+
+/// Where a venue is asked over REST.
+#[derive(Debug)]
+enum RestAt {
+    /// At its own address.
+    Own,
+    /// At another.
+    Other(String),
+    /// Nowhere: its WebSocket is not its own, and nothing is said of REST.
+    Nowhere,
+}
+
+/// What listeners share: a network that comes back is not stormed, and venues are asked by one client.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    starts: Arc<Semaphore>,
+    http: reqwest::Client,
+}
+
+impl Shared {
+    /// Makes what listeners share.
+    pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
+        let http = http_client().context("cannot make an HTTP client")?;
+        Ok(Self { starts: Arc::new(Semaphore::new(config.feed.max_connecting)), http })
+    }
 }
 
 impl Listened {
     /// Listens to the venues of the configuration.
     pub(super) fn configured(config: &Config) -> anyhow::Result<Self> {
         let enabled = config.venues.iter().filter(|(_, venue)| venue.enabled && !venue.pairs.is_empty());
-        let asked: Vec<_> = enabled
-            .map(|(name, venue)| {
-                Ok(Asked {
-                    protocol: protocol(name)?,
-                    url: venue.url.as_ref().map(|url| url.expose().to_owned()),
-                    pairs: venue.pairs.iter().map(|pair| pair.0).collect(),
-                })
-            })
-            .collect::<anyhow::Result<_>>()?;
-        some(asked)
+        some(enabled.map(|(name, venue)| asked(name, venue)).collect::<anyhow::Result<_>>()?)
     }
 
     /// Listens to the simulated venues, but for those that the configuration disables.
@@ -59,7 +79,8 @@ impl Listened {
             Ok(Asked {
                 protocol: protocol(venue.venue.as_str())?,
                 url: Some(venue.url.clone()),
-                pairs: venue.pairs.clone(),
+                rest: RestAt::Nowhere,
+                wanted: Wanted { pairs: venue.pairs.clone(), max_markets: None, budget: None },
             })
         });
         some(asked.collect::<anyhow::Result<_>>()?)
@@ -73,7 +94,9 @@ impl Listened {
     /// Lists the venues and their markets, as far as they are known beforehand.
     pub(super) fn venues(&self) -> Vec<(Venue, Vec<Pair>)> {
         match self {
-            Self::Sockets(asked) => asked.iter().map(|a| (a.protocol.venue(), a.pairs.clone())).collect(),
+            Self::Sockets(asked) => {
+                asked.iter().map(|a| (a.protocol.venue(), a.wanted.pairs.clone())).collect()
+            }
             Self::Met(venues) => venues.iter().map(|venue| (*venue, Vec::new())).collect(),
         }
     }
@@ -81,36 +104,78 @@ impl Listened {
     /// Says which markets the aggregator takes in.
     pub(super) fn markets(&self) -> Markets {
         match self {
-            Self::Sockets(asked) => {
-                Markets::Configured(asked.iter().flat_map(|asked| asked.pairs.iter().copied()).collect())
-            }
+            Self::Sockets(asked) => Markets::Configured(
+                asked.iter().flat_map(|asked| asked.wanted.pairs.iter().copied()).collect(),
+            ),
             Self::Met(_) => Markets::Met,
         }
     }
 
-    /// Says how each venue is connected to.
-    pub(super) fn sockets(self, config: &Config, clock: &Clock) -> Vec<Listen> {
+    /// Says what is wanted of a venue.
+    pub(super) fn wanted(&self, venue: Venue) -> Option<Wanted> {
+        let Self::Sockets(asked) = self else { return None };
+        asked.iter().find(|asked| asked.protocol.venue() == venue).map(|asked| asked.wanted.clone())
+    }
+
+    /// Says how each venue is listened to.
+    pub(super) fn listeners(self, feed: &Feed, shared: &Shared) -> Vec<Listen> {
         let Self::Sockets(asked) = self else { return Vec::new() };
-        let feed = &config.feed;
-        let starts = Arc::new(Semaphore::new(feed.max_connecting));
-        asked
-            .into_iter()
-            .map(|Asked { protocol, url, pairs }| Listen {
-                protocol,
-                options: SocketOptions {
-                    url_override: url,
-                    pairs,
-                    clock: clock.clone(),
-                    back_off: BackOff { base: feed.backoff, cap: feed.max_backoff },
-                    stable_after: feed.stable_after,
-                    rotate_after: feed.rotate_after,
-                    silence_limit: feed.silent_after,
-                    max_frame: feed.max_frame,
-                    starts: Arc::clone(&starts),
-                    tap: None,
-                },
-            })
-            .collect()
+        asked.into_iter().map(|asked| asked.listen(feed, shared)).collect()
+    }
+}
+
+impl Asked {
+    fn listen(self, feed: &Feed, shared: &Shared) -> Listen {
+        let Self { protocol, url, rest, wanted } = self;
+        let base = match &rest {
+            RestAt::Own => Some(None),
+            RestAt::Other(base) => Some(Some(base.as_str())),
+            RestAt::Nowhere => None,
+        };
+        let client = protocol
+            .rest()
+            .zip(base)
+            .map(|(rest, base)| Arc::new(RestClient::new(rest, base, shared.http.clone())));
+        let options = ListenerOptions {
+            socket: SocketOptions {
+                url_override: url,
+                back_off: BackOff { base: feed.backoff, cap: feed.max_backoff },
+                penalty: Penalty { after: feed.penalty_after, lasts: feed.penalty },
+                stable_after: feed.stable_after,
+                rotate_after: feed.rotate_after,
+                silence_limit: feed.silent_after,
+                max_frame: feed.max_frame,
+                starts: Arc::clone(&shared.starts),
+                tap: None,
+            },
+            pulses: PulseOptions {
+                silent_after: feed.market_silent_after,
+                poll_after: feed.poll_after,
+                poll_every: feed.poll_every,
+            },
+            rest: client,
+            refresh_every: feed.refresh_markets,
+        };
+        Listen { protocol, options, wanted }
+    }
+}
+
+fn asked(name: &str, venue: &VenueConfig) -> anyhow::Result<Asked> {
+    let text = |address: &Address| address.expose().to_owned();
+    let rest = match (&venue.rest_url, &venue.url) {
+        (Some(base), _) => RestAt::Other(text(base)),
+        (None, None) => RestAt::Own,
+        (None, Some(_)) => RestAt::Nowhere,
+    };
+    Ok(Asked { protocol: protocol(name)?, url: venue.url.as_ref().map(text), rest, wanted: wanted(venue) })
+}
+
+/// Says what is wanted of a venue.
+fn wanted(venue: &VenueConfig) -> Wanted {
+    Wanted {
+        pairs: venue.pairs.iter().map(|pair| pair.0).collect(),
+        max_markets: venue.max_markets,
+        budget: venue.requests_per_minute.map(|requests| Budget::new(requests, 60)),
     }
 }
 

@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{delta, markets::Listened};
+use super::{
+    delta,
+    markets::{Listened, Shared},
+};
 use crate::{
     clock::Clock,
     config::Config,
@@ -57,7 +60,8 @@ impl Recorder {
     /// Makes the files. What cannot work fails here: a folder that cannot be written to, a venue that does not exist.
     pub fn build(config: &Config, options: RecordOptions) -> anyhow::Result<Self> {
         let clock = Clock::system();
-        let mut venues = Listened::configured(config)?.sockets(config, &clock);
+        let shared = Shared::new(config)?;
+        let mut venues = Listened::configured(config)?.listeners(&config.feed, &shared);
         let options = WriterOptions {
             folder: options.folder,
             rotate_size: options.rotate_size,
@@ -68,7 +72,7 @@ impl Recorder {
         let names = venues.iter().map(|venue| venue.protocol.venue());
         let (writer, taps) = Writer::create(options, names, clock.now())?;
         for (venue, tap) in venues.iter_mut().zip(taps) {
-            venue.options.tap = Some(tap);
+            venue.options.socket.tap = Some(tap);
         }
         Ok(Self { venues, writer, connected: Connected::default(), queue: config.feed.queue, clock })
     }

@@ -1,14 +1,21 @@
-//! `config`: the settings as they would be used.
+//! `config`: the settings as they would be used, and what others would change.
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError, Plan};
 
 /// `cryptoprice config`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: Option<ConfigCommand>,
     /// A file of settings, laid over the defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -17,16 +24,35 @@ pub struct ConfigArgs {
     defaults: bool,
 }
 
+/// What can be done with settings beside printing them.
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Checks a file of settings, and says what it would change in a running service: SIGHUP applies it
+    Check(CheckArgs),
+}
+
+/// `cryptoprice config check`.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// The file to check
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The file that the running service was started with; the defaults if it was started with none
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
+}
+
 impl ConfigArgs {
-    /// Prints the settings, credentials hidden.
+    /// Prints the settings, credentials hidden, or checks some.
     pub fn run(self) -> ExitCode {
-        let text = if self.defaults {
-            config::DEFAULTS.to_owned()
-        } else {
-            match Config::load(self.config.as_deref(), config::environment()) {
-                Ok(config) => config.to_toml(),
-                Err(error) => return super::refuse(&error.into()),
-            }
+        let text = match self.command {
+            Some(ConfigCommand::Check(arguments)) => arguments.plan().map(|plan| plan.to_string()),
+            None if self.defaults => Ok(config::DEFAULTS.to_owned()),
+            None => load(self.config.as_deref()).map(|config| config.to_toml()),
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => return super::refuse(&error.into()),
         };
         match std::io::stdout().write_all(text.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -35,4 +61,15 @@ impl ConfigArgs {
             Err(error) => super::refuse(&error.into()),
         }
     }
+}
+
+impl CheckArgs {
+    fn plan(&self) -> Result<Plan, ConfigError> {
+        let running = load(self.against.as_deref())?;
+        Ok(Plan::between(&running, &load(Some(&self.file))?))
+    }
+}
+
+fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+    Config::load(file, config::environment())
 }

@@ -5,10 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info, warn};
 
 use crate::{
-    app::{Application, Mode},
+    app::{Application, Mode, Reloader},
     config::{self, Config},
     pipeline::replay::ReplayOptions,
     telemetry,
@@ -104,14 +104,40 @@ async fn try_serve(start: StartArgs, mode: Mode) -> anyhow::Result<()> {
         info!(?mode, "starting in development mode");
         config.to_toml().lines().filter(|line| !line.is_empty()).for_each(|line| info!("setting: {line}"));
     }
-    let application = Application::build(config, mode).await?;
+    let mut application = Application::build(config, mode).await?;
     if start.dev {
         application.components().into_iter().for_each(|component| info!("component: {component}"));
         application.calls().iter().for_each(|call| info!("call: {call}"));
     }
     let shutdown = CancellationToken::new();
     tokio::spawn(signalled(shutdown.clone())?);
+    tokio::spawn(reload_when_told(start, application.reloader())?);
     application.run_until_stopped(shutdown).await
+}
+
+/// Reads the configuration again at each SIGHUP, and applies it. One that is not valid changes nothing.
+fn reload_when_told(
+    start: StartArgs,
+    reloader: Option<Reloader>,
+) -> std::io::Result<impl Future<Output = ()>> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        let mut reloader = reloader;
+        while hang_up.recv().await.is_some() {
+            let Some(reloader) = &mut reloader else {
+                warn!("SIGHUP changes nothing: what is played or simulated is not configured");
+                continue;
+            };
+            info!("reading the configuration again");
+            let outcome = match start.load() {
+                Ok(config) => reloader.apply(config).await.map(drop),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = outcome {
+                error!("the configuration is not valid, nothing changes: {error:#}");
+            }
+        }
+    })
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -17,6 +17,7 @@ impl Config {
                 return Err(wrong(&format!("venues.{name}"), "no venue has this name"));
             }
         }
+        self.check_venues()?;
         self.check_spans()?;
         self.check_numbers()?;
         let cap = self.aggregation.weight_cap.0;
@@ -42,6 +43,23 @@ impl Config {
         Ok(())
     }
 
+    /// Checks what is set of each venue.
+    fn check_venues(&self) -> Result<(), ConfigError> {
+        for (name, venue) in &self.venues {
+            let key = |key: &str| format!("venues.{name}.{key}");
+            if venue.weight.as_ref().is_some_and(|weight| weight.0 <= Decimal::ZERO) {
+                return Err(wrong(&key("weight"), "must be above 0; `enabled = false` leaves a venue out"));
+            }
+            if venue.max_markets == Some(0) {
+                return Err(wrong(&key("max_markets"), "must be above 0"));
+            }
+            if venue.requests_per_minute == Some(0) {
+                return Err(wrong(&key("requests_per_minute"), "must be above 0"));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that spans are of a length that somebody can mean.
     fn check_spans(&self) -> Result<(), ConfigError> {
         let (aggregation, feed) = (&self.aggregation, &self.feed);
@@ -51,6 +69,10 @@ impl Config {
             ("feed.backoff", feed.backoff),
             ("feed.max_backoff", feed.max_backoff),
             ("feed.silent_after", feed.silent_after),
+            ("feed.market_silent_after", feed.market_silent_after),
+            ("feed.poll_after", feed.poll_after),
+            ("feed.poll_every", feed.poll_every),
+            ("feed.refresh_markets", feed.refresh_markets),
             ("feed.rotate_after", feed.rotate_after),
             ("server.call_timeout", self.server.call_timeout),
             ("server.max_connection_age", self.server.max_connection_age),
@@ -67,6 +89,7 @@ impl Config {
             ("jump.span", self.jump.span),
             ("cross.max_skew", self.cross.max_skew),
             ("feed.stable_after", feed.stable_after),
+            ("feed.penalty", feed.penalty),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, span)| span.is_zero()) {
             return Err(wrong(key, "must be longer than zero"));
@@ -98,6 +121,7 @@ impl Config {
             ("jump.sources", self.jump.sources == 0),
             ("jump.samples", self.jump.samples == 0),
             ("peg.anchors", peg.anchors == 0),
+            ("feed.penalty_after", self.feed.penalty_after == 0),
             ("feed.max_connecting", self.feed.max_connecting == 0),
             ("feed.max_frame", self.feed.max_frame == 0),
             ("feed.queue", self.feed.queue == 0),

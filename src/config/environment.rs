@@ -7,6 +7,9 @@ use super::ConfigError;
 /// What names of settings begin with. Other variables are none of our business.
 const PREFIX: &str = "CRYPTOPRICE__";
 
+/// Keys that the defaults do not hold and that have numbers.
+const NUMBERS: &[&str] = &["max_markets", "requests_per_minute"];
+
 /// One setting, as a table with just that key.
 pub(super) struct Setting {
     /// The variable that it came from.
@@ -47,6 +50,7 @@ fn value(keys: &[String], text: &str, current: &Table) -> Result<Value, String> 
         Some(Value::Table(_)) => Err("is a section: name a key in it".into()),
         None if keys.last().is_some_and(|key| key == "pairs") => Ok(list(text)),
         None if keys.last().is_some_and(|key| key == "enabled") => yes_or_no(text),
+        None if keys.last().is_some_and(|key| NUMBERS.contains(&key.as_str())) => number(text),
         _ => Ok(Value::String(text.to_owned())),
     }
 }

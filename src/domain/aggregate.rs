@@ -21,6 +21,8 @@ mod tests;
 mod votes;
 mod weights;
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
@@ -31,6 +33,7 @@ use super::{
     peg::Pegs,
     price::{Status, StatusReason, Value},
     quote::Quote,
+    venue::Venue,
 };
 
 /// Makes the standard deviation of a normal distribution out of its median absolute deviation.
@@ -148,6 +151,8 @@ pub struct Policy {
     pub frozen_move_bps: Decimal,
     /// How far ahead of ours a venue's clock may be.
     pub max_future: TimeDelta,
+    /// What a venue's volume is multiplied by where it weighs; 1 for those that are not named.
+    pub factors: BTreeMap<Venue, Decimal>,
 }
 
 impl Default for Policy {
@@ -163,7 +168,15 @@ impl Default for Policy {
             frozen_after: TimeDelta::seconds(60),
             frozen_move_bps: Decimal::from(25),
             max_future: TimeDelta::seconds(5),
+            factors: BTreeMap::new(),
         }
+    }
+}
+
+impl Policy {
+    /// Gets what a venue's volume is multiplied by.
+    fn factor(&self, venue: Venue) -> Decimal {
+        self.factors.get(&venue).copied().unwrap_or(Decimal::ONE)
     }
 }
 
@@ -193,9 +206,11 @@ pub fn aggregate(
     contributions.sort_by(|a, b| votes::order(&a.quote, &b.quote));
     votes::one_per_owner(&mut contributions);
     outliers::reject(&mut contributions, policy);
+    let counted = contributions.iter().filter(|c| c.verdict == Verdict::Used && c.reading.is_some());
+    let factors: Vec<_> = counted.map(|c| policy.factor(c.quote.venue)).collect();
     let used: Vec<_> = used(&mut contributions).collect();
     let volumes: Vec<_> = used.iter().map(|(reading, _)| reading.quote_volume_24h).collect();
-    let weights = Weights::new(&volumes, policy.weight_cap);
+    let weights = Weights::new(&volumes, &factors, policy.weight_cap);
     let readings: Vec<_> = used.iter().map(|(reading, _)| *reading).collect();
     let value = consensus::value(&readings, &weights);
     let source_count = u32::try_from(used.len()).unwrap_or(u32::MAX);

@@ -15,6 +15,8 @@ use crate::domain::{
 pub struct Delivery {
     /// Who said it.
     pub venue: Venue,
+    /// On which of the connections to it, numbered as they are made; `None` if it was asked for over REST.
+    pub connection: Option<u64>,
     /// When it was received, by our clock.
     pub receive_time: DateTime<Utc>,
     /// What.
@@ -54,10 +56,17 @@ pub enum DeliveryKind {
     },
     /// What was said before still holds: of one market, or of all markets of the connection.
     Confirm(Option<Pair>),
+    /// Messages of a market were missed, or of all markets of the connection.
+    Gap(Option<Pair>),
     /// The venue took a subscription.
     Subscribed,
-    /// The venue refuses a subscription or reports an error, in its own words.
-    Refused(String),
+    /// The venue refuses a subscription or reports an error.
+    Refused {
+        /// The market that it is about, where the words name one.
+        market: Option<Pair>,
+        /// The venue's own words.
+        words: String,
+    },
     /// A message came. What it says follows, if it says anything.
     Message,
     /// The message that came is not understood.
@@ -67,13 +76,43 @@ pub enum DeliveryKind {
         /// What was wrong with it.
         error: String,
     },
-    /// The connection stands, and the subscriptions were sent.
+    /// The connection stands.
     Connected,
-    /// The connection ended, or was not made.
+    /// The connection ended. Another may have taken over.
+    Left,
+    /// None has: a connection ended, or was not made.
     Disconnected {
         /// Why.
         error: String,
-        /// When it will be tried again; never, if the venue refuses us for good.
-        retry_time: Option<DateTime<Utc>>,
+        /// What comes next.
+        outlook: Outlook,
     },
+    /// What is listened to has changed.
+    Listening {
+        /// The markets, with canonical asset names.
+        markets: Vec<Pair>,
+        /// Those that are wanted and not listened to, and why.
+        absent: Vec<(Pair, String)>,
+        /// Over how many connections.
+        connections: usize,
+    },
+    /// The venue was asked for something over REST: how many markets are now asked for in the place of their stream, and the
+    /// error, if there was one.
+    Asked {
+        /// Markets that REST speaks for.
+        polled: usize,
+        /// What went wrong.
+        error: Option<String>,
+    },
+}
+
+/// What comes after a connection that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outlook {
+    /// Another is tried at this time.
+    Retry(DateTime<Utc>),
+    /// The venue has failed again and again, and is left alone until this time.
+    Penalty(DateTime<Utc>),
+    /// None is tried: the venue refuses us for good.
+    Blocked,
 }

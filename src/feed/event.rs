@@ -14,6 +14,8 @@ pub enum Event<'a> {
     Trade(TradeReport<'a>),
     /// What was said before still holds: of one market, or of all markets of the connection.
     Confirm(Option<&'a str>),
+    /// Messages of a market were missed, or of all markets of the connection.
+    Gap(Option<&'a str>),
     /// The venue took a subscription.
     Subscribed,
     /// The venue refuses a subscription or reports an error, in its own words.

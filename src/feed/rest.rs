@@ -1,14 +1,17 @@
 //! The seam between a venue's REST interface and everything else: what to ask, how to understand the answer.
 //!
-//! As with [`Protocol`](super::venue::Protocol), everything here is pure. Markets are named by the symbols that the venue's
+//! As with [`Protocol`](super::venue::Protocol), everything about a venue is pure; one [`RestClient`] asks for all. Markets are named by the symbols that the venue's
 //! WebSocket uses; where REST spells them differently, the venue's own file knows how. Trades carry the ids that the
 //! WebSocket's carry, so that what comes over both is told apart.
+
+mod client;
 
 use std::{fmt, time::Duration};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
+pub use self::client::{RestClient, RestError, http_client};
 use super::{
     event::{Ticker, TradeReport},
     venue::{Market, ParseError},

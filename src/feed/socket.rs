@@ -10,44 +10,60 @@ mod backoff;
 mod connect;
 mod converse;
 mod line;
+mod penalty;
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, watch},
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::backoff::BackOff;
-use self::{
-    backoff::Tries,
-    converse::{Ended, Outlet},
-    line::Line,
-};
+pub use self::{backoff::BackOff, penalty::Penalty};
+use self::{backoff::Tries, converse::Ended, line::Line};
+pub(super) use self::{connect::USER_AGENT, penalty::PenaltyBox};
 use super::{
-    delivery::{Delivery, DeliveryKind},
+    delivery::{DeliveryKind, Outlook},
+    outlet::Outlet,
     recording::Tap,
     venue::Protocol,
 };
-use crate::{
-    clock::{Clock, stopwatch},
-    domain::pair::Pair,
-};
+use crate::{clock::stopwatch, domain::pair::Pair};
 
-/// How a venue's connection is kept.
+/// A market that a connection is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// With canonical asset names.
+    pub pair: Pair,
+    /// As the venue spells it.
+    pub symbol: String,
+}
+
+/// What all connections to one venue share.
+#[derive(Debug)]
+pub(super) struct Contact {
+    /// How it is spoken to.
+    pub(super) protocol: &'static dyn Protocol,
+    /// How connections are kept.
+    pub(super) options: SocketOptions,
+    /// Where what it says is handed on.
+    pub(super) outlet: Outlet,
+    /// Where it stays while it fails.
+    pub(super) penalty: PenaltyBox,
+}
+
+/// How a venue's connections are kept.
 #[derive(Debug)]
 pub struct SocketOptions {
     /// An address in place of the venue's own: a WebSocket's, or (`http…`) one that is asked for a WebSocket's.
     pub url_override: Option<String>,
-    /// The pairs to subscribe to, with canonical asset names.
-    pub pairs: Vec<Pair>,
-    /// Tells when something was received.
-    pub clock: Clock,
     /// The waits between tries.
     pub back_off: BackOff,
+    /// When it is left alone.
+    pub penalty: Penalty,
     /// How long a connection must bring events before its failures are forgotten.
     pub stable_after: Duration,
     /// After how long another connection takes over: before the venue cuts the first.
@@ -62,54 +78,67 @@ pub struct SocketOptions {
     pub tap: Option<Tap>,
 }
 
-/// Keeps a venue connected until `shutdown`, or until nobody listens to `out` any more.
-pub async fn run(
-    protocol: &'static dyn Protocol,
-    options: SocketOptions,
-    out: mpsc::Sender<Delivery>,
+/// Why a connection is kept no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It was told to stop, or nobody listens any more.
+    Stopped,
+    /// The venue refuses us for good.
+    Blocked,
+}
+
+/// Keeps a connection to a venue until `shutdown`, or until nobody listens any more. What it is asked for may change.
+pub(super) async fn run(
+    contact: &Contact,
+    mut wanted: watch::Receiver<Arc<[Subscription]>>,
     shutdown: CancellationToken,
-) {
-    let outlet = Outlet { venue: protocol.venue(), clock: options.clock.clone(), out };
+) -> Kept {
+    let Contact { options, outlet, penalty, .. } = contact;
     let mut dice = SmallRng::from_os_rng();
     let mut tries = Tries::new(options.back_off, options.stable_after);
     loop {
         let elapsed = stopwatch();
-        let begin = || Line::open(protocol, &options, &outlet, &shutdown);
-        let (ended, good_for) = begin().keep(begin, &options).await;
+        let begin = |subscriptions| Line::open(contact, subscriptions, &shutdown);
+        let subscriptions = Arc::clone(&wanted.borrow_and_update());
+        let first = begin(subscriptions);
+        let (ended, good_for) = first.keep(begin, contact, &mut wanted).await;
         let asked = match &ended {
-            Ended::Stopped => return,
+            Ended::Stopped => return Kept::Stopped,
             Ended::NotConnected(error) if error.is_final() => {
                 tracing::error!(
-                    venue = protocol.venue().as_str(),
+                    venue = outlet.venue.as_str(),
                     error = %ended,
-                    "a venue refuses us for good: it is not tried again before a restart"
+                    "a venue refuses us for good: it is not tried again before its configuration changes"
                 );
-                let error = ended.to_string();
+                let said = DeliveryKind::Disconnected { error: ended.to_string(), outlook: Outlook::Blocked };
                 // Where nobody listens any more, there is nobody to tell.
-                let _ = outlet.deliver(DeliveryKind::Disconnected { error, retry_time: None }).await;
-                return;
+                let _ = outlet.deliver(None, said).await;
+                return Kept::Blocked;
             }
             Ended::NotConnected(error) => error.retry_after(),
             _ => None,
         };
+        let left_alone = if good_for.is_none() { penalty.failed() } else { None };
         let wait = tries.wait_after(good_for, dice.random()).max(asked.unwrap_or_default());
+        let wait = wait.max(left_alone.unwrap_or_default());
         tracing::warn!(
-            venue = protocol.venue().as_str(),
+            venue = outlet.venue.as_str(),
             error = %ended,
             duration_ms = elapsed().as_millis(),
             retry_ms = wait.as_millis(),
+            left_alone = left_alone.is_some(),
             "the connection to a venue ended"
         );
         let pause = async {
-            let error = ended.to_string();
-            let retry_time = TimeDelta::from_std(wait).ok().map(|wait| options.clock.now() + wait);
-            outlet.deliver(DeliveryKind::Disconnected { error, retry_time }).await?;
+            let next = outlet.clock.now() + TimeDelta::from_std(wait).unwrap_or_default();
+            let outlook = if left_alone.is_some() { Outlook::Penalty(next) } else { Outlook::Retry(next) };
+            outlet.deliver(None, DeliveryKind::Disconnected { error: ended.to_string(), outlook }).await?;
             sleep(wait).await;
             Ok::<(), Ended>(())
         };
         match shutdown.run_until_cancelled(pause).await {
             Some(Ok(())) => {}
-            Some(Err(_)) | None => return,
+            Some(Err(_)) | None => return Kept::Stopped,
         }
     }
 }

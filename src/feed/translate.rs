@@ -57,8 +57,10 @@ impl Translator {
             }
             Event::Confirm(None) => DeliveryKind::Confirm(None),
             Event::Confirm(Some(symbol)) => DeliveryKind::Confirm(Some(self.market(symbol)?.pair)),
+            Event::Gap(None) => DeliveryKind::Gap(None),
+            Event::Gap(Some(symbol)) => DeliveryKind::Gap(Some(self.market(symbol)?.pair)),
             Event::Subscribed => DeliveryKind::Subscribed,
-            Event::Refused(words) => DeliveryKind::Refused(words.to_owned()),
+            Event::Refused(words) => DeliveryKind::Refused { market: None, words: words.to_owned() },
         })
     }
 

@@ -47,6 +47,11 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// Writes the messages that subscribe to trades, best bid and ask, and volume of these markets.
     fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String>;
 
+    /// Tells what one connection can bear.
+    fn limits(&self) -> ConnectionLimits {
+        ConnectionLimits::DEFAULT
+    }
+
     /// Tells what to send when, to keep the connection open.
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
         None
@@ -114,6 +119,22 @@ pub enum Frame<'a> {
     Text(&'a str),
     /// A binary frame: compressed, or text in disguise.
     Binary(&'a [u8]),
+}
+
+/// What one connection can bear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Markets at most; more are spread over several connections.
+    pub markets: usize,
+    /// Time between two messages of ours.
+    pub message_gap: Duration,
+    /// Time between connecting and the first message.
+    pub settle: Duration,
+}
+
+impl ConnectionLimits {
+    /// What all venues bear that say nothing else.
+    pub const DEFAULT: Self = Self { markets: 100, message_gap: Duration::ZERO, settle: Duration::ZERO };
 }
 
 /// A message to send at intervals.

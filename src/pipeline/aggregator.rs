@@ -13,7 +13,7 @@ use super::{
     board::Publisher,
     crosses::Crosses,
     health::{Counted, Sources},
-    quotes::{Effect, Quotes, TickerUpdate},
+    quotes::{Effect, Heard, Quotes, TickerUpdate},
     scorecard::Scorecard,
 };
 use crate::{
@@ -123,8 +123,9 @@ impl Aggregator {
 
     /// Takes in what a venue said. Nothing is published before it is settled.
     pub fn apply(&mut self, delivery: Delivery) {
-        let Delivery { venue, receive_time, kind: said } = delivery;
-        let source = self.sources.get(venue).cloned();
+        let Delivery { venue, connection, receive_time, kind: said } = delivery;
+        let heard = Heard { venue, connection, receive_time };
+        let source = self.sources.get(venue);
         match said {
             DeliveryKind::Ticker { market, kind, book, last, base_volume_24h, quote_volume_24h, time } => {
                 if let Some(source) = &source {
@@ -136,7 +137,7 @@ impl Aggregator {
                 if self.takes(venue, market, kind) {
                     let ticker = TickerUpdate { book, last, base_volume_24h, quote_volume_24h, time };
                     let consensus = self.consensus(market);
-                    let effect = self.quotes.ticker(venue, market, &ticker, consensus, receive_time);
+                    let effect = self.quotes.ticker(heard, market, &ticker, consensus);
                     self.note(venue, market, effect, receive_time);
                 }
             }
@@ -145,7 +146,7 @@ impl Aggregator {
                 let time = trade.time;
                 let effect = self.takes(venue, market, kind).then(|| {
                     let consensus = self.consensus(market);
-                    self.quotes.trade(venue, market, trade, consensus, receive_time)
+                    self.quotes.trade(heard, market, trade, consensus)
                 });
                 if let Some(source) = &source {
                     let again = effect == Some(Effect::Duplicate);
@@ -160,11 +161,64 @@ impl Aggregator {
                 noted.for_each(|effect| self.note(venue, market, effect, receive_time));
             }
             DeliveryKind::Confirm(market) => {
-                self.quotes.confirm(venue, market, receive_time);
+                self.quotes.confirm(heard, market);
             }
-            DeliveryKind::Disconnected { .. } => self.quotes.disconnected(venue),
+            DeliveryKind::Left => self.quotes.left(venue, connection),
+            DeliveryKind::Gap(Some(market)) => self.quotes.unsay(venue, market),
+            DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
+            DeliveryKind::Listening { markets, .. } => {
+                let gone = self.quotes.keep(venue, &markets);
+                self.look_again(gone);
+            }
             // What else concerns the connection is counted where it is known.
             _ => {}
+        }
+    }
+
+    /// Takes a venue's quotes away: it is not listened to any more.
+    pub fn leave(&mut self, venue: Venue, now: DateTime<Utc>) {
+        let gone = self.quotes.keep(venue, &[]);
+        self.look_again(gone);
+        self.settle(now);
+    }
+
+    /// Goes on with other options: pairs that are not asked for any more leave the board, new ones come onto it, and all
+    /// prices are looked at anew. What is known of those that stay is kept.
+    pub fn reconfigure(&mut self, options: Options, now: DateTime<Utc>) {
+        let coins: Vec<_> = options.coins.clone();
+        if coins != self.options.coins {
+            self.pegs = Pegs::new(coins);
+        }
+        self.options = options;
+        if let Markets::Configured(markets) = &self.options.markets {
+            let wanted: BTreeSet<Pair> =
+                markets.iter().flat_map(|market| [*market, self.reference(*market)]).collect();
+            let gone: Vec<Pair> = self.pairs.keys().filter(|pair| !wanted.contains(pair)).copied().collect();
+            for pair in gone {
+                self.pairs.remove(&pair);
+                self.publisher.remove(pair, now);
+            }
+            let new: Vec<Pair> = wanted.into_iter().filter(|pair| !self.pairs.contains_key(pair)).collect();
+            // What was derived is priced by itself from now on.
+            new.iter().for_each(|pair| drop(self.derived.remove(pair)));
+            for pair in new {
+                let unpriced = self.unpriced(pair, now);
+                self.pairs.insert(pair, PairState::new(unpriced.clone(), now));
+                self.publisher.publish(unpriced, Vec::new(), now);
+            }
+        }
+        self.dirty.extend(self.pairs.keys().copied());
+        // Pairs that may be derived now, or are not any more.
+        self.keep_wanted(now);
+        self.rederive = true;
+        self.settle(now);
+    }
+
+    /// Has the pairs that some markets count for looked at.
+    fn look_again(&mut self, markets: Vec<Pair>) {
+        for market in markets {
+            let concerned = [market, self.reference(market)];
+            self.dirty.extend(concerned.into_iter().filter(|pair| self.pairs.contains_key(pair)));
         }
     }
 

@@ -1,22 +1,26 @@
-//! The live pipeline: one reconnecting socket for each venue, one aggregator that hears them all.
+//! The live pipeline: one listener for each venue, one aggregator that hears them all.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use prometheus::Histogram;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::warn;
 
-use super::{aggregator::Aggregator, health::Sources};
+use super::{
+    aggregator::{Aggregator, Options},
+    health::{Source, Sources},
+};
 use crate::{
     clock::Clock,
+    domain::venue::Venue,
     feed::{
         delivery::{Delivery, DeliveryKind},
-        socket::{self, SocketOptions},
+        listener::{self, ListenerOptions, Wanted},
         venue::Protocol,
     },
 };
@@ -32,40 +36,100 @@ const BATCH: usize = 256;
 pub struct Listen {
     /// How it is spoken to.
     pub protocol: &'static dyn Protocol,
-    /// What is asked of it, and how the connection is kept.
-    pub options: SocketOptions,
+    /// How it is listened to.
+    pub options: ListenerOptions,
+    /// What is asked of it.
+    pub wanted: Wanted,
+}
+
+/// What changes while it runs. What is not named stays as it is.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Venues that are not listened to any more; one that is started below begins anew.
+    pub stopped: Vec<Venue>,
+    /// Venues that are listened to from now on.
+    pub started: Vec<Listen>,
+    /// Venues of which something else is asked.
+    pub wanted: Vec<(Venue, Wanted)>,
+    /// How prices are made, if that changes.
+    pub options: Option<Options>,
+}
+
+/// What the pipeline needs beside venues and prices.
+#[derive(Debug)]
+pub struct Surroundings {
+    /// How the sources do.
+    pub sources: Sources,
+    /// Messages that wait at most.
+    pub queue: usize,
+    /// The time.
+    pub clock: Clock,
+    /// How long messages take to the board.
+    pub times: Histogram,
+    /// What changes.
+    pub changes: mpsc::Receiver<Changes>,
+}
+
+/// The listeners that run.
+struct Listeners {
+    by_venue: HashMap<Venue, (watch::Sender<Arc<Wanted>>, CancellationToken)>,
+    tasks: JoinSet<()>,
+    out: mpsc::Sender<Delivery>,
+    clock: Clock,
+    shutdown: CancellationToken,
 }
 
 /// Listens until told to stop, and ends when all that it started has ended.
 pub async fn run(
     venues: Vec<Listen>,
     aggregator: Aggregator,
-    sources: Sources,
-    queue: usize,
-    clock: Clock,
-    times: Histogram,
+    surroundings: Surroundings,
     shutdown: CancellationToken,
 ) {
-    let (sender, receiver) = mpsc::channel(queue);
-    let mut tasks = JoinSet::new();
-    for Listen { protocol, options } in venues {
-        info!(venue = %protocol.venue(), pairs = options.pairs.len(), "listening to {}", protocol.venue());
-        tasks.spawn(socket::run(protocol, options, sender.clone(), shutdown.clone()));
-    }
-    drop(sender);
-    aggregate(aggregator, sources, receiver, clock, times, shutdown).await;
-    tasks.join_all().await;
+    let (out, receiver) = mpsc::channel(surroundings.queue);
+    let mut listeners = Listeners {
+        by_venue: HashMap::new(),
+        tasks: JoinSet::new(),
+        out,
+        clock: surroundings.clock.clone(),
+        shutdown: shutdown.clone(),
+    };
+    venues.into_iter().for_each(|listen| listeners.start(listen));
+    aggregate(aggregator, &mut listeners, surroundings, receiver, shutdown).await;
+    listeners.tasks.join_all().await;
 }
 
-/// Takes in what the sockets hand over, as much as there is at once, then computes what changed.
+impl Listeners {
+    fn start(&mut self, Listen { protocol, options, wanted }: Listen) {
+        let (sender, receiver) = watch::channel(Arc::new(wanted));
+        let stop = self.shutdown.child_token();
+        let (clock, out) = (self.clock.clone(), self.out.clone());
+        self.tasks.spawn(listener::run(protocol, options, receiver, clock, out, stop.clone()));
+        self.by_venue.insert(protocol.venue(), (sender, stop));
+    }
+
+    fn stop(&mut self, venue: Venue) {
+        if let Some((_, stop)) = self.by_venue.remove(&venue) {
+            stop.cancel();
+        }
+    }
+
+    fn want(&self, venue: Venue, wanted: Wanted) {
+        if let Some((sender, _)) = self.by_venue.get(&venue) {
+            sender.send_replace(Arc::new(wanted));
+        }
+    }
+}
+
+/// Takes in what the listeners hand over, as much as there is at once, then computes what changed.
 async fn aggregate(
     mut aggregator: Aggregator,
-    sources: Sources,
+    listeners: &mut Listeners,
+    surroundings: Surroundings,
     mut receiver: mpsc::Receiver<Delivery>,
-    clock: Clock,
-    times: Histogram,
     shutdown: CancellationToken,
 ) {
+    let Surroundings { sources, clock, times, mut changes, .. } = surroundings;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -83,13 +147,31 @@ async fn aggregate(
                     since_correction = 0;
                 }
             }
-            taken = receiver.recv_many(&mut batch, BATCH) => {
-                // Nobody is left who could say anything.
-                if taken == 0 {
-                    return;
+            Some(changes) = changes.recv() => {
+                let now = clock.now();
+                for venue in changes.stopped {
+                    listeners.stop(venue);
+                    sources.remove(venue);
+                    aggregator.leave(venue, now);
                 }
+                if let Some(options) = changes.options {
+                    aggregator.reconfigure(options, now);
+                }
+                for listen in changes.started {
+                    sources.add(listen.protocol.venue(), listen.wanted.pairs.clone(), now);
+                    listeners.start(listen);
+                }
+                for (venue, wanted) in changes.wanted {
+                    listeners.want(venue, wanted);
+                }
+            }
+            // Never ends: we hold a sender, too.
+            taken = receiver.recv_many(&mut batch, BATCH) => {
+                debug_assert!(taken > 0, "somebody can still say something");
                 for delivery in batch.drain(..) {
-                    note(&sources, &delivery);
+                    // What a venue said that has been left meanwhile is not heard any more.
+                    let Some(source) = sources.get(delivery.venue) else { continue };
+                    note(&sources, &source, &delivery);
                     if matches!(delivery.kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. }) {
                         heard.push(delivery.receive_time);
                     }
@@ -104,20 +186,26 @@ async fn aggregate(
 }
 
 /// Counts what concerns the connection rather than a price.
-fn note(sources: &Sources, delivery: &Delivery) {
-    let Some(source) = sources.get(delivery.venue) else {
-        return;
-    };
+fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
     let now = delivery.receive_time;
     match &delivery.kind {
         DeliveryKind::Message => source.frame(now),
         DeliveryKind::Connected => source.connected(now),
-        DeliveryKind::Disconnected { error, retry_time } => source.disconnected(error, *retry_time, now),
+        DeliveryKind::Left => source.left(now),
+        DeliveryKind::Disconnected { error, outlook } => source.disconnected(error, *outlook, now),
         DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
-        DeliveryKind::Refused(message) => {
-            warn!(venue = %delivery.venue, message, "a venue refuses something");
-            source.error(message, now);
+        DeliveryKind::Refused { market, words } => {
+            warn!(venue = %delivery.venue, market = market.map(tracing::field::display), words, "a venue refuses something");
+            source.refused(*market, words, now);
         }
+        DeliveryKind::Gap(_) => source.gap(),
+        DeliveryKind::Listening { markets, absent, connections } => {
+            source.listening(markets.clone(), absent, *connections);
+            for pair in sources.unlisted(absent.iter().map(|(pair, _)| *pair)) {
+                warn!(%pair, "no venue lists a pair that is asked for");
+            }
+        }
+        DeliveryKind::Asked { polled, error } => source.asked(*polled, error.as_deref(), now),
         DeliveryKind::Ticker { .. }
         | DeliveryKind::Trade { .. }
         | DeliveryKind::Confirm(_)

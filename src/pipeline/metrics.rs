@@ -47,6 +47,10 @@ pub struct SourceMetrics {
     clock: Clock,
     state: IntGaugeVec,
     markets: IntGaugeVec,
+    connections: IntGaugeVec,
+    absent: IntGaugeVec,
+    polled: IntGaugeVec,
+    offset: GaugeVec,
     lag: GaugeVec,
     silence: GaugeVec,
     frozen: IntGaugeVec,
@@ -149,7 +153,7 @@ impl SourceMetrics {
         let seconds = |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &["source"]);
         let quantiles =
             |name: &str, help: &str| GaugeVec::new(Opts::new(name, help), &["source", "quantile"]);
-        let counts: [(&str, &str, Count); 7] = [
+        let counts: [(&str, &str, Count); 8] = [
             ("frames", "Frames received", |report| report.counts.frames),
             ("tickers", "Tickers received", |report| report.counts.tickers),
             ("trades", "Trades received, without past ones and duplicates", |report| report.counts.trades),
@@ -161,6 +165,7 @@ impl SourceMetrics {
                 report.counts.out_of_order
             }),
             ("reconnects", "Connections made again", |report| report.counts.reconnects),
+            ("gaps", "Times that messages were missed", |report| report.counts.gaps),
         ];
         let counts = counts.map(|(name, help, count)| {
             let name = format!("cryptoprice_source_{name}_total");
@@ -180,6 +185,19 @@ impl SourceMetrics {
             markets: by_source(
                 "cryptoprice_source_markets",
                 "Markets that are asked of a source, or found.",
+            )?,
+            connections: by_source("cryptoprice_source_connections", "Connections to a source that stand.")?,
+            absent: by_source(
+                "cryptoprice_source_absent_markets",
+                "Markets that are wanted of a source and not listened to.",
+            )?,
+            polled: by_source(
+                "cryptoprice_source_polled_markets",
+                "Markets of a source that are asked for over REST, in the place of their streams.",
+            )?,
+            offset: seconds(
+                "cryptoprice_source_clock_offset_seconds",
+                "How far a source's clock seems to be ahead of ours.",
             )?,
             lag: seconds(
                 "cryptoprice_source_lag_seconds",
@@ -210,9 +228,13 @@ impl SourceMetrics {
     }
 
     fn families(&self) -> impl Iterator<Item = &dyn Collector> {
-        let gauges: [&dyn Collector; 8] = [
+        let gauges: [&dyn Collector; 12] = [
             &self.state,
             &self.markets,
+            &self.connections,
+            &self.absent,
+            &self.polled,
+            &self.offset,
             &self.lag,
             &self.silence,
             &self.frozen,
@@ -239,11 +261,20 @@ impl Collector for SourceMetrics {
                 (SourceState::Silent, "silent"),
                 (SourceState::Ended, "ended"),
                 (SourceState::Blocked, "blocked"),
+                (SourceState::Penalized, "penalized"),
             ] {
                 self.state.with_label_values(&[source, name]).set((report.state == state).into());
             }
-            let markets = i64::try_from(report.markets.len()).unwrap_or(i64::MAX);
-            self.markets.with_label_values(&[source]).set(markets);
+            let gauge = |family: &IntGaugeVec, count: usize| {
+                family.with_label_values(&[source]).set(i64::try_from(count).unwrap_or(i64::MAX));
+            };
+            gauge(&self.markets, report.markets.len());
+            gauge(&self.connections, report.connections.0);
+            gauge(&self.absent, report.absent.len());
+            gauge(&self.polled, report.polled);
+            if let Some(least) = report.recent.least_lag {
+                self.offset.with_label_values(&[source]).set(-least.as_seconds_f64());
+            }
             if let Some(lag) = report.lag {
                 self.lag.with_label_values(&[source]).set(lag.as_seconds_f64());
             }

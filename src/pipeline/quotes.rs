@@ -38,6 +38,15 @@ pub(super) struct TickerUpdate {
     pub(super) time: Option<DateTime<Utc>>,
 }
 
+/// Who said something, on which connection, and when it was received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) venue: Venue,
+    /// `None` for an answer over REST.
+    pub(super) connection: Option<u64>,
+    pub(super) receive_time: DateTime<Utc>,
+}
+
 /// All quotes, by market.
 #[derive(Debug, Default)]
 pub(super) struct Quotes {
@@ -49,8 +58,8 @@ pub(super) struct Quotes {
 struct Standing {
     quote: Quote,
     book_time: Option<DateTime<Utc>>,
-    /// Whether the connection that stands now has said what the quote is.
-    heard: bool,
+    /// The connection that has said what the quote is, while it stands. What a connection confirms is what it has said itself.
+    said_on: Option<u64>,
     trade_ids: HashSet<String>,
     trade_order: VecDeque<String>,
 }
@@ -70,14 +79,13 @@ impl Quotes {
     /// Takes in a ticker.
     pub(super) fn ticker(
         &mut self,
-        venue: Venue,
+        heard: Heard,
         market: Pair,
         ticker: &TickerUpdate,
         consensus: Option<Decimal>,
-        received: DateTime<Utc>,
     ) -> Effect {
-        let time = ticker.time.unwrap_or(received);
-        let standing = self.standing(venue, market, time, received);
+        let time = ticker.time.unwrap_or(heard.receive_time);
+        let standing = self.standing(heard, market, time);
         if ticker.time.zip(standing.book_time).is_some_and(|(new, known)| new < known) {
             return Effect::OutOfOrder;
         }
@@ -94,9 +102,9 @@ impl Quotes {
         quote.quote_volume_24h = ticker.quote_volume_24h.or(base_volume).or(quote.quote_volume_24h);
         let after = (quote.book, quote.last.map(|last| last.price));
         if ticker.book.is_some() {
-            standing.touch(before.0 != after.0, time, consensus, received);
+            standing.touch(before.0 != after.0, time, consensus, heard);
         } else if quote.book.is_none() {
-            standing.touch(before != after, time, consensus, received);
+            standing.touch(before != after, time, consensus, heard);
         }
         if before == after { Effect::Confirmed } else { Effect::Changed }
     }
@@ -104,13 +112,12 @@ impl Quotes {
     /// Takes in a trade.
     pub(super) fn trade(
         &mut self,
-        venue: Venue,
+        heard: Heard,
         market: Pair,
         trade: Trade,
         consensus: Option<Decimal>,
-        received: DateTime<Utc>,
     ) -> Effect {
-        let standing = self.standing(venue, market, trade.time, received);
+        let standing = self.standing(heard, market, trade.time);
         if let Some(id) = trade.id
             && !standing.remember(id)
         {
@@ -124,24 +131,21 @@ impl Quotes {
         let changed = last.is_none_or(|last| last.price != trade.price);
         // Trades say nothing of bid and ask: where those have stopped coming, the quote has to grow old.
         if standing.quote.book.is_none() {
-            standing.touch(changed, trade.time, consensus, received);
+            standing.touch(changed, trade.time, consensus, heard);
         }
         if changed { Effect::Changed } else { Effect::Confirmed }
     }
 
-    /// Confirms one market of a venue, or all, as still holding; gives the markets. One that this connection has said
+    /// Confirms one market of a connection, or all, as still holding; gives the markets. One that this connection has said
     /// nothing of is not confirmed by it.
-    pub(super) fn confirm(
-        &mut self,
-        venue: Venue,
-        market: Option<Pair>,
-        received: DateTime<Utc>,
-    ) -> Vec<Pair> {
+    pub(super) fn confirm(&mut self, heard: Heard, market: Option<Pair>) -> Vec<Pair> {
+        let Heard { venue, connection, receive_time: received } = heard;
         let mut confirmed = Vec::new();
         for (pair, venues) in &mut self.markets {
             if market.is_none_or(|market| market == *pair)
                 && let Some(standing) = venues.iter_mut().find(|standing| standing.quote.venue == venue)
-                && standing.heard
+                && standing.said_on.is_some()
+                && standing.said_on == connection
             {
                 standing.quote.confirm_time = standing.quote.confirm_time.max(received);
                 standing.quote.receive_time = standing.quote.receive_time.max(received);
@@ -151,10 +155,34 @@ impl Quotes {
         confirmed
     }
 
-    /// Notes the end of a venue's connection: what the next one confirms is what it has said itself.
-    pub(super) fn disconnected(&mut self, venue: Venue) {
+    /// Notes that messages of a market were missed: what was said is not confirmed before it is said again.
+    pub(super) fn unsay(&mut self, venue: Venue, market: Pair) {
+        let standing = self.markets.get_mut(&market).into_iter().flatten();
+        standing
+            .filter(|standing| standing.quote.venue == venue)
+            .for_each(|standing| standing.said_on = None);
+    }
+
+    /// Forgets what a venue said of markets that it is not listened to for any more; lists these.
+    pub(super) fn keep(&mut self, venue: Venue, listened: &[Pair]) -> Vec<Pair> {
+        let mut gone = Vec::new();
+        for (pair, venues) in &mut self.markets {
+            let before = venues.len();
+            venues.retain(|standing| standing.quote.venue != venue || listened.contains(pair));
+            if venues.len() < before {
+                gone.push(*pair);
+            }
+        }
+        self.markets.retain(|_, venues| !venues.is_empty());
+        gone
+    }
+
+    /// Notes the end of a connection: what the next one confirms is what it has said itself.
+    pub(super) fn left(&mut self, venue: Venue, connection: Option<u64>) {
         let standing = self.markets.values_mut().flatten();
-        standing.filter(|standing| standing.quote.venue == venue).for_each(|standing| standing.heard = false);
+        standing
+            .filter(|standing| standing.quote.venue == venue && standing.said_on == connection)
+            .for_each(|standing| standing.said_on = None);
     }
 
     /// Forgets which trades have come: a recording that starts again says them again.
@@ -167,10 +195,9 @@ impl Quotes {
 
     fn standing(
         &mut self,
-        venue: Venue,
+        Heard { venue, receive_time: received, .. }: Heard,
         market: Pair,
         time: DateTime<Utc>,
-        received: DateTime<Utc>,
     ) -> &mut Standing {
         let venues = self.markets.entry(market).or_default();
         let at = venues.iter().position(|standing| standing.quote.venue == venue).unwrap_or_else(|| {
@@ -198,7 +225,7 @@ impl Standing {
                 consensus_at_change: None,
             },
             book_time: None,
-            heard: false,
+            said_on: None,
             trade_ids: HashSet::new(),
             trade_order: VecDeque::new(),
         }
@@ -210,9 +237,10 @@ impl Standing {
         changed: bool,
         time: DateTime<Utc>,
         consensus: Option<Decimal>,
-        received: DateTime<Utc>,
+        Heard { connection, receive_time: received, .. }: Heard,
     ) {
-        self.heard = true;
+        // An answer over REST that says something new shows that the connection does not know any more.
+        self.said_on = connection.or(self.said_on.filter(|_| !changed));
         let quote = &mut self.quote;
         quote.confirm_time = quote.confirm_time.max(time);
         quote.receive_time = quote.receive_time.max(received);
@@ -251,6 +279,10 @@ mod tests {
         DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::seconds(seconds)
     }
 
+    fn heard(second: i64) -> Heard {
+        Heard { venue: VENUE, connection: Some(1), receive_time: at(second) }
+    }
+
     fn book(bid: i64, ask: i64, time: Option<i64>) -> TickerUpdate {
         let book = TopOfBook { bid: Some(bid.into()), ask: Some(ask.into()) };
         TickerUpdate { book: Some(book), time: time.map(at), ..TickerUpdate::default() }
@@ -263,9 +295,9 @@ mod tests {
     #[test]
     fn a_change_is_not_a_confirmation() {
         let mut quotes = Quotes::default();
-        assert_eq!(quotes.ticker(VENUE, MARKET, &book(1, 3, Some(0)), None, at(0)), Effect::Changed);
-        assert_eq!(quotes.ticker(VENUE, MARKET, &book(1, 3, Some(5)), None, at(6)), Effect::Confirmed);
-        assert_eq!(quotes.confirm(VENUE, None, at(9)), [MARKET]);
+        assert_eq!(quotes.ticker(heard(0), MARKET, &book(1, 3, Some(0)), None), Effect::Changed);
+        assert_eq!(quotes.ticker(heard(6), MARKET, &book(1, 3, Some(5)), None), Effect::Confirmed);
+        assert_eq!(quotes.confirm(heard(9), None), [MARKET]);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!((quote.observe_time, quote.change_time, quote.confirm_time), (at(0), at(0), at(9)));
     }
@@ -273,11 +305,11 @@ mod tests {
     #[test]
     fn what_comes_late_or_twice_changes_nothing() {
         let mut quotes = Quotes::default();
-        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(4)), None, at(5));
-        assert_eq!(quotes.ticker(VENUE, MARKET, &book(7, 9, Some(3)), None, at(6)), Effect::OutOfOrder);
-        assert_eq!(quotes.trade(VENUE, MARKET, trade("1", 2, 5), None, at(6)), Effect::Changed);
-        assert_eq!(quotes.trade(VENUE, MARKET, trade("1", 2, 5), None, at(7)), Effect::Duplicate);
-        assert_eq!(quotes.trade(VENUE, MARKET, trade("0", 8, 4), None, at(7)), Effect::OutOfOrder);
+        quotes.ticker(heard(5), MARKET, &book(1, 3, Some(4)), None);
+        assert_eq!(quotes.ticker(heard(6), MARKET, &book(7, 9, Some(3)), None), Effect::OutOfOrder);
+        assert_eq!(quotes.trade(heard(6), MARKET, trade("1", 2, 5), None), Effect::Changed);
+        assert_eq!(quotes.trade(heard(7), MARKET, trade("1", 2, 5), None), Effect::Duplicate);
+        assert_eq!(quotes.trade(heard(7), MARKET, trade("0", 8, 4), None), Effect::OutOfOrder);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!(quote.book.unwrap().bid, Some(1.into()));
         assert_eq!(quote.last.unwrap().price, 2.into());
@@ -286,8 +318,8 @@ mod tests {
     #[test]
     fn trades_do_not_keep_a_book_fresh() {
         let mut quotes = Quotes::default();
-        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(0)), None, at(0));
-        assert_eq!(quotes.trade(VENUE, MARKET, trade("1", 2, 50), None, at(50)), Effect::Changed);
+        quotes.ticker(heard(0), MARKET, &book(1, 3, Some(0)), None);
+        assert_eq!(quotes.trade(heard(50), MARKET, trade("1", 2, 50), None), Effect::Changed);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!((quote.confirm_time, quote.change_time, quote.last.unwrap().time), (at(0), at(0), at(50)));
     }
@@ -300,10 +332,10 @@ mod tests {
             time: Some(at(time)),
             ..TickerUpdate::default()
         };
-        quotes.ticker(VENUE, MARKET, &last(2, 0), None, at(0));
-        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(1)), None, at(1));
-        assert_eq!(quotes.ticker(VENUE, MARKET, &last(4, 50), None, at(50)), Effect::Changed);
-        assert_eq!(quotes.ticker(VENUE, MARKET, &last(4, 51), None, at(51)), Effect::Confirmed);
+        quotes.ticker(heard(0), MARKET, &last(2, 0), None);
+        quotes.ticker(heard(1), MARKET, &book(1, 3, Some(1)), None);
+        assert_eq!(quotes.ticker(heard(50), MARKET, &last(4, 50), None), Effect::Changed);
+        assert_eq!(quotes.ticker(heard(51), MARKET, &last(4, 51), None), Effect::Confirmed);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!((quote.confirm_time, quote.change_time, quote.last.unwrap().time), (at(1), at(1), at(50)));
     }
@@ -312,12 +344,12 @@ mod tests {
     fn a_new_connection_confirms_only_what_it_has_said() {
         let mut quotes = Quotes::default();
         let other = Pair::literal("ETH", "USD");
-        quotes.ticker(VENUE, MARKET, &book(1, 3, Some(0)), None, at(0));
-        quotes.ticker(VENUE, other, &book(1, 3, Some(0)), None, at(0));
-        quotes.disconnected(VENUE);
-        assert_eq!(quotes.confirm(VENUE, None, at(300)), []);
-        quotes.ticker(VENUE, other, &book(1, 3, Some(300)), None, at(300));
-        assert_eq!(quotes.confirm(VENUE, None, at(301)), [other]);
+        quotes.ticker(heard(0), MARKET, &book(1, 3, Some(0)), None);
+        quotes.ticker(heard(0), other, &book(1, 3, Some(0)), None);
+        quotes.left(VENUE, Some(1));
+        assert_eq!(quotes.confirm(heard(300), None), []);
+        quotes.ticker(heard(300), other, &book(1, 3, Some(300)), None);
+        assert_eq!(quotes.confirm(heard(301), None), [other]);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!(quote.confirm_time, at(0));
     }
@@ -326,7 +358,7 @@ mod tests {
     fn two_equal_trades_without_ids_are_two() {
         let mut quotes = Quotes::default();
         let nameless = Trade { id: None, ..trade("", 2, 5) };
-        assert_eq!(quotes.trade(VENUE, MARKET, nameless.clone(), None, at(6)), Effect::Changed);
-        assert_eq!(quotes.trade(VENUE, MARKET, nameless, None, at(6)), Effect::Confirmed);
+        assert_eq!(quotes.trade(heard(6), MARKET, nameless.clone(), None), Effect::Changed);
+        assert_eq!(quotes.trade(heard(6), MARKET, nameless, None), Effect::Confirmed);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinError, JoinSet, spawn_blocking},
     time::{MissedTickBehavior, interval},
 };
@@ -22,8 +22,8 @@ use crate::{
     clock::Clock,
     feed::{
         delivery::{Delivery, DeliveryKind},
+        listener,
         recording::{WriteError, Writer},
-        socket,
     },
 };
 
@@ -65,12 +65,14 @@ pub async fn run(
     let stopping = shutdown.child_token();
     let (sender, receiver) = mpsc::channel(queue);
     let mut tasks = JoinSet::new();
-    for Listen { protocol, options } in venues {
-        info!(venue = %protocol.venue(), pairs = options.pairs.len(), "recording {}", protocol.venue());
-        tasks.spawn(socket::run(protocol, options, sender.clone(), stopping.clone()));
+    for Listen { protocol, options, wanted } in venues {
+        // Nothing else will be wanted.
+        let (_, wanted) = watch::channel(Arc::new(wanted));
+        let (clock, out, stopping) = (clock.clone(), sender.clone(), stopping.clone());
+        tasks.spawn(listener::run(protocol, options, wanted, clock, out, stopping));
     }
     drop(sender);
-    tasks.spawn(watch(receiver, connected));
+    tasks.spawn(watch_over(receiver, connected));
     tasks.spawn(correct(clock, stopping.clone()));
     // It ends by itself when the sockets have: they hold its taps.
     let written = spawn_blocking(move || writer.run()).await;
@@ -80,7 +82,7 @@ pub async fn run(
 }
 
 /// Hears what the sockets make of the frames, and keeps of it only how the connections are.
-async fn watch(mut receiver: mpsc::Receiver<Delivery>, connected: Connected) {
+async fn watch_over(mut receiver: mpsc::Receiver<Delivery>, connected: Connected) {
     let mut standing = HashSet::new();
     while let Some(Delivery { venue, kind, .. }) = receiver.recv().await {
         match kind {
@@ -92,7 +94,7 @@ async fn watch(mut receiver: mpsc::Receiver<Delivery>, connected: Connected) {
             DeliveryKind::Disconnected { .. } => {
                 standing.remove(&venue);
             }
-            DeliveryKind::Refused(message) => warn!(%venue, message, "a venue refuses something"),
+            DeliveryKind::Refused { words, .. } => warn!(%venue, words, "a venue refuses something"),
             _ => {}
         }
         connected.0.store(standing.len(), Ordering::Relaxed);

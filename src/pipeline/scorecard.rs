@@ -38,7 +38,7 @@ impl Scorecard {
                 }
             }
         }
-        for source in sources.iter() {
+        for source in sources.all() {
             let markets = frozen.get(&source.venue()).map_or(0, BTreeSet::len);
             source.frozen(u32::try_from(markets).unwrap_or(u32::MAX), now);
         }

@@ -26,7 +26,7 @@ impl Sources {
         }
         self.health.report(name, self.clock.now()).ok_or_else(|| ServiceError::SourceUnknown {
             source_name: name.chars().take(48).collect(),
-            nearest: nearest(name, self.health.names().map(ToOwned::to_owned)),
+            nearest: nearest(name, self.health.names().into_iter().map(ToOwned::to_owned)),
         })
     }
 

@@ -18,8 +18,10 @@ use cryptoprice::{
     domain::{decimal, pair::Pair, venue::Venue},
     feed::{
         delivery::{Delivery, DeliveryKind},
+        listener::{self, ListenerOptions, Wanted},
+        pulses::PulseOptions,
         recording::{Record, RecordKind, Recording, Writer, WriterOptions},
-        socket::{self, BackOff, SocketOptions},
+        socket::{BackOff, Penalty, SocketOptions},
         translate::Translator,
         venue::{MAX_FRAME, Session},
         venues,
@@ -27,7 +29,7 @@ use cryptoprice::{
     sim::{SimOptions, Simulation},
 };
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, mpsc, watch},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -66,10 +68,9 @@ impl Recorded {
         let shutdown = CancellationToken::new();
         let mut sockets = JoinSet::new();
         for (venue, tap) in market.venues().iter().zip(taps) {
-            let options = SocketOptions {
+            let socket = SocketOptions {
+                penalty: Penalty { after: 1_000, lasts: Duration::from_secs(60) },
                 url_override: Some(venue.url.clone()),
-                pairs: venue.pairs.clone(),
-                clock: clock.clone(),
                 back_off: BackOff { base: Duration::from_millis(10), cap: Duration::from_secs(1) },
                 stable_after: Duration::from_secs(30),
                 rotate_after: Duration::from_secs(3_600),
@@ -79,7 +80,17 @@ impl Recorded {
                 tap: Some(tap),
             };
             let protocol = venues::by_name(venue.venue.as_str()).unwrap();
-            sockets.spawn(socket::run(protocol, options, sender.clone(), shutdown.clone()));
+            let pulses = PulseOptions {
+                silent_after: Duration::from_secs(30),
+                poll_after: Duration::from_secs(30),
+                poll_every: Duration::from_secs(5),
+            };
+            let refresh_every = Duration::from_secs(3_600);
+            let options = ListenerOptions { socket, pulses, rest: None, refresh_every };
+            let wanted = Wanted { pairs: venue.pairs.clone(), max_markets: None, budget: None };
+            let (_, wanted) = watch::channel(Arc::new(wanted));
+            let (clock, sender, shutdown) = (clock.clone(), sender.clone(), shutdown.clone());
+            sockets.spawn(listener::run(protocol, options, wanted, clock, sender, shutdown));
         }
         drop(sender);
         let hearing = tokio::spawn(hear(receiver));
@@ -131,9 +142,12 @@ async fn market() -> (Simulation, CancellationToken) {
 /// Keeps what is said of the market, in the order in which it came.
 async fn hear(mut receiver: mpsc::Receiver<Delivery>) -> BTreeMap<Venue, Heard> {
     let mut heard: BTreeMap<Venue, Heard> = BTreeMap::new();
-    while let Some(Delivery { venue, receive_time, kind }) = receiver.recv().await {
+    while let Some(Delivery { venue, receive_time, kind, .. }) = receiver.recv().await {
         match kind {
-            DeliveryKind::Message | DeliveryKind::Connected => {}
+            DeliveryKind::Message
+            | DeliveryKind::Connected
+            | DeliveryKind::Left
+            | DeliveryKind::Listening { .. } => {}
             DeliveryKind::Disconnected { error, .. } => panic!("{venue}: {error}"),
             kind => heard.entry(venue).or_default().push((receive_time, kind)),
         }

@@ -302,6 +302,7 @@ fn replayed(row: &Row, replay: &Path) -> (Counts, Said) {
                 Event::Trade(trade) => said.trades.push(trade_seen(protocol, &trade)),
                 Event::Ticker(ticker) => said.tops.extend(top_seen(protocol, &ticker)),
                 Event::Refused(words) => panic!("refused: {words}"),
+                Event::Gap(symbol) => panic!("a gap: {symbol:?}"),
                 Event::Confirm(_) | Event::Subscribed => {}
             }
         }

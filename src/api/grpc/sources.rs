@@ -5,8 +5,8 @@ use tonic::{Request, Response, Status};
 use crate::{
     api::{
         pb::v1::{
-            GetSourceRequest, GetSourceResponse, ListSourcesRequest, ListSourcesResponse, Source,
-            SourceState, source_service_server::SourceService,
+            AbsentMarket, GetSourceRequest, GetSourceResponse, ListSourcesRequest, ListSourcesResponse,
+            Source, SourceState, source_service_server::SourceService,
         },
         wire,
     },
@@ -60,6 +60,7 @@ fn source(report: SourceReport) -> Source {
             State::Silent => SourceState::Silent,
             State::Ended => SourceState::Ended,
             State::Blocked => SourceState::Blocked,
+            State::Penalized => SourceState::Penalized,
         }
         .into(),
         state_time: Some(wire::timestamp(report.state_time)),
@@ -86,6 +87,22 @@ fn source(report: SourceReport) -> Source {
         frozen_time: report.frozen.map(|(_, since)| wire::timestamp(since)),
         retry_time: report.retry_time.map(wire::timestamp),
         evidence: report.evidence.to_owned(),
+        state_reason: report.state_reason,
+        connection_count: count(report.connections.0),
+        wanted_connection_count: count(report.connections.1),
+        gap_count: report.counts.gaps,
+        clock_offset: report.recent.least_lag.map(|least| wire::duration(-least)),
+        penalty_end_time: report.penalty_end_time.map(wire::timestamp),
+        polled_market_count: count(report.polled),
+        absent_markets: report
+            .absent
+            .into_iter()
+            .map(|(market, reason)| AbsentMarket { market: market.to_string(), reason })
+            .collect(),
         malformed_counts: report.malformed.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
     }
+}
+
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

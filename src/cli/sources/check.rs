@@ -58,7 +58,13 @@ fn show(checked: &[Checked]) -> String {
     ]);
     for venue in checked {
         let heard = venue.markets.values().flatten();
-        let missing: Vec<_> = venue.missing().map(|pair| pair.to_string()).collect();
+        let missing: Vec<_> = venue
+            .missing()
+            .map(|pair| match venue.absent.get(&pair) {
+                Some(why) => format!("{pair} ({why})"),
+                None => pair.to_string(),
+            })
+            .collect();
         let last = heard.clone().max().filter(|_| missing.is_empty());
         let after = |span: Option<&Duration>| {
             span.map_or_else(|| words::NOTHING.to_owned(), |span| format!("{} ms", span.as_millis()))
@@ -88,6 +94,7 @@ mod tests {
             venue: Venue::new("kraken"),
             connected_after: millis(120),
             markets: [(btc, millis(300)), (eth, millis(1_450))].into(),
+            absent: [].into(),
             problem: None,
             blocked: false,
         };
@@ -95,6 +102,7 @@ mod tests {
             venue: Venue::new("gate"),
             connected_after: millis(80),
             markets: [(btc, millis(95)), (eth, None)].into(),
+            absent: [(eth, "not listed".to_owned())].into(),
             problem: Some("unknown currency pair".to_owned()),
             blocked: false,
         };
@@ -102,13 +110,14 @@ mod tests {
             venue: Venue::new("bybit"),
             connected_after: None,
             markets: [(btc, None)].into(),
+            absent: [].into(),
             problem: Some("the venue answered with status 403 Forbidden".to_owned()),
             blocked: true,
         };
         insta::assert_snapshot!(show(&[none, part, whole]), @r"
-        source  connected  markets  all heard  missing  last problem
-        bybit           -      0/1          -  BTC-USD  the venue answered with status 403 Forbidden
-        gate        80 ms      1/2          -  ETH-USD  unknown currency pair
+        source  connected  markets  all heard  missing               last problem
+        bybit           -      0/1          -  BTC-USD               the venue answered with status 403 Forbidden
+        gate        80 ms      1/2          -  ETH-USD (not listed)  unknown currency pair
         kraken     120 ms      2/2    1450 ms
         ");
     }

@@ -4,8 +4,8 @@
 //! they exceed it by goes to the others in proportion to their volumes; that is repeated until none exceeds. With
 //! k readings at the cap c and V the volume of the others, the share of another with volume v is (1 − k·c)·v ÷ V.
 //!
-//! Where one volume is not known, or the cap cannot hold because there are fewer than 1 ÷ c readings, all shares
-//! are equal. Shares are kept as whole parts of a whole total: nothing is rounded where a half is looked for.
+//! Where one volume is not known, or the cap cannot hold because there are fewer than 1 ÷ c readings, all volumes
+//! count as equal. A venue may be given a factor, by which its volume is multiplied, whether known or counted as equal. Shares are kept as whole parts of a whole total: nothing is rounded where a half is looked for.
 
 use std::cmp::Reverse;
 
@@ -24,17 +24,17 @@ pub(super) struct Weights {
 }
 
 impl Weights {
-    /// Shares the vote by volume, or equally.
-    pub(super) fn new(volumes: &[Option<Decimal>], cap: Decimal) -> Self {
+    /// Shares the vote by volume, or equally; either way multiplied by a factor for each.
+    pub(super) fn new(volumes: &[Option<Decimal>], factors: &[Decimal], cap: Decimal) -> Self {
+        let factors = whole(factors);
         let known: Option<Vec<_>> =
             volumes.iter().map(|volume| volume.filter(|v| *v > Decimal::ZERO)).collect();
         known
-            .and_then(|volumes| Self::capped(&whole(&volumes), cap))
-            .unwrap_or_else(|| Self::equal(volumes.len()))
-    }
-
-    fn equal(count: usize) -> Self {
-        Self { parts: vec![BigUint::from(1_u32); count], total: BigUint::from(count) }
+            .and_then(|volumes| {
+                let volumes = whole(&volumes).into_iter().zip(&factors);
+                Self::capped(&volumes.map(|(volume, factor)| volume * factor).collect::<Vec<_>>(), cap)
+            })
+            .unwrap_or_else(|| Self { total: factors.iter().sum(), parts: factors })
     }
 
     /// Shares the vote by volume, unless the cap cannot hold.
@@ -146,7 +146,8 @@ mod tests {
     fn volumes_share_the_vote_up_to_the_cap() {
         let check = |volumes: &[&str], expected: &[&str]| {
             let known: Vec<_> = volumes.iter().map(|volume| parse(volume).ok()).collect();
-            let shown = Weights::new(&known, Decimal::new(4, 1)).shown();
+            let factors = vec![Decimal::ONE; known.len()];
+            let shown = Weights::new(&known, &factors, Decimal::new(4, 1)).shown();
             let shown: Vec<_> = shown.into_iter().map(text).collect();
             assert_eq!(shown, expected, "{volumes:?}");
         };
@@ -184,10 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn a_factor_multiplies_a_volume_known_or_not() {
+        let check = |volumes: &[&str], factors: &[&str], expected: &[&str]| {
+            let known: Vec<_> = volumes.iter().map(|volume| parse(volume).ok()).collect();
+            let factors: Vec<_> = factors.iter().map(|factor| parse(factor).unwrap()).collect();
+            let shown = Weights::new(&known, &factors, Decimal::new(5, 1)).shown();
+            assert_eq!(shown.into_iter().map(text).collect::<Vec<_>>(), expected, "{volumes:?}");
+        };
+        check(&["30", "30", "40"], &["2", "1", "0.25"], &["0.5", "0.375", "0.125"]);
+        check(&["30", "?", "40"], &["2", "1", "1"], &["0.5", "0.25", "0.25"]);
+        check(&["30", "40"], &["1.5", "0.5"], &["0.5", "0.5"]);
+    }
+
+    #[test]
     fn a_weighted_median_splits_exact_halves() {
         let check = |readings: &[(&str, &str)], expected: &str, expected_lower: &str| {
             let volumes: Vec<_> = readings.iter().map(|(_, volume)| Some(parse(volume).unwrap())).collect();
-            let weights = Weights::new(&volumes, Decimal::ONE);
+            let weights = Weights::new(&volumes, &vec![Decimal::ONE; volumes.len()], Decimal::ONE);
             let values = || readings.iter().map(|(value, _)| parse(value).unwrap());
             let median = weights.median(values().map(Exact::of)).unwrap();
             assert_eq!(text(median.rounded().unwrap()), expected, "{readings:?}");

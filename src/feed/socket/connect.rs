@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderValue, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
@@ -11,22 +11,16 @@ use tokio_tungstenite::{
     tungstenite::{self, client::IntoClientRequest, protocol::WebSocketConfig},
 };
 
-use crate::feed::venue::Endpoint;
+use crate::feed::{refusal::Refusal, venue::Endpoint};
 
 /// How long a connection may take to stand, the question for its address included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 
 /// Some venues refuse callers without a name.
-const USER_AGENT: &str = concat!("cryptoprice/", env!("CARGO_PKG_VERSION"));
+pub(in crate::feed) const USER_AGENT: &str = concat!("cryptoprice/", env!("CARGO_PKG_VERSION"));
 
 /// Bytes of a REST answer at most.
 const MAX_ANSWER: usize = 64 << 10;
-
-/// The longest wait that a venue may ask for.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
-
-/// How long to wait after having asked too often, where the venue does not say.
-const TOO_OFTEN: Duration = Duration::from_secs(60);
 
 /// The shortest interval between pings that a venue may ask for.
 const MIN_PING: Duration = Duration::from_secs(1);
@@ -45,8 +39,8 @@ pub(super) struct Opened {
 pub(super) enum ConnectError {
     #[error("no connection within {CONNECT_WITHIN:?}")]
     Timeout,
-    #[error("the venue answered with status {status}")]
-    Status { status: StatusCode, retry_after: Option<Duration> },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     #[error(transparent)]
     Socket(Box<tungstenite::Error>),
     #[error("cannot ask for the address: {0}")]
@@ -83,31 +77,18 @@ struct Server {
 impl ConnectError {
     /// Gets the wait that the venue asked for, or that it would be wise to keep.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            // 418: banned for not having listened to 429.
-            Self::Status { status, retry_after } if matches!(status.as_u16(), 418 | 429) => {
-                Some(retry_after.unwrap_or(TOO_OFTEN))
-            }
-            Self::Status { retry_after, .. } => *retry_after,
-            _ => None,
-        }
+        self.refusal().and_then(Refusal::retry_after)
     }
 
     /// Tells whether trying again is of no use: the venue does not want us, or not from where we are.
     pub(super) fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Status { status: StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, .. }
-        )
+        self.refusal().is_some_and(Refusal::is_final)
     }
 
-    fn status(status: StatusCode, headers: &HeaderMap) -> Self {
-        let seconds = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
-        Self::Status {
-            status,
-            retry_after: seconds
-                .and_then(|seconds| seconds.trim().parse().ok())
-                .map(|seconds| Duration::from_secs(seconds).min(MAX_RETRY_AFTER)),
+    fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(*refusal),
+            _ => None,
         }
     }
 }
@@ -122,7 +103,7 @@ impl From<reqwest::Error> for ConnectError {
 impl From<tungstenite::Error> for ConnectError {
     fn from(error: tungstenite::Error) -> Self {
         match error {
-            tungstenite::Error::Http(response) => Self::status(response.status(), response.headers()),
+            tungstenite::Error::Http(response) => Refusal::new(response.status(), response.headers()).into(),
             other => Self::Socket(Box::new(other)),
         }
     }
@@ -173,7 +154,7 @@ async fn ask(url: &str) -> Result<Address, ConnectError> {
         .build()?;
     let mut response = client.post(url).send().await?;
     if !response.status().is_success() {
-        return Err(ConnectError::status(response.status(), response.headers()));
+        return Err(Refusal::new(response.status(), response.headers()).into());
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -232,27 +213,6 @@ mod tests {
             r#"{"data":{"token":"t","instanceServers":[]}}"#,
         ] {
             assert!(matches!(address(body.as_bytes()), Err(ConnectError::Answer(_))), "{body}");
-        }
-    }
-
-    #[test]
-    fn a_venue_may_ask_for_a_wait_but_not_for_ever() {
-        for (status, given, expected) in [
-            (429, Some("7"), Some(7)),
-            (429, Some("999999"), Some(600)),
-            (429, Some("Wed, 21 Oct 2026 07:28:00 GMT"), Some(60)),
-            (429, None, Some(60)),
-            (418, None, Some(60)),
-            (503, Some("7"), Some(7)),
-            (503, None, None),
-        ] {
-            let mut headers = HeaderMap::new();
-            if let Some(value) = given {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(value));
-            }
-            let error = ConnectError::status(StatusCode::from_u16(status).unwrap(), &headers);
-            assert_eq!(error.retry_after(), expected.map(Duration::from_secs), "{status} {given:?}");
-            assert!(!error.is_final());
         }
     }
 }

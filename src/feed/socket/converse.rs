@@ -1,12 +1,17 @@
 //! One connection from its first word to its last.
 
-use std::{collections::HashSet, convert::Infallible, future::pending, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    convert::Infallible,
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::{
@@ -16,33 +21,29 @@ use tokio_tungstenite::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SocketOptions,
+    Contact, Subscription,
     connect::{self, ConnectError},
 };
 use crate::{
-    clock::Clock,
-    domain::venue::Venue,
+    domain::pair::Pair,
     feed::{
-        delivery::{Delivery, DeliveryKind},
+        delivery::DeliveryKind,
+        outlet::Unheard,
         recording::{Tapped, Untold},
         translate::Translator,
-        venue::{Frame, ParseError, Protocol, Session},
+        venue::{Frame, ParseError, Session},
     },
 };
 
 /// How long a message of ours may take to leave.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long after a refusal the markets that have not spoken yet are subscribed one by one: the venue may have refused all for
+/// the sake of one.
+const SINGLY_AFTER: Duration = Duration::from_secs(5);
+
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
-
-/// Hands deliveries on.
-#[derive(Debug)]
-pub(super) struct Outlet {
-    pub(super) venue: Venue,
-    pub(super) clock: Clock,
-    pub(super) out: mpsc::Sender<Delivery>,
-}
 
 /// Why a connection ended, or was not made.
 #[derive(Debug, thiserror::Error)]
@@ -66,16 +67,35 @@ pub(super) enum Ended {
 /// One connection and what is known of it.
 #[derive(Debug)]
 pub(super) struct Conversation<'a> {
-    protocol: &'static dyn Protocol,
-    options: &'a SocketOptions,
-    outlet: &'a Outlet,
+    contact: &'a Contact,
+    /// What it is asked for.
+    subscriptions: Arc<[Subscription]>,
+    /// Its number.
+    connection: u64,
     shutdown: &'a CancellationToken,
     session: Session,
+    /// What is still to be sent.
+    outgoing: VecDeque<String>,
+    /// The markets that have spoken.
+    spoken: HashSet<Pair>,
+    /// When the others are subscribed one by one, after a refusal.
+    singly: Singly,
     tapped: Option<Tapped<'a>>,
     translator: Translator,
     /// Set when the connection brings its first event.
     good: CancellationToken,
     logged: HashSet<&'static str>,
+}
+
+/// Whether markets are subscribed one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Singly {
+    /// Nothing was refused.
+    Not,
+    /// Something was: at this time.
+    At(Instant),
+    /// That was done.
+    Done,
 }
 
 /// What a message says, and what to answer.
@@ -105,35 +125,31 @@ impl From<tungstenite::Error> for Ended {
     }
 }
 
-impl Outlet {
-    /// Hands on what happens now, once there is room; fails when nobody listens any more.
-    pub(super) async fn deliver(&self, kind: DeliveryKind) -> Result<(), Ended> {
-        self.deliver_at(self.clock.now(), kind).await
-    }
-
-    async fn deliver_at(&self, receive_time: DateTime<Utc>, kind: DeliveryKind) -> Result<(), Ended> {
-        let delivery = Delivery { venue: self.venue, receive_time, kind };
-        self.out.send(delivery).await.map_err(|_| Ended::Stopped)
+impl From<Unheard> for Ended {
+    fn from(Unheard: Unheard) -> Self {
+        Self::Stopped
     }
 }
 
 impl<'a> Conversation<'a> {
     /// Prepares a connection.
     pub(super) fn new(
-        protocol: &'static dyn Protocol,
-        options: &'a SocketOptions,
-        outlet: &'a Outlet,
+        contact: &'a Contact,
+        subscriptions: Arc<[Subscription]>,
         shutdown: &'a CancellationToken,
         good: CancellationToken,
     ) -> Self {
         Self {
-            protocol,
-            options,
-            outlet,
+            contact,
+            subscriptions,
+            connection: contact.outlet.number(),
             shutdown,
             session: Session::default(),
+            outgoing: VecDeque::new(),
+            spoken: HashSet::new(),
+            singly: Singly::Not,
             tapped: None,
-            translator: Translator::new(protocol),
+            translator: Translator::new(contact.protocol),
             good,
             logged: HashSet::new(),
         }
@@ -141,19 +157,21 @@ impl<'a> Conversation<'a> {
 
     /// Connects, and keeps the connection to its end.
     pub(super) async fn run(&mut self) -> Ended {
-        let url = self.options.url_override.as_deref();
+        let Contact { protocol, options, penalty, .. } = self.contact;
+        let url = options.url_override.as_deref();
         // Boxed, because a TLS handshake is large and lives only for a moment.
         let opening = Box::pin(async {
+            let leave = penalty.enter().await;
             // Never closed.
-            let _starting = self.options.starts.acquire().await;
-            connect::open(self.protocol.endpoint(), url, self.options.max_frame).await
+            let _starting = options.starts.acquire().await;
+            (connect::open(protocol.endpoint(), url, options.max_frame).await, leave)
         });
         match self.shutdown.run_until_cancelled(opening).await {
             None => Ended::Stopped,
-            Some(Err(error)) => error.into(),
-            Some(Ok(opened)) => {
-                let now = self.outlet.clock.now();
-                let tap = self.options.tap.as_ref();
+            Some((Err(error), _)) => error.into(),
+            Some((Ok(opened), _leave)) => {
+                let now = self.contact.outlet.clock.now();
+                let tap = options.tap.as_ref();
                 match tap.map(|tap| tap.connect(opened.address, now)).transpose() {
                     Ok(tapped) => self.tapped = tapped,
                     Err(untold) => return untold.into(),
@@ -171,6 +189,9 @@ impl<'a> Conversation<'a> {
         let shutdown = self.shutdown;
         let talk = self.talk(&mut socket, ping_every);
         let Err(ended) = shutdown.run_until_cancelled(talk).await.unwrap_or(Err(Ended::Stopped));
+        // At a shutdown there may be nobody left to take it.
+        let leaving = self.deliver(DeliveryKind::Left);
+        let _ = timeout(CLOSE_WITHIN, leaving).await;
         // The other side may be gone already: whether it hears the goodbye changes nothing.
         let _ = timeout(CLOSE_WITHIN, socket.close(None)).await;
         ended
@@ -184,42 +205,59 @@ impl<'a> Conversation<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let outlet = self.outlet;
-        self.subscribe(socket).await?;
-        outlet.deliver(DeliveryKind::Connected).await?;
-        let mut silent_at = Instant::now() + self.options.silence_limit;
+        let Contact { protocol, options, outlet, .. } = self.contact;
+        let limits = protocol.limits();
+        self.outgoing = self.requests(&self.subscriptions).into();
+        self.deliver(DeliveryKind::Connected).await?;
+        let mut silent_at = Instant::now() + options.silence_limit;
         let mut ping_at = self.next_ping(ping_every);
+        let mut send_at = Instant::now() + limits.settle;
         loop {
             tokio::select! {
                 biased;
+                () = sleep_until(send_at), if !self.outgoing.is_empty() => {
+                    if let Some(message) = self.outgoing.pop_front() {
+                        self.say(socket, message).await?;
+                    }
+                    send_at = Instant::now() + limits.message_gap;
+                }
                 () = reached(ping_at) => {
-                    if let Some(ping) = self.protocol.ping(outlet.clock.now()) {
+                    if let Some(ping) = protocol.ping(outlet.clock.now()) {
                         self.say(socket, ping.message).await?;
                     }
                     ping_at = self.next_ping(ping_every);
                 }
+                () = reached(self.singly.due()) => self.subscribe_singly(),
                 // Before the limit, because what waits to be read is not silence: we may have been slow.
                 message = socket.next() => {
                     let closed = || Ended::Closed("without a word".to_owned());
                     if self.hear(socket, message.ok_or_else(closed)??).await? {
-                        silent_at = Instant::now() + self.options.silence_limit;
+                        silent_at = Instant::now() + options.silence_limit;
                     }
                 }
-                () = sleep_until(silent_at) => return Err(Ended::Silent(self.options.silence_limit)),
+                () = sleep_until(silent_at) => return Err(Ended::Silent(options.silence_limit)),
             }
         }
     }
 
-    async fn subscribe<S>(&self, socket: &mut WebSocketStream<S>) -> Result<(), Ended>
-    where
-        S: AsyncRead + AsyncWrite + Unpin,
-    {
-        let pairs = self.options.pairs.iter();
-        let symbols: Vec<String> = pairs.map(|pair| self.protocol.symbol(*pair)).collect();
-        for message in self.protocol.subscribe(&symbols, self.outlet.clock.now()) {
-            self.say(socket, message).await?;
-        }
-        Ok(())
+    /// Writes the messages that subscribe to some markets.
+    fn requests(&self, subscriptions: &[Subscription]) -> Vec<String> {
+        let symbols: Vec<String> = subscriptions.iter().map(|wanted| wanted.symbol.clone()).collect();
+        self.contact.protocol.subscribe(&symbols, self.contact.outlet.clock.now())
+    }
+
+    /// Subscribes the markets that have not spoken once more, each by itself.
+    fn subscribe_singly(&mut self) {
+        let silent = self.subscriptions.iter().filter(|wanted| !self.spoken.contains(&wanted.pair));
+        let requests: Vec<_> =
+            silent.flat_map(|wanted| self.requests(std::slice::from_ref(wanted))).collect();
+        self.outgoing.extend(requests);
+        self.singly = Singly::Done;
+    }
+
+    /// Hands on what happens now on this connection.
+    async fn deliver(&self, kind: DeliveryKind) -> Result<(), Ended> {
+        Ok(self.contact.outlet.deliver(Some(self.connection), kind).await?)
     }
 
     /// Sends a message.
@@ -228,7 +266,7 @@ impl<'a> Conversation<'a> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         if let Some(tapped) = &self.tapped {
-            tapped.sent(message.clone(), self.outlet.clock.now())?;
+            tapped.sent(message.clone(), self.contact.outlet.clock.now())?;
         }
         match timeout(SEND_WITHIN, socket.send(Message::text(message))).await {
             Ok(sent) => Ok(sent?),
@@ -241,7 +279,9 @@ impl<'a> Conversation<'a> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let receive_time = self.outlet.clock.now();
+        let outlet = &self.contact.outlet;
+        let connection = Some(self.connection);
+        let receive_time = outlet.clock.now();
         let frame = match &message {
             Message::Text(text) => Frame::Text(text),
             Message::Binary(bytes) => Frame::Binary(bytes),
@@ -262,16 +302,39 @@ impl<'a> Conversation<'a> {
             self.say(socket, reply).await?;
         }
         let mut told = false;
-        self.outlet.deliver_at(receive_time, DeliveryKind::Message).await?;
+        outlet.deliver_at(receive_time, connection, DeliveryKind::Message).await?;
         for delivery in understood.deliveries {
-            let kind = delivery.unwrap_or_else(|error| self.malformed(&error));
+            let mut kind = delivery.unwrap_or_else(|error| self.malformed(&error));
             told |= is_event(&kind);
-            self.outlet.deliver_at(receive_time, kind).await?;
+            self.note(&mut kind);
+            outlet.deliver_at(receive_time, connection, kind).await?;
         }
-        if told {
+        if told && !self.good.is_cancelled() {
             self.good.cancel();
+            self.contact.penalty.good();
         }
         Ok(told)
+    }
+
+    /// Remembers which markets have spoken, and what was refused.
+    fn note(&mut self, kind: &mut DeliveryKind) {
+        match kind {
+            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. } => {
+                if !self.spoken.contains(market) {
+                    self.spoken.insert(*market);
+                }
+            }
+            DeliveryKind::Refused { market, words } => {
+                let named = |wanted: &&Subscription| {
+                    !self.spoken.contains(&wanted.pair) && names(words, &wanted.symbol)
+                };
+                *market = self.subscriptions.iter().find(named).map(|wanted| wanted.pair);
+                if self.singly == Singly::Not && self.subscriptions.len() > 1 {
+                    self.singly = Singly::At(Instant::now() + SINGLY_AFTER);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Makes of a frame what it says, and what to answer.
@@ -280,8 +343,9 @@ impl<'a> Conversation<'a> {
         frame: Frame<'_>,
         receive_time: DateTime<Utc>,
     ) -> Result<Understood, ParseError> {
-        let text = self.protocol.decode(frame)?;
-        let parsed = self.protocol.parse(&mut self.session, &text)?;
+        let protocol = self.contact.protocol;
+        let text = protocol.decode(frame)?;
+        let parsed = protocol.parse(&mut self.session, &text)?;
         let translator = &mut self.translator;
         let deliveries =
             parsed.events.into_iter().map(|event| translator.translate(event, receive_time)).collect();
@@ -293,16 +357,36 @@ impl<'a> Conversation<'a> {
     fn malformed(&mut self, error: &ParseError) -> DeliveryKind {
         let kind = error.kind();
         if self.logged.insert(kind) {
-            let venue = self.outlet.venue.as_str();
+            let venue = self.contact.outlet.venue.as_str();
             tracing::warn!(venue, %error, "a message of a venue is not understood");
         }
         DeliveryKind::Malformed { kind, error: error.to_string() }
     }
 
     fn next_ping(&self, every: Option<Duration>) -> Option<Instant> {
-        let ping = self.protocol.ping(self.outlet.clock.now())?;
+        let ping = self.contact.protocol.ping(self.contact.outlet.clock.now())?;
         Some(Instant::now() + every.unwrap_or(ping.every))
     }
+}
+
+impl Singly {
+    fn due(self) -> Option<Instant> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Not | Self::Done => None,
+        }
+    }
+}
+
+/// Tells whether words name a symbol: as a word of its own, whatever the case.
+fn names(words: &str, symbol: &str) -> bool {
+    let (words, symbol) = (words.to_ascii_lowercase(), symbol.to_ascii_lowercase());
+    let joins = |c: char| c.is_alphanumeric();
+    words.match_indices(&symbol).any(|(at, found)| {
+        let before = words.get(..at).and_then(|before| before.chars().next_back());
+        let after = words.get(at + found.len()..).and_then(|after| after.chars().next());
+        !before.is_some_and(joins) && !after.is_some_and(joins)
+    })
 }
 
 /// Tells whether something was said of the market.

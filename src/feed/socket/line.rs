@@ -1,18 +1,20 @@
 //! A connection, and the one that takes over from it.
 //!
-//! Venues cut connections after a day or so. Before that happens another one is made beside the first; once that brings
-//! events, the first is left. What both bring in between comes twice, and is told apart by its id: nothing is missed.
+//! Venues cut connections after a day or so. Before that happens, or when something else is to be listened to, another one is
+//! made beside the first; once that brings events, the first is left. What both bring in between comes twice, and is told apart by its id: nothing is missed.
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    SocketOptions,
-    converse::{Conversation, Ended, Outlet},
+    Contact, Subscription,
+    converse::{Conversation, Ended},
 };
-use crate::feed::venue::Protocol;
 
 /// A connection from its first word to its last.
 pub(super) struct Line<'a> {
@@ -28,24 +30,25 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     /// Begins to connect.
     pub(super) fn open(
-        protocol: &'static dyn Protocol,
-        options: &'a SocketOptions,
-        outlet: &'a Outlet,
+        contact: &'a Contact,
+        subscriptions: Arc<[Subscription]>,
         shutdown: &CancellationToken,
     ) -> Self {
         let (leave, good) = (shutdown.child_token(), CancellationToken::new());
         let (left, brought) = (leave.clone(), good.clone());
         let conversation =
-            async move { Conversation::new(protocol, options, outlet, &left, brought).run().await };
+            async move { Conversation::new(contact, subscriptions, &left, brought).run().await };
         Self { conversation: Box::pin(conversation), leave, good, good_since: None, began: Instant::now() }
     }
 
     /// Keeps it, and those that take over from it, to the end of the last. Tells why that ended, and how long it was good.
     pub(super) async fn keep(
         mut self,
-        begin: impl Fn() -> Self,
-        options: &SocketOptions,
+        begin: impl Fn(Arc<[Subscription]>) -> Self,
+        contact: &Contact,
+        wanted: &mut watch::Receiver<Arc<[Subscription]>>,
     ) -> (Ended, Option<Duration>) {
+        let options = &contact.options;
         let mut rotate_at = self.began + options.rotate_after;
         loop {
             tokio::select! {
@@ -56,7 +59,11 @@ impl<'a> Line<'a> {
                 () = self.good.cancelled(), if self.good_since.is_none() => {
                     self.good_since = Some(Instant::now());
                 }
-                () = sleep_until(rotate_at) => match self.pass_on(begin()).await {
+                // Where nobody can want anything else any more, there is nothing to wait for.
+                Ok(()) = wanted.changed() => rotate_at = Instant::now(),
+                () = sleep_until(rotate_at) => {
+                    let subscriptions = Arc::clone(&wanted.borrow_and_update());
+                    match self.pass_on(begin(subscriptions)).await {
                     Ok(next) => {
                         self = next;
                         rotate_at = self.began + options.rotate_after;
@@ -64,7 +71,7 @@ impl<'a> Line<'a> {
                     Err(Some(ended)) => return (ended, self.good_since.map(|since| since.elapsed())),
                     // The first one still stands.
                     Err(None) => rotate_at = Instant::now() + options.back_off.cap,
-                },
+                }},
             }
         }
     }

@@ -6,15 +6,21 @@ use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::mpsc,
     task::JoinHandle,
     time::timeout,
 };
 use tokio_tungstenite::{WebSocketStream, accept_async, tungstenite::Message};
 
 use super::*;
-use crate::feed::{
-    recording::{OwnedFrame, RecordKind, Recording, Writer, WriterOptions},
-    venues::{gate::Gate, kucoin::KuCoin},
+use crate::{
+    clock::Clock,
+    feed::{
+        delivery::Delivery,
+        pulses::{PulseOptions, Pulses},
+        recording::{OwnedFrame, RecordKind, Recording, Writer, WriterOptions},
+        venues::{gate::Gate, kucoin::KuCoin},
+    },
 };
 
 const TRADE: &str = r#"{"channel":"spot.trades","event":"update","result":{"id":1,"create_time_ms":"1700000000123.4","side":"buy","currency_pair":"BTC_USDT","amount":"2","price":"1.5"}}"#;
@@ -22,8 +28,9 @@ const TRADE: &str = r#"{"channel":"spot.trades","event":"update","result":{"id":
 /// A loop that runs against a server of the test.
 struct Running {
     deliveries: mpsc::Receiver<Delivery>,
+    wanted: watch::Sender<Arc<[Subscription]>>,
     shutdown: CancellationToken,
-    task: JoinHandle<()>,
+    task: JoinHandle<Kept>,
 }
 
 impl Running {
@@ -41,8 +48,7 @@ impl Running {
             back_off: BackOff { base: Duration::from_millis(5), cap: Duration::from_millis(20) },
             starts: Arc::new(Semaphore::new(4)),
             max_frame: 4096,
-            pairs: vec![Pair::literal("BTC", "USDT")],
-            clock: Clock::system(),
+            penalty: Penalty { after: 1_000, lasts: Duration::from_secs(60) },
             stable_after: Duration::from_secs(60),
             rotate_after: Duration::from_secs(3_600),
             silence_limit: Duration::from_secs(60),
@@ -50,9 +56,20 @@ impl Running {
         };
         change(&mut options);
         let (out, deliveries) = mpsc::channel(16);
+        let pulses = PulseOptions {
+            silent_after: Duration::from_secs(30),
+            poll_after: Duration::from_secs(10),
+            poll_every: Duration::from_secs(5),
+        };
+        let outlet = Outlet::new(protocol.venue(), Clock::system(), Pulses::new(pulses), out);
+        let penalty = PenaltyBox::new(options.penalty);
+        let contact = Contact { protocol, options, outlet, penalty };
+        let pair = Pair::literal("BTC", "USDT");
+        let (wanted, subscriptions) = watch::channel(subscribe(protocol, &[pair]));
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run(protocol, options, out, shutdown.clone()));
-        Self { deliveries, shutdown, task }
+        let stop = shutdown.clone();
+        let task = tokio::spawn(async move { run(&contact, subscriptions, stop).await });
+        Self { deliveries, wanted, shutdown, task }
     }
 
     /// Gets the next delivery that is more than the sign of a message.
@@ -60,7 +77,7 @@ impl Running {
         loop {
             let delivery = timeout(Duration::from_secs(10), self.deliveries.recv()).await;
             let kind = delivery.unwrap().unwrap().kind;
-            if kind != DeliveryKind::Message {
+            if !matches!(kind, DeliveryKind::Message | DeliveryKind::Left) {
                 return kind;
             }
         }
@@ -77,6 +94,11 @@ impl Running {
         self.shutdown.cancel();
         timeout(Duration::from_secs(2), self.task).await.unwrap().unwrap();
     }
+}
+
+/// Says what a connection is asked for.
+fn subscribe(protocol: &dyn Protocol, pairs: &[Pair]) -> Arc<[Subscription]> {
+    pairs.iter().map(|pair| Subscription { pair: *pair, symbol: protocol.symbol(*pair) }).collect()
 }
 
 async fn listen() -> (TcpListener, String) {
@@ -132,7 +154,10 @@ async fn many_that_are_refused_together_do_not_come_back_together() {
             while at.len() <= TRIES as usize {
                 // Waits as long as it takes: time is not real here.
                 let delivery = running.deliveries.recv().await.unwrap();
-                assert!(matches!(delivery.kind, DeliveryKind::Disconnected { retry_time: Some(_), .. }));
+                assert!(matches!(
+                    delivery.kind,
+                    DeliveryKind::Disconnected { outlook: Outlook::Retry(_), .. }
+                ));
                 at.push(tokio::time::Instant::now());
             }
             running.stop().await;
@@ -165,10 +190,13 @@ async fn a_venue_that_refuses_for_good_is_left_alone() {
         let mut running = Running::start(&Gate, format!("ws://{address}"));
         answer(&listener, status, "").await;
         let told = running.delivered().await;
-        let DeliveryKind::Disconnected { error, retry_time: None } = told else { panic!("{told:?}") };
+        let DeliveryKind::Disconnected { error, outlook: Outlook::Blocked } = told else {
+            panic!("{told:?}")
+        };
         assert!(error.contains(&status[..3]), "{error}");
         // The loop has ended by itself.
-        timeout(Duration::from_secs(2), &mut running.task).await.unwrap().unwrap();
+        let kept = timeout(Duration::from_secs(2), &mut running.task).await.unwrap().unwrap();
+        assert_eq!(kept, Kept::Blocked);
         assert_eq!(running.deliveries.recv().await, None);
     }
 }
@@ -312,6 +340,26 @@ async fn another_connection_takes_over_from_one_that_grows_old_and_nothing_is_mi
         assert!(timeout(Duration::from_secs(10), goodbye).await.unwrap());
         old = next;
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn another_connection_takes_over_when_something_else_is_wanted() {
+    let (listener, address) = listen().await;
+    let mut running = Running::start(&Gate, format!("ws://{address}"));
+    let mut old = accept(&listener).await;
+    old.send(trade(1)).await.unwrap();
+    assert_eq!(running.traded().await, "1");
+    let pairs = ["BTC", "ETH"].map(|base| Pair::literal(base, "USDT"));
+    running.wanted.send_replace(subscribe(&Gate, &pairs));
+    let mut next = accept(&listener).await;
+    let heard = next.next().await.unwrap().unwrap();
+    assert!(heard.to_text().unwrap().contains(r#"["BTC_USDT","ETH_USDT"]"#), "{heard}");
+    // The old one is listened to until the new one has brought something.
+    old.send(trade(2)).await.unwrap();
+    assert_eq!(running.traded().await, "2");
+    next.send(trade(3)).await.unwrap();
+    assert_eq!(running.traded().await, "3");
     running.stop().await;
 }
 

@@ -63,7 +63,7 @@ impl Bench {
             quote_volume_24h: None,
             time: None,
         };
-        self.aggregator.apply(Delivery { venue, receive_time: at(second), kind });
+        self.aggregator.apply(Delivery { venue, connection: Some(1), receive_time: at(second), kind });
         self.aggregator.settle(at(second));
     }
 
@@ -129,7 +129,7 @@ fn a_confirmation_keeps_a_quiet_price_fresh() {
     for second in 1..=100 {
         for venue in [KRAKEN, COINBASE] {
             let kind = DeliveryKind::Confirm(None);
-            bench.aggregator.apply(Delivery { venue, receive_time: at(second), kind });
+            bench.aggregator.apply(Delivery { venue, connection: Some(1), receive_time: at(second), kind });
         }
         bench.tick(second);
     }
@@ -310,7 +310,7 @@ fn what_is_not_spot_or_not_asked_for_changes_nothing() {
         trade(BTC_USD, MarketKind::Dated),
         trade(Pair::literal("ETH", "USD"), MarketKind::Spot),
     ] {
-        bench.aggregator.apply(Delivery { venue: KRAKEN, receive_time: at(1), kind });
+        bench.aggregator.apply(Delivery { venue: KRAKEN, connection: Some(1), receive_time: at(1), kind });
     }
     bench.aggregator.settle(at(1));
     bench.check(BTC_USD, "nothing Unavailable NoFreshQuotes 0");

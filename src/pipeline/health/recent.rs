@@ -39,6 +39,8 @@ pub struct RecentReport {
     /// How long live trades took from the venue's clock to ours; nothing where there were none. What seems to come from the
     /// future took no time.
     pub lag: Option<Quantiles<TimeDelta>>,
+    /// The least of them, as it was: negative where the venue's clock is ahead of ours.
+    pub least_lag: Option<TimeDelta>,
     /// How far its readings were from the prices that were agreed on, in basis points, whichever way.
     pub deviation_bps: Option<Quantiles<Decimal>>,
 }
@@ -55,6 +57,7 @@ struct Window {
     began: DateTime<Utc>,
     frames: u64,
     lags: Histogram<u32>,
+    least_lag: Option<TimeDelta>,
     deviations: Histogram<u32>,
 }
 
@@ -71,7 +74,9 @@ impl Recent {
     /// Takes in how late a trade was.
     pub(super) fn lag(&mut self, lag: TimeDelta, now: DateTime<Utc>) {
         let micros = u64::try_from(lag.num_microseconds().unwrap_or(i64::MAX)).unwrap_or(0);
-        self.at(now).lags.saturating_record(micros);
+        let window = self.at(now);
+        window.lags.saturating_record(micros);
+        window.least_lag = Some(window.least_lag.map_or(lag, |least| least.min(lag)));
     }
 
     /// Takes in how far a reading was from what was agreed on.
@@ -89,11 +94,13 @@ impl Recent {
         let seconds = (now - since).max(TimeDelta::seconds(1)).as_seconds_f64();
         let frames: u64 = windows.iter().map(|window| window.frames).sum();
         let lags = quantiles(windows.iter().map(|window| &window.lags));
+        let least_lag = windows.iter().filter_map(|window| window.least_lag).min();
         let deviations = quantiles(windows.iter().map(|window| &window.deviations));
         #[expect(clippy::cast_precision_loss, reason = "nobody sends so many frames")]
         let frame_rate = frames as f64 / seconds;
         RecentReport {
             frame_rate,
+            least_lag,
             lag: lags.map(|lags| lags.map(|micros| TimeDelta::microseconds(signed(micros)))),
             deviation_bps: deviations
                 .map(|bps| bps.map(|hundredths| Decimal::new(signed(hundredths), HUNDREDTHS))),
@@ -113,7 +120,8 @@ impl Recent {
 
 impl Window {
     fn new(began: DateTime<Utc>) -> Self {
-        Self { began, frames: 0, lags: histogram(MOST_LAG), deviations: histogram(MOST_DEVIATION) }
+        let (lags, deviations) = (histogram(MOST_LAG), histogram(MOST_DEVIATION));
+        Self { began, frames: 0, lags, least_lag: None, deviations }
     }
 }
 

@@ -1,6 +1,10 @@
 //! The recordings of a replay: which of them were made one after the other, and one on its way.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::PathBuf,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
@@ -177,14 +181,15 @@ impl Reader {
         let protocol = self.protocol;
         let venue = protocol.venue();
         let source = sources.get(venue);
-        if let Some(source) = source {
+        if let Some(source) = &source {
             source.frame(now);
         }
+        let connection = Some(number(&record.connection));
         let session = self.sessions.entry(record.connection).or_default();
         let outcome = protocol.decode(frame.as_frame()).and_then(|text| {
             for event in protocol.parse(session, &text)?.events {
                 let kind = moved(self.translator.translate(event, record.time)?, self.offset);
-                aggregator.apply(Delivery { venue, receive_time: now, kind });
+                aggregator.apply(Delivery { venue, connection, receive_time: now, kind });
             }
             Ok(())
         });
@@ -216,6 +221,13 @@ fn ended(recording: &Recording) -> State {
         warn!(%file, "a recording is cut off: it is played up to its last whole record");
     }
     State::Ended
+}
+
+/// Numbers a connection by its name, the same in each file of a run.
+fn number(connection: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    connection.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Moves the venue's times along with the recording.

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio::{
     io::{DuplexStream, duplex},
-    sync::Semaphore,
+    sync::{Semaphore, mpsc},
 };
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::*;
 use crate::{
+    clock::Clock,
     domain::pair::Pair,
     feed::{
-        socket::BackOff,
-        venue::MAX_FRAME,
+        delivery::Delivery,
+        outlet::Outlet,
+        pulses::{PulseOptions, Pulses},
+        socket::{BackOff, Penalty, PenaltyBox, SocketOptions},
+        venue::{MAX_FRAME, Protocol},
         venues::{cryptocom::CryptoCom, gate::Gate},
     },
 };
@@ -43,17 +47,34 @@ impl Venue {
         ours: DuplexStream,
         theirs: DuplexStream,
     ) -> Self {
+        Self::asking(protocol, ping_every, room, ours, theirs, &[Pair::literal("BTC", "USDT")]).await
+    }
+
+    async fn asking(
+        protocol: &'static dyn Protocol,
+        ping_every: Option<Duration>,
+        room: usize,
+        ours: DuplexStream,
+        theirs: DuplexStream,
+        pairs: &[Pair],
+    ) -> Self {
         let (out, deliveries) = mpsc::channel(room);
         let shutdown = CancellationToken::new();
-        let outlet = Outlet { venue: protocol.venue(), clock: Clock::system(), out };
+        let pulses = PulseOptions {
+            silent_after: Duration::from_secs(30),
+            poll_after: Duration::from_secs(10),
+            poll_every: Duration::from_secs(5),
+        };
+        let outlet = Outlet::new(protocol.venue(), Clock::system(), Pulses::new(pulses), out);
         let token = shutdown.clone();
+        let subscriptions: Arc<[Subscription]> =
+            pairs.iter().map(|pair| Subscription { pair: *pair, symbol: protocol.symbol(*pair) }).collect();
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
         let talk = tokio::spawn(async move {
             let options = SocketOptions {
                 starts: Arc::new(Semaphore::new(1)),
                 url_override: None,
-                pairs: vec![Pair::literal("BTC", "USDT")],
-                clock: outlet.clock.clone(),
+                penalty: Penalty { after: 10, lasts: Duration::from_secs(60) },
                 back_off: BackOff { base: Duration::from_secs(1), cap: Duration::from_secs(60) },
                 stable_after: Duration::from_secs(60),
                 rotate_after: Duration::from_secs(3_600),
@@ -61,8 +82,10 @@ impl Venue {
                 max_frame: MAX_FRAME,
                 tap: None,
             };
+            let penalty = PenaltyBox::new(options.penalty);
+            let contact = Contact { protocol, options, outlet, penalty };
             let mut conversation =
-                Conversation::new(protocol, &options, &outlet, &token, CancellationToken::new());
+                Conversation::new(&contact, subscriptions, &token, CancellationToken::new());
             conversation.hold(socket, ping_every).await.to_string()
         });
         Self {
@@ -98,7 +121,7 @@ impl Venue {
     async fn delivered(&mut self) -> DeliveryKind {
         loop {
             let kind = self.deliveries.recv().await.unwrap().kind;
-            if kind != DeliveryKind::Message {
+            if !matches!(kind, DeliveryKind::Message | DeliveryKind::Left) {
                 return kind;
             }
         }
@@ -246,5 +269,50 @@ async fn a_shutdown_says_goodbye_at_once() {
         assert_eq!(venue.hear().await, Message::Close(None));
         assert_eq!(venue.talk.await.unwrap(), "stopped by us");
         assert!(before.elapsed() <= CLOSE_WITHIN);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_spoken_after_a_refusal_is_subscribed_by_itself() {
+    let (ours, theirs) = duplex(1 << 16);
+    let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "USDT"));
+    let mut venue = Venue::asking(&Gate, None, 16, ours, theirs, &pairs).await;
+    for _ in 0..3 {
+        assert_eq!(venue.hear_json().await["payload"], json!(["BTC_USDT", "ETH_USDT", "ABC_USDT"]));
+    }
+    assert_eq!(venue.delivered().await, DeliveryKind::Connected);
+    let refusal = r#"{"time":1,"channel":"spot.trades","event":"subscribe","error":{"code":2,"message":"unknown currency pair: abc_usdt"},"result":null}"#;
+    let words = "unknown currency pair: abc_usdt".to_owned();
+    for _ in 0..2 {
+        venue.say(refusal).await;
+        let refused = DeliveryKind::Refused { market: Some(pairs[2]), words: words.clone() };
+        assert_eq!(venue.delivered().await, refused);
+    }
+    venue.say(TRADE).await;
+    assert!(matches!(venue.delivered().await, DeliveryKind::Trade { .. }));
+    let before = Instant::now();
+    // Not the one that has spoken, and each of the others only once.
+    for symbol in ["ETH_USDT", "ABC_USDT"] {
+        for _ in 0..3 {
+            assert_eq!(venue.hear_json().await["payload"], json!([symbol]));
+        }
+    }
+    assert_eq!(before.elapsed(), SINGLY_AFTER);
+    venue.say(refusal).await;
+    venue.delivered().await;
+    assert_eq!(venue.hear_json().await["channel"], "spot.ping");
+}
+
+#[test]
+fn a_symbol_is_named_as_a_word_of_its_own() {
+    for (words, symbol, expected) in [
+        ("unknown pair: abc_usdt", "ABC_USDT", true),
+        ("Currency pair not supported XYZ/BTC/USD", "BTC/USD", true),
+        ("tBTCUSD: invalid", "BTCUSD", false),
+        ("BTCUSDT is unknown", "BTCUSD", false),
+        ("spot.trades:BTC-USDT,ETH-USDT", "ETH-USDT", true),
+        ("no", "BTC_USDT", false),
+    ] {
+        assert_eq!(names(words, symbol), expected, "{words}");
     }
 }

@@ -1,0 +1,64 @@
+//! Applies another configuration to a service that runs.
+
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use super::{
+    markets::{Listened, Shared},
+    options,
+};
+use crate::{
+    config::{Config, Plan},
+    domain::price::Origin,
+    feed::venues,
+    pipeline::ingest::Changes,
+};
+
+/// Changes what venues a service listens to and how it makes prices, while it runs.
+#[derive(Debug)]
+pub struct Reloader {
+    config: Config,
+    shared: Shared,
+    changes: mpsc::Sender<Changes>,
+}
+
+impl Reloader {
+    pub(super) fn new(config: Config, shared: Shared, changes: mpsc::Sender<Changes>) -> Self {
+        Self { config, shared, changes }
+    }
+
+    /// Applies what can be applied without a restart. What stays is not touched; if something cannot be, nothing changes.
+    pub async fn apply(&mut self, new: Config) -> anyhow::Result<Plan> {
+        let plan = Plan::between(&self.config, &new);
+        let listened = Listened::configured(&new)?;
+        let options = options(&new, Origin::Live, &listened);
+        let venue = |name: &String| venues::by_name(name).map(|protocol| protocol.venue());
+        let begins =
+            |name: &str| [&plan.start, &plan.anew].iter().any(|names| names.iter().any(|n| n == name));
+        let wanted = plan.change.iter().filter_map(|(name, _)| {
+            let protocol = venues::by_name(name)?;
+            Some((protocol.venue(), listened.wanted(protocol.venue())?))
+        });
+        let changes = Changes {
+            stopped: plan.stop.iter().chain(&plan.anew).filter_map(venue).collect(),
+            wanted: wanted.collect(),
+            options: Some(options),
+            // What a restart would change of the connections is not changed for some of them only.
+            started: listened
+                .listeners(&self.config.feed, &self.shared)
+                .into_iter()
+                .filter(|listen| begins(listen.protocol.venue().as_str()))
+                .collect(),
+        };
+        plan.to_string().lines().for_each(|line| info!("configuration: {line}"));
+        if !plan.later.is_empty() {
+            warn!("some settings take effect when the service is started again");
+        }
+        // Where nobody takes it, the service is ending.
+        let _ = self.changes.send(changes).await;
+        // What was not applied is still to be said the next time.
+        let kept = std::mem::replace(&mut self.config, new);
+        self.config.keep_until_restart(kept);
+        Ok(plan)
+    }
+}

@@ -1,0 +1,81 @@
+//! What a venue is asked over REST, and what its answers say.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    domain::pair::Pair,
+    feed::{
+        delivery::DeliveryKind,
+        event::{Event, Ticker, TradeReport},
+        pulses::Missed,
+        rest::{Instrument, RestClient, RestError},
+        socket::Contact,
+        translate::Translator,
+    },
+};
+
+/// Something to ask.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// Which markets there are.
+    Instruments,
+    /// How a market stands.
+    Ticker { market: Pair, symbol: String },
+    /// What was traded.
+    Trades { missed: Missed, symbol: String },
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Instruments(Result<Vec<Instrument>, RestError>),
+    Ticker { market: Pair, outcome: Result<DeliveryKind, RestError> },
+    Trades { missed: Missed, outcome: Result<Vec<DeliveryKind>, RestError> },
+}
+
+impl Question {
+    /// Asks, when the budget has room.
+    pub(super) async fn ask(self, contact: Arc<Contact>, client: Arc<RestClient>) -> Answer {
+        match self {
+            Self::Instruments => Answer::Instruments(instruments(&client).await),
+            Self::Ticker { market, symbol } => {
+                Answer::Ticker { market, outcome: ticker(&contact, &client, &symbol).await }
+            }
+            Self::Trades { missed, symbol } => {
+                Answer::Trades { missed, outcome: trades(&contact, &client, &symbol, missed.since).await }
+            }
+        }
+    }
+}
+
+async fn instruments(client: &RestClient) -> Result<Vec<Instrument>, RestError> {
+    let body = client.ask(client.rest().instruments()).await?;
+    Ok(client.rest().read_instruments(&body)?)
+}
+
+/// Asks how a market stands: an answer tells what holds now, whenever the venue says that it last changed.
+async fn ticker(contact: &Contact, client: &RestClient, symbol: &str) -> Result<DeliveryKind, RestError> {
+    let body = client.ask(client.rest().ticker(symbol)).await?;
+    let ticker = Ticker { time: None, ..client.rest().read_ticker(symbol, &body)? };
+    let now = contact.outlet.clock.now();
+    Ok(Translator::new(contact.protocol).translate(Event::Ticker(ticker), now)?)
+}
+
+/// Asks for trades since a moment; all of them are past.
+async fn trades(
+    contact: &Contact,
+    client: &RestClient,
+    symbol: &str,
+    since: DateTime<Utc>,
+) -> Result<Vec<DeliveryKind>, RestError> {
+    let body = client.ask(client.rest().trades(symbol, since)).await?;
+    let (mut translator, now) = (Translator::new(contact.protocol), contact.outlet.clock.now());
+    let reports = client.rest().read_trades(symbol, &body)?.into_iter();
+    let missed = reports.filter(|report| report.time >= since).map(|report| {
+        let past = TradeReport { snapshot: true, ..report };
+        Ok(translator.translate(Event::Trade(past), now)?)
+    });
+    missed.collect()
+}

@@ -1,0 +1,405 @@
+//! How long ago each market of a venue was last heard of, and whether that is long.
+//!
+//! A connection that stands does not prove that each of its markets still comes. A market is late when it has said nothing
+//! for some times as long as it usually does; then it is asked for over REST. If REST tells what the stream told last, the
+//! market is quiet. If it tells something else, and still does when asked again, the stream is dead for this market. One
+//! whose connection is down is asked for after a shorter while, and goes on being asked for until the stream is back.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use tokio::time::Instant;
+
+use super::delivery::DeliveryKind;
+use crate::domain::{pair::Pair, quote::TopOfBook};
+
+/// A market is late after so many times the span that usually lies between two messages.
+const LATE_FACTOR: u32 = 8;
+
+/// Part of a new span that enters the smoothed one: one in this many.
+const SMOOTHING: u32 = 8;
+
+/// The longest time between two questions after a market that is quiet.
+const MAX_QUIET: Duration = Duration::from_secs(600);
+
+/// When markets are asked for over REST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PulseOptions {
+    /// A market is never late before this, however often it usually speaks.
+    pub silent_after: Duration,
+    /// One whose connection is down is asked for after this.
+    pub poll_after: Duration,
+    /// And then this often, until the stream is back.
+    pub poll_every: Duration,
+}
+
+/// The pulses of a venue's markets.
+#[derive(Debug)]
+pub(super) struct Pulses {
+    options: PulseOptions,
+    markets: Mutex<HashMap<Pair, Pulse>>,
+}
+
+/// What an answer over REST tells of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The stream goes on, or its connection is down and known to be.
+    Expected,
+    /// The market has moved and the stream has not said so.
+    Dead,
+}
+
+/// Trades of a market may have been missed since a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Missed {
+    pub(super) market: Pair,
+    pub(super) since: DateTime<Utc>,
+}
+
+#[derive(Debug)]
+struct Pulse {
+    /// The connection that spoke last, while it stands.
+    connection: Option<u64>,
+    /// When the stream spoke last; before it has, since when it should.
+    heard: Instant,
+    /// What lies between two messages, smoothed; `None` before there were two.
+    span: Option<Duration>,
+    spoke: bool,
+    book: Option<TopOfBook>,
+    last: Option<Decimal>,
+    trade_time: Option<DateTime<Utc>>,
+    /// Since when trades may have been missed, and whether it is time to ask for them.
+    missed: Option<(DateTime<Utc>, bool)>,
+    /// How often it was asked for since the stream spoke last, and when it may be again.
+    asked: u32,
+    next_question: Option<Instant>,
+    /// An answer has differed from what the stream said.
+    suspect: bool,
+    /// REST speaks in the stream's place.
+    polled: bool,
+}
+
+impl Pulses {
+    pub(super) fn new(options: PulseOptions) -> Self {
+        Self { options, markets: Mutex::default() }
+    }
+
+    /// Expects these markets to be heard from now on, and no others.
+    pub(super) fn expect(&self, markets: &BTreeSet<Pair>, now: Instant) {
+        let mut pulses = self.markets();
+        pulses.retain(|market, _| markets.contains(market));
+        for market in markets {
+            pulses.entry(*market).or_insert_with(|| Pulse::new(now));
+        }
+    }
+
+    /// Takes in what was said on a connection.
+    pub(super) fn hear(&self, connection: u64, said: &DeliveryKind, received: DateTime<Utc>) {
+        match said {
+            DeliveryKind::Ticker { market, book, last, .. } => {
+                if let Some(pulse) = self.markets().get_mut(market) {
+                    pulse.beat(connection, Instant::now());
+                    pulse.book = book.or(pulse.book);
+                    pulse.last = last.or(pulse.last);
+                }
+            }
+            DeliveryKind::Trade { market, trade, .. } => {
+                if let Some(pulse) = self.markets().get_mut(market) {
+                    pulse.beat(connection, Instant::now());
+                    if pulse.trade_time.is_none_or(|known| known <= trade.time) {
+                        pulse.trade_time = Some(trade.time);
+                        pulse.last = Some(trade.price);
+                    }
+                }
+            }
+            DeliveryKind::Left => {
+                let mut markets = self.markets();
+                for pulse in markets.values_mut().filter(|pulse| pulse.connection == Some(connection)) {
+                    pulse.connection = None;
+                    pulse.miss(received, false);
+                }
+            }
+            DeliveryKind::Gap(market) => {
+                let mut markets = self.markets();
+                for (pair, pulse) in &mut *markets {
+                    let concerned = market.map_or(pulse.connection == Some(connection), |gap| gap == *pair);
+                    if concerned {
+                        pulse.miss(received, true);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Lists markets that are to be asked for now, the longest silent first.
+    pub(super) fn late(&self, now: Instant) -> Vec<Pair> {
+        let mut late: Vec<_> = self
+            .markets()
+            .iter()
+            .filter(|(_, pulse)| now.duration_since(pulse.heard) >= pulse.limit(&self.options))
+            .filter(|(_, pulse)| pulse.next_question.is_none_or(|next| next <= now))
+            .map(|(market, pulse)| (pulse.heard, *market))
+            .collect();
+        late.sort_unstable();
+        late.into_iter().map(|(_, market)| market).collect()
+    }
+
+    /// Notes that a market is being asked for: not again before there is an answer, unless none comes.
+    pub(super) fn asked(&self, market: Pair, now: Instant) {
+        if let Some(pulse) = self.markets().get_mut(&market) {
+            pulse.asked = pulse.asked.saturating_add(1);
+            pulse.next_question = Some(now + 6 * self.options.poll_every);
+        }
+    }
+
+    /// Takes in an answer over REST.
+    pub(super) fn answered(
+        &self,
+        market: Pair,
+        book: Option<TopOfBook>,
+        last: Option<Decimal>,
+        now: Instant,
+    ) -> Finding {
+        let mut markets = self.markets();
+        let Some(pulse) = markets.get_mut(&market) else { return Finding::Expected };
+        let differs =
+            |known: Option<_>, told: Option<_>| known.zip(told).is_some_and(|(known, told)| known != told);
+        let moved =
+            !pulse.spoke || differs(pulse.book, book) || pulse.last.zip(last).is_some_and(|(a, b)| a != b);
+        let down = pulse.connection.is_none();
+        let dead = moved && pulse.suspect && !(down && pulse.spoke);
+        pulse.polled = down || moved;
+        pulse.suspect = moved;
+        let wait = if pulse.polled {
+            self.options.poll_every
+        } else {
+            (pulse.limit(&self.options) * 2_u32.saturating_pow(pulse.asked.min(8))).min(MAX_QUIET)
+        };
+        pulse.next_question = Some(now + wait);
+        if dead { Finding::Dead } else { Finding::Expected }
+    }
+
+    /// Takes out the markets whose missed trades are to be asked for now.
+    pub(super) fn missed(&self) -> Vec<Missed> {
+        let mut markets = self.markets();
+        let due = markets.iter_mut().filter(|(_, pulse)| pulse.missed.is_some_and(|(_, due)| due));
+        let missed = due.filter_map(|(market, pulse)| {
+            pulse.missed.take().map(|(since, _)| Missed { market: *market, since })
+        });
+        missed.collect()
+    }
+
+    /// Puts back what could not be asked for.
+    pub(super) fn still_missed(&self, missed: Missed) {
+        if let Some(pulse) = self.markets().get_mut(&missed.market) {
+            pulse.trade_time = pulse.trade_time.map(|known| known.max(missed.since));
+            let since = pulse.missed.map_or(missed.since, |(since, _)| since.min(missed.since));
+            pulse.missed = Some((since, true));
+        }
+    }
+
+    /// Counts the markets that REST speaks for.
+    pub(super) fn polled(&self) -> usize {
+        self.markets().values().filter(|pulse| pulse.polled).count()
+    }
+
+    fn markets(&self) -> MutexGuard<'_, HashMap<Pair, Pulse>> {
+        self.markets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pulse {
+    fn new(now: Instant) -> Self {
+        Self {
+            connection: None,
+            heard: now,
+            span: None,
+            spoke: false,
+            book: None,
+            last: None,
+            trade_time: None,
+            missed: None,
+            asked: 0,
+            next_question: None,
+            suspect: false,
+            polled: false,
+        }
+    }
+
+    fn beat(&mut self, connection: u64, now: Instant) {
+        if self.spoke && self.connection.is_some() {
+            let new = now.duration_since(self.heard);
+            self.span = Some(self.span.map_or(new, |old| (old * (SMOOTHING - 1) + new) / SMOOTHING));
+        }
+        (self.heard, self.spoke, self.connection) = (now, true, Some(connection));
+        (self.asked, self.next_question, self.suspect, self.polled) = (0, None, false, false);
+        // The stream is back: what it has missed can be asked for.
+        if let Some((_, due)) = &mut self.missed {
+            *due = true;
+        }
+    }
+
+    /// Notes that trades may be missing since the last one that came.
+    fn miss(&mut self, now: DateTime<Utc>, due: bool) {
+        if self.spoke {
+            let since = self.missed.map_or(self.trade_time.unwrap_or(now), |(since, _)| since);
+            self.missed = Some((since, due));
+        }
+    }
+
+    fn limit(&self, options: &PulseOptions) -> Duration {
+        match (self.connection, self.span) {
+            (None, _) if self.spoke => options.poll_after,
+            (Some(_), Some(span)) => (span * LATE_FACTOR).clamp(options.silent_after, MAX_QUIET),
+            _ => options.silent_after,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        trade::{Side, Trade},
+        venue::MarketKind,
+    };
+    use tokio::time::advance;
+
+    const MARKET: Pair = Pair::literal("BTC", "USD");
+    const OTHER: Pair = Pair::literal("ETH", "USD");
+
+    const OPTIONS: PulseOptions = PulseOptions {
+        silent_after: Duration::from_secs(30),
+        poll_after: Duration::from_secs(10),
+        poll_every: Duration::from_secs(5),
+    };
+
+    fn pulses() -> Pulses {
+        let pulses = Pulses::new(OPTIONS);
+        pulses.expect(&[MARKET, OTHER].into(), Instant::now());
+        pulses
+    }
+
+    fn book(bid: i64) -> Option<TopOfBook> {
+        Some(TopOfBook { bid: Some(bid.into()), ask: Some((bid + 1).into()) })
+    }
+
+    fn ticker(market: Pair, bid: i64) -> DeliveryKind {
+        DeliveryKind::Ticker {
+            market,
+            kind: MarketKind::Spot,
+            book: book(bid),
+            last: None,
+            base_volume_24h: None,
+            quote_volume_24h: None,
+            time: None,
+        }
+    }
+
+    fn at(second: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
+    }
+
+    fn trade(market: Pair, second: i64) -> DeliveryKind {
+        let trade = Trade { id: None, price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(second) };
+        DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
+    }
+
+    async fn pass(seconds: u64) -> Instant {
+        advance(Duration::from_secs(seconds)).await;
+        Instant::now()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_market_is_late_by_its_own_measure() {
+        let pulses = pulses();
+        // One speaks every second, the other every ten.
+        for second in 0..100 {
+            pass(1).await;
+            pulses.hear(1, &ticker(MARKET, 1), at(second));
+            if second % 10 == 0 {
+                pulses.hear(1, &ticker(OTHER, 1), at(second));
+            }
+        }
+        assert_eq!(pulses.late(pass(29).await), []);
+        assert_eq!(pulses.late(pass(1).await), [MARKET]);
+        assert_eq!(pulses.late(pass(45).await), [OTHER, MARKET]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
+        let pulses = pulses();
+        pulses.hear(1, &ticker(MARKET, 7), at(0));
+        let now = pass(30).await;
+        pulses.asked(MARKET, now);
+        assert_eq!(pulses.late(now), [OTHER]);
+        assert_eq!(pulses.answered(MARKET, book(7), None, now), Finding::Expected);
+        assert_eq!(pulses.polled(), 0);
+        // Asked again, but later and later.
+        assert!(!pulses.late(pass(59).await).contains(&MARKET));
+        let now = pass(1).await;
+        assert!(pulses.late(now).contains(&MARKET));
+
+        assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Expected);
+        let now = pass(5).await;
+        assert!(pulses.late(now).contains(&MARKET));
+        assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Dead);
+        assert_eq!(pulses.polled(), 1);
+        pulses.hear(1, &ticker(MARKET, 8), at(99));
+        assert_eq!(pulses.polled(), 0);
+        assert!(!pulses.late(pass(5).await).contains(&MARKET));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_never_came_is_dead_and_what_is_down_is_polled() {
+        let pulses = pulses();
+        pulses.hear(1, &ticker(MARKET, 7), at(0));
+        pulses.hear(1, &DeliveryKind::Left, at(1));
+        assert_eq!(pulses.late(pass(9).await), []);
+        let now = pass(1).await;
+        assert_eq!(pulses.late(now), [MARKET]);
+        for _ in 0..3 {
+            // The connection is known to be down: no need to call the stream dead.
+            assert_eq!(pulses.answered(MARKET, book(9), None, now), Finding::Expected);
+        }
+        assert_eq!(pulses.polled(), 1);
+        let now = pass(20).await;
+        assert_eq!(pulses.late(now), [MARKET, OTHER]);
+        assert_eq!(pulses.answered(OTHER, book(9), None, now), Finding::Expected);
+        assert_eq!(pulses.answered(OTHER, book(9), None, now), Finding::Dead);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trades_are_missed_from_the_last_one_to_the_return_of_the_stream() {
+        let pulses = pulses();
+        pulses.hear(1, &trade(MARKET, 3), at(4));
+        pulses.hear(1, &ticker(OTHER, 3), at(4));
+        pulses.hear(1, &DeliveryKind::Left, at(5));
+        assert_eq!(pulses.missed(), []);
+        pulses.hear(2, &trade(MARKET, 50), at(51));
+        pulses.hear(2, &ticker(OTHER, 3), at(51));
+        let mut missed = pulses.missed();
+        missed.sort_unstable_by_key(|missed| missed.market);
+        assert_eq!(missed, [Missed { market: MARKET, since: at(3) }, Missed { market: OTHER, since: at(5) }]);
+        assert_eq!(pulses.missed(), []);
+        pulses.still_missed(missed[0]);
+        assert_eq!(pulses.missed(), [missed[0]]);
+        // A gap in the middle is asked for at once.
+        pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(60));
+        assert_eq!(pulses.missed(), [Missed { market: MARKET, since: at(50) }]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_expected_any_more_is_forgotten() {
+        let pulses = pulses();
+        pulses.expect(&[OTHER].into(), Instant::now());
+        pulses.hear(1, &ticker(MARKET, 7), at(0));
+        assert_eq!(pulses.late(pass(1_000).await), [OTHER]);
+    }
+}
