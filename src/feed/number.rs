@@ -106,6 +106,11 @@ pub(super) fn millis(value: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(value)
 }
 
+/// Reads milliseconds since 1970 that are written as text or as a number.
+pub(super) fn milliseconds(field: &'static str, Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
+    text.parse().ok().and_then(millis).ok_or_else(|| ParseError::value(field, text))
+}
+
 /// Reads seconds since 1970 with any fraction (`1618678142.557535`), to the nanosecond.
 pub(super) fn seconds(text: &str) -> Option<DateTime<Utc>> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -13,7 +13,11 @@ use super::{
     event::{Ticker, TradeReport},
     venue::{Market, ParseError},
 };
-use crate::domain::candle::Interval;
+use crate::domain::{
+    candle::Interval,
+    pair::{Asset, Pair},
+    venue::MarketKind,
+};
 
 /// How a venue is asked over REST.
 pub trait Rest: fmt::Debug + Send + Sync {
@@ -134,6 +138,14 @@ impl Budget {
     /// Allows so much in so many seconds.
     pub const fn new(weight: u32, seconds: u64) -> Self {
         Self { weight, per: Duration::from_secs(seconds) }
+    }
+}
+
+impl Instrument {
+    /// Lists a market by what the venue calls its assets; `None` where one of them cannot be named.
+    pub(super) fn spot(symbol: &str, base: &str, quote: &str, state: InstrumentState) -> Option<Self> {
+        let pair = Pair::new(Asset::raw(base).ok()?, Asset::raw(quote).ok()?);
+        Some(Self { symbol: symbol.to_owned(), market: Market { pair, kind: MarketKind::Spot }, state })
     }
 }
 
