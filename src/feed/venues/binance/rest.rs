@@ -6,14 +6,17 @@
 //! count opening times. Weeks begin on Monday. Source: Binance's public REST documentation, and recordings.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
 use crate::{
     domain::{candle::Interval, quote::TopOfBook, trade::Side},
     feed::{
         event::{Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, millis, optional, positive, side},
-        rest::{Budget, CandleReport, Instrument, InstrumentState, Query, Rest},
+        number::{Number, Row, Text, Volume, Words, millis, milliseconds, optional, positive, side},
+        rest::{
+            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, answer, candles_in_order,
+            just_before, trades_in_order,
+        },
         venue::ParseError,
     },
 };
@@ -40,13 +43,13 @@ impl Rest for BinanceRest {
     }
 
     fn read_instruments(&self, body: &str) -> Result<Vec<Instrument>, ParseError> {
-        let info: Info<'_> = answer(body)?;
+        let info: Info<'_> = read(body)?;
         let markets = info.symbols.iter().filter(|market| market.spot);
-        let read = |market: &Listing<'_>| {
+        let listed = |market: &Listing<'_>| {
             let state = InstrumentState::of(market.status, "TRADING");
             Instrument::spot(market.symbol, market.base_asset, market.quote_asset, state)
         };
-        Ok(markets.filter_map(read).collect())
+        Ok(markets.filter_map(listed).collect())
     }
 
     fn ticker(&self, symbol: &str) -> Query {
@@ -54,9 +57,12 @@ impl Rest for BinanceRest {
     }
 
     fn read_ticker<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError> {
-        let day: Day = answer(body)?;
+        let day: Day = read(body)?;
         let book = (day.bid_price.is_some() || day.ask_price.is_some())
             .then(|| TopOfBook { bid: side(day.bid_price), ask: side(day.ask_price) });
+        if book.is_none() && day.last_price.is_none() {
+            return Err(ParseError::value("ticker", "empty"));
+        }
         Ok(Ticker {
             symbol,
             book,
@@ -73,11 +79,8 @@ impl Rest for BinanceRest {
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
-        let trades: Vec<Trade<'a>> = answer(body)?;
-        let trades = trades.iter().map(|t| trade(symbol, t));
-        let mut trades = trades.collect::<Result<Vec<_>, _>>()?;
-        trades.sort_by_key(|trade| trade.time);
-        Ok(trades)
+        let trades: Vec<Trade<'a>> = read(body)?;
+        trades_in_order(trades.iter().map(|t| trade(symbol, t)))
     }
 
     fn candles(
@@ -87,8 +90,8 @@ impl Rest for BinanceRest {
         from: DateTime<Utc>,
         to: DateTime<Utc>,
     ) -> Option<Query> {
-        // The venue names all of them as we do.
-        let (from, last) = (from.timestamp_millis(), to.timestamp_millis() - 1);
+        // The venue names all intervals as we do.
+        let (from, last) = (from.timestamp_millis(), just_before(to).timestamp_millis());
         let range = format!("startTime={from}&endTime={last}&limit={LIMIT}");
         Some(Query::new(format!("/klines?symbol={symbol}&interval={interval}&{range}")).weighing(2))
     }
@@ -98,17 +101,13 @@ impl Rest for BinanceRest {
     }
 
     fn read_candles(&self, body: &str) -> Result<Vec<CandleReport>, ParseError> {
-        let rows: Vec<Row> = answer(body)?;
-        let mut candles = rows.iter().map(candle).collect::<Result<Vec<_>, _>>()?;
-        candles.sort_by_key(|candle| candle.open_time);
-        Ok(candles)
+        let rows: Vec<Row<'_>> = read(body)?;
+        candles_in_order(rows.iter().map(candle))
     }
 }
 
 #[derive(Deserialize)]
 struct Refusal<'a> {
-    #[serde(borrow)]
-    code: Text<'a>,
     #[serde(borrow)]
     msg: Words<'a>,
 }
@@ -160,33 +159,13 @@ struct Trade<'a> {
     m: bool,
 }
 
-/// Open time, open, high, low, close, base, close time, quote, trades, what takers bought in base and quote, nothing.
-#[derive(Deserialize)]
-struct Row(
-    i64,
-    Number,
-    Number,
-    Number,
-    Number,
-    Volume,
-    IgnoredAny,
-    Volume,
-    u64,
-    IgnoredAny,
-    IgnoredAny,
-    IgnoredAny,
-);
-
 const fn yes() -> bool {
     true
 }
 
 /// Reads an answer, or the refusal that stands in its place.
-fn answer<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, ParseError> {
-    match serde_json::from_str::<Refusal<'a>>(body) {
-        Ok(refusal) => Err(ParseError::refused(&format!("{} ({})", refusal.msg.0, refusal.code.0))),
-        Err(_) => Ok(serde_json::from_str(body)?),
-    }
+fn read<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, ParseError> {
+    answer(body, |refusal: Refusal<'a>| refusal.msg)
 }
 
 fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
@@ -201,17 +180,14 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     })
 }
 
-fn candle(row: &Row) -> Result<CandleReport, ParseError> {
-    let Row(time, open, high, low, close, base, _, quote, trades, ..) = *row;
+fn candle(row: &Row<'_>) -> Result<CandleReport, ParseError> {
+    let prices = [row.column(1)?, row.column(2)?, row.column(3)?, row.column(4)?];
+    let (Volume(base), Volume(quote)) = (row.column(5)?, row.column(7)?);
     Ok(CandleReport {
-        open_time: millis(time).ok_or_else(|| ParseError::value("open time", time))?,
-        open: positive("open", open)?,
-        high: positive("high", high)?,
-        low: positive("low", low)?,
-        close: positive("close", close)?,
-        base_volume: Some(base.0),
-        quote_volume: Some(quote.0),
-        trade_count: Some(trades),
+        base_volume: Some(base),
+        quote_volume: Some(quote),
+        trade_count: Some(row.column(8)?),
+        ..CandleReport::of(milliseconds("open time", row.column(0)?)?, prices)?
     })
 }
 
@@ -279,7 +255,7 @@ mod tests {
     #[test]
     fn what_it_is_not_is_an_error() {
         let refusal = r#"{"code":-1121,"msg":"Invalid symbol."}"#;
-        expect::refuses(&BinanceRest, refusal, "refused: Invalid symbol. (-1121)");
+        expect::refuses(&BinanceRest, refusal, "refused: Invalid symbol.");
         for (text, kind) in [
             (TRADES.replace("1.5000", "0"), "value"),
             (TRADES.replace("1.5000", "1,5"), "json"),
@@ -291,6 +267,7 @@ mod tests {
             BinanceRest.read_candles(&CANDLES.replace("\"2.0\"", "\"-2\"")).unwrap_err().kind(),
             "value"
         );
+        assert_eq!(BinanceRest.read_ticker("A", "{}").unwrap_err().kind(), "value");
         expect::survives_answers(&BinanceRest, [INFO, DAY, TRADES, CANDLES]);
     }
 }
