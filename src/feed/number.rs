@@ -28,6 +28,19 @@ pub(super) struct Text<'a>(pub(super) &'a str);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Words<'a>(pub(super) &'a str);
 
+/// A row of columns without names; more of them may follow than are read.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Row<'a>(#[serde(borrow)] Vec<&'a RawValue>);
+
+impl<'a> Row<'a> {
+    /// Reads one column.
+    pub(super) fn column<T: Deserialize<'a>>(&self, at: usize) -> Result<T, ParseError> {
+        let value = self.0.get(at).ok_or_else(|| ParseError::value("column", at))?;
+        Ok(serde_json::from_str(value.get())?)
+    }
+}
+
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;
@@ -104,6 +117,11 @@ fn shortened(text: &str) -> Option<Decimal> {
 /// Reads milliseconds since 1970.
 pub(super) fn millis(value: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(value)
+}
+
+/// Reads milliseconds since 1970 that are written as text or as a number.
+pub(super) fn milliseconds(field: &'static str, Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
+    text.parse().ok().and_then(millis).ok_or_else(|| ParseError::value(field, text))
 }
 
 /// Reads seconds since 1970 with any fraction (`1618678142.557535`), to the nanosecond.

@@ -1,4 +1,5 @@
-//! From a venue's words to everybody's: symbols become canonical markets, borrowed events become owned ones.
+//! From a venue's words to everybody's: symbols become canonical markets, multiples of an asset become the asset,
+//! borrowed events become owned ones. It serves what was heard over either half of the seam.
 
 use std::collections::HashMap;
 
@@ -7,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     delivery::DeliveryKind,
     event::{Event, Ticker, TradeReport},
+    scale::Scale,
     venue::{Market, ParseError, Protocol},
 };
 use crate::domain::{pair::Pair, trade::Trade};
@@ -25,7 +27,7 @@ const MAX_REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub struct Translator {
     protocol: &'static dyn Protocol,
-    markets: HashMap<String, Market>,
+    markets: HashMap<String, (Market, Scale)>,
     /// When the connection first told anything.
     began: Option<DateTime<Utc>>,
 }
@@ -48,33 +50,38 @@ impl Translator {
         let latest = receive_time.checked_add_signed(MAX_AHEAD).unwrap_or(receive_time);
         let began = *self.began.get_or_insert(receive_time);
         Ok(match event {
-            Event::Ticker(ticker) => ticker_delivery(self.market(ticker.symbol)?, &ticker, latest),
+            Event::Ticker(ticker) => {
+                let (market, scale) = self.market(ticker.symbol)?;
+                ticker_delivery(market, &scale.ticker(&ticker)?, latest)
+            }
             Event::Trade(trade) => {
-                let market = self.market(trade.symbol)?;
+                let (market, scale) = self.market(trade.symbol)?;
+                let trade = scale.trade(&trade)?;
                 let time = if trade.time > latest { receive_time } else { trade.time };
                 let snapshot = trade.snapshot || began - time > PAST;
                 trade_delivery(market, &trade, time, snapshot)
             }
             Event::Confirm(None) => DeliveryKind::Confirm(None),
-            Event::Confirm(Some(symbol)) => DeliveryKind::Confirm(Some(self.market(symbol)?.pair)),
+            Event::Confirm(Some(symbol)) => DeliveryKind::Confirm(Some(self.market(symbol)?.0.pair)),
             Event::Gap(None) => DeliveryKind::Gap(None),
-            Event::Gap(Some(symbol)) => DeliveryKind::Gap(Some(self.market(symbol)?.pair)),
+            Event::Gap(Some(symbol)) => DeliveryKind::Gap(Some(self.market(symbol)?.0.pair)),
             Event::Subscribed => DeliveryKind::Subscribed,
             Event::Refused(words) => DeliveryKind::Refused { market: None, words: words.to_owned() },
         })
     }
 
-    /// Finds the market of a symbol, with canonical asset names.
-    fn market(&mut self, symbol: &str) -> Result<Market, ParseError> {
+    /// Finds the market of a symbol, with canonical asset names, and how the venue's units relate to theirs.
+    fn market(&mut self, symbol: &str) -> Result<(Market, Scale), ParseError> {
         if let Some(market) = self.markets.get(symbol) {
             return Ok(*market);
         }
         let Market { pair, kind } = self.protocol.market(symbol)?;
+        let scale = Scale::of(self.protocol, Market { pair, kind });
         let pair = Pair::new(self.protocol.canonical(pair.base), self.protocol.canonical(pair.quote));
         if pair.base == pair.quote {
             return Err(ParseError::unknown_symbol(symbol));
         }
-        let market = Market { pair, kind };
+        let market = (Market { pair, kind }, scale);
         if self.markets.len() < MAX_REMEMBERED {
             self.markets.insert(symbol.to_owned(), market);
         }
@@ -119,7 +126,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{decimal, trade::Side, venue::MarketKind},
-        feed::venues::{htx::Htx, kucoin::KuCoin},
+        feed::venues::{binance::Binance, htx::Htx, kucoin::KuCoin},
     };
 
     const RECEIVED: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
@@ -156,6 +163,21 @@ mod tests {
                 assert_eq!(trade.time, RECEIVED);
             }
         }
+    }
+
+    #[test]
+    fn multiples_of_an_asset_become_the_asset() {
+        let mut translator = Translator::new(&Binance);
+        let delivery = translator.translate(trade("1000SATSUSDT", RECEIVED), RECEIVED).unwrap();
+        let DeliveryKind::Trade { market, trade, .. } = delivery else { panic!("{delivery:?}") };
+        let told = (market.to_string(), decimal::text(trade.price), decimal::text(trade.amount));
+        assert_eq!(told, ("SATS-USDT".to_owned(), "0.0015".to_owned(), "2000".to_owned()));
+        let price = decimal::parse("0.5").unwrap();
+        let ticker = Event::Ticker(Ticker { symbol: "1000SATSUSDT", last: Some(price), ..Ticker::default() });
+        let DeliveryKind::Ticker { last, .. } = translator.translate(ticker, RECEIVED).unwrap() else {
+            panic!("no ticker")
+        };
+        assert_eq!(last.map(decimal::text).as_deref(), Some("0.0005"));
     }
 
     #[test]

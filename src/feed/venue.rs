@@ -44,6 +44,12 @@ pub trait Protocol: fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// Lists assets that the venue trades in multiples: its name, the canonical one, how many of the canonical one make
+    /// one of its.
+    fn multiples(&self) -> &'static [(&'static str, &'static str, u32)] {
+        &[]
+    }
+
     /// Writes the messages that subscribe to trades, best bid and ask, and volume of these markets.
     fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String>;
 
@@ -78,19 +84,17 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// Resolves an asset's name at this venue to the canonical one.
     fn canonical(&self, asset: Asset) -> Asset {
         let name = asset.as_str();
-        match self.aliases().iter().find(|(alias, _)| *alias == name) {
-            Some((_, canonical)) => Asset::literal(canonical),
-            None => asset.canonical(),
-        }
+        names(self)
+            .find(|(native, _)| *native == name)
+            .map_or_else(|| asset.canonical(), |(_, canonical)| Asset::literal(canonical))
     }
 
     /// Names a canonical asset as this venue does.
     fn native(&self, asset: Asset) -> Asset {
         let name = asset.as_str();
-        match self.aliases().iter().find(|(_, canonical)| *canonical == name) {
-            Some((alias, _)) => Asset::literal(alias),
-            None => asset,
-        }
+        names(self)
+            .find(|(_, canonical)| *canonical == name)
+            .map_or(asset, |(native, _)| Asset::literal(native))
     }
 }
 
@@ -256,6 +260,12 @@ impl From<serde_json::Error> for ParseError {
     fn from(error: serde_json::Error) -> Self {
         Self::Json(shorten(&error.to_string()))
     }
+}
+
+/// Lists what a venue names differently: its name, the canonical one.
+fn names<P: Protocol + ?Sized>(protocol: &P) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let multiples = protocol.multiples().iter().map(|(native, canonical, _)| (*native, *canonical));
+    protocol.aliases().iter().copied().chain(multiples)
 }
 
 fn shorten(text: &str) -> String {

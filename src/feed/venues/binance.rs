@@ -2,7 +2,10 @@
 //!
 //! `aggTrade` and `trade` carry trades (`m` true: the buyer was the maker, so the taker sold), `bookTicker` best
 //! bid and ask (spot: without a time), `ticker` the last 24 hours. Times are milliseconds. The server pings the
-//! transport and cuts after 24 hours. Source: Binance's public WebSocket documentation, and recordings.
+//! transport and cuts after 24 hours. Assets of very small worth are traded by the thousand or by the million, which
+//! their names say. Source: Binance's public WebSocket documentation, and recordings.
+
+pub(super) mod rest;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -17,6 +20,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, Words, millis, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
 };
@@ -66,12 +70,25 @@ impl Protocol for Binance {
         Ok(Market { pair, kind: MarketKind::Spot })
     }
 
+    fn multiples(&self) -> &'static [(&'static str, &'static str, u32)] {
+        &[
+            ("1000SATS", "SATS", 1_000),
+            ("1000CAT", "CAT", 1_000),
+            ("1000CHEEMS", "CHEEMS", 1_000),
+            ("1MBABYDOGE", "BABYDOGE", 1_000_000),
+        ]
+    }
+
     fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
         subscription(symbols)
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         message(text)
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::BinanceRest)
     }
 }
 

@@ -3,6 +3,8 @@
 //! What a message says and how it is read is told there. Only spot is traded. Source: Binance.US's public WebSocket
 //! documentation, which describes the same streams.
 
+mod rest;
+
 use chrono::{DateTime, Utc};
 
 use super::binance::Binance;
@@ -10,6 +12,7 @@ use crate::{
     domain::{pair::Pair, venue::Venue},
     feed::{
         event::Parsed,
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
 };
@@ -39,12 +42,20 @@ impl Protocol for BinanceUs {
         Binance.market(symbol)
     }
 
+    fn multiples(&self) -> &'static [(&'static str, &'static str, u32)] {
+        Binance.multiples()
+    }
+
     fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String> {
         Binance.subscribe(symbols, now)
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         Binance.parse(session, text)
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::BinanceUsRest)
     }
 }
 

@@ -6,6 +6,8 @@
 //! two minutes without the text `ping` the server cuts; it answers with the text `pong`. Source: Bitget's public
 //! documentation.
 
+mod rest;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -21,7 +23,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        number::{Number, Text, Volume, Words, milliseconds, optional, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -92,6 +95,10 @@ impl Protocol for Bitget {
             (None, None) => Err(ParseError::unknown_channel("without channel")),
         }
     }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::BitgetRest)
+    }
 }
 
 #[derive(Deserialize)]
@@ -128,6 +135,7 @@ struct Trade<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Day<'a> {
+    #[serde(alias = "symbol")]
     inst_id: &'a str,
     #[serde(default, deserialize_with = "optional")]
     last_pr: Option<Number>,
@@ -167,11 +175,12 @@ fn data<'a>(arg: &Subscription<'a>, message: &Message<'a>) -> Result<Parsed<'a>,
                 other => return Err(ParseError::value("action", other.unwrap_or("absent"))),
             };
             let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
-            trades.iter().map(|t| trade(arg.inst_id, t, past)).collect::<Result<_, _>>()?
+            let trades = trades.iter().map(|t| trade(arg.inst_id, t, past).map(Event::Trade));
+            trades.collect::<Result<_, _>>()?
         }
         "ticker" => {
             let days: Vec<Day<'a>> = serde_json::from_str(data()?)?;
-            days.iter().map(ticker).collect::<Result<_, _>>()?
+            days.iter().map(|day| ticker(day).map(Event::Ticker)).collect::<Result<_, _>>()?
         }
         _ if IGNORED.iter().any(|name| channel.starts_with(name)) => return Ok(Parsed::ignored(channel)),
         _ => return Err(ParseError::unknown_channel(channel)),
@@ -179,36 +188,32 @@ fn data<'a>(arg: &Subscription<'a>, message: &Message<'a>) -> Result<Parsed<'a>,
     Ok(Parsed::many(channel, events))
 }
 
-fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
-    Ok(Event::Trade(TradeReport {
+fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<TradeReport<'a>, ParseError> {
+    Ok(TradeReport {
         symbol,
         id: Some(trade.id.0),
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: match trade.side {
-            "buy" => Side::Buy,
-            "sell" => Side::Sell,
+            // Small over the WebSocket, with a capital in some answers over REST.
+            "buy" | "Buy" => Side::Buy,
+            "sell" | "Sell" => Side::Sell,
             other => return Err(ParseError::value("side", other)),
         },
-        time: time(trade.ts)?,
+        time: milliseconds("ts", trade.ts)?,
         snapshot,
-    }))
+    })
 }
 
-fn ticker<'a>(day: &Day<'a>) -> Result<Event<'a>, ParseError> {
-    Ok(Event::Ticker(Ticker {
+fn ticker<'a>(day: &Day<'a>) -> Result<Ticker<'a>, ParseError> {
+    Ok(Ticker {
         symbol: day.inst_id,
         book: Some(TopOfBook { bid: side(day.bid_pr), ask: side(day.ask_pr) }),
         last: side(day.last_pr),
         base_volume_24h: day.base_volume.map(|Volume(volume)| volume),
         quote_volume_24h: day.quote_volume.map(|Volume(volume)| volume),
-        time: Some(time(day.ts)?),
-    }))
-}
-
-fn time(Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
-    let time = text.parse().ok().and_then(millis);
-    time.ok_or_else(|| ParseError::value("ts", text))
+        time: Some(milliseconds("ts", day.ts)?),
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! at another address only; those in USDC (`BTCPERP`) and dated ones (`BTCUSDU23`) can be told apart.
 //! Source: Bybit's public documentation, and messages of the same format that were recorded on contracts.
 
+mod rest;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -23,6 +25,7 @@ use crate::{
         book::Change,
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -96,6 +99,10 @@ impl Protocol for Bybit {
             (None, Some(op)) => answer(op, &message),
             (None, None) => Err(ParseError::unknown_channel("without topic")),
         }
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::BybitRest)
     }
 }
 
@@ -186,14 +193,18 @@ fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
         id: Some(trade.i.0),
         price: positive("p", trade.p)?,
         amount: positive("v", trade.v)?,
-        side: match trade.side {
-            "Buy" => Side::Buy,
-            "Sell" => Side::Sell,
-            other => return Err(ParseError::value("S", other)),
-        },
+        side: taker(trade.side)?,
         time: millis(trade.time).ok_or_else(|| ParseError::value("T", trade.time))?,
         snapshot: false,
     }))
+}
+
+fn taker(side: &str) -> Result<Side, ParseError> {
+    match side {
+        "Buy" => Ok(Side::Buy),
+        "Sell" => Ok(Side::Sell),
+        other => Err(ParseError::value("side", other)),
+    }
 }
 
 fn ticker<'a>(day: &Day<'a>, time: DateTime<Utc>) -> Ticker<'a> {

@@ -4,6 +4,8 @@
 //! trades (Exchange: `last_match` is one). `heartbeats` comes once a second. Times are RFC 3339. Source: Coinbase's
 //! public documentation, and recordings, where trades at the best ask carry `SELL`.
 
+mod rest;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -18,6 +20,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, Words, optional, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
 };
@@ -76,6 +79,10 @@ impl Protocol for Coinbase {
             (None, Some(kind)) => exchange(kind, text),
             (None, None) => Err(ParseError::unknown_channel("without channel")),
         }
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::CoinbaseRest)
     }
 }
 
@@ -140,7 +147,7 @@ fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, P
             let events: Vec<TradesEvent<'a>> = serde_json::from_str(events()?)?;
             let trades = events.iter().flat_map(|event| {
                 let snapshot = event.kind == "snapshot";
-                event.trades.iter().map(move |t| trade(t, snapshot))
+                event.trades.iter().map(move |t| trade(t, snapshot).map(Event::Trade))
             });
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
@@ -162,7 +169,7 @@ fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> 
     match kind {
         "match" | "last_match" => {
             let report = trade(&serde_json::from_str(text)?, kind == "last_match")?;
-            Ok(Parsed::one(kind, report))
+            Ok(Parsed::one(kind, Event::Trade(report)))
         }
         "ticker" => Ok(Parsed::one(kind, ticker(&serde_json::from_str(text)?, None))),
         "subscriptions" => Ok(Parsed::one(kind, Event::Subscribed)),
@@ -172,13 +179,13 @@ fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> 
     }
 }
 
-fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
+fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<TradeReport<'a>, ParseError> {
     let maker = match trade.side {
         "BUY" | "buy" => Side::Buy,
         "SELL" | "sell" => Side::Sell,
         other => return Err(ParseError::value("side", other)),
     };
-    Ok(Event::Trade(TradeReport {
+    Ok(TradeReport {
         symbol: trade.product_id,
         id: Some(trade.id.0),
         price: positive("price", trade.price)?,
@@ -186,7 +193,7 @@ fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError>
         side: maker.opposite(),
         time: trade.time,
         snapshot,
-    }))
+    })
 }
 
 /// Reads a ticker; Advanced Trade stamps the message around it, Exchange the ticker itself.

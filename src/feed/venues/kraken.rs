@@ -5,6 +5,7 @@
 //! with each change of the best bid or ask. A heartbeat comes about once a second when all is quiet. Source:
 //! Kraken's public WebSocket documentation, and recordings of v1.
 
+mod rest;
 mod v1;
 
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, Words, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -80,6 +82,10 @@ impl Protocol for Kraken {
             (None, Some(method)) => answer(method, &message),
             (None, None) => Err(ParseError::unknown_channel("without channel")),
         }
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::KrakenRest)
     }
 }
 

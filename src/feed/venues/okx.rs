@@ -5,6 +5,8 @@
 //! contracts and base for derivatives. Times are milliseconds as text. After 30 s of silence the server cuts, unless
 //! the text `ping` comes; it answers with the text `pong`. Source: OKX's public documentation, and recordings.
 
+mod rest;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,7 +22,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        number::{Number, Text, Volume, Words, milliseconds, optional, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -104,6 +107,10 @@ impl Protocol for Okx {
             (None, None) => Err(ParseError::unknown_channel("without channel")),
         }
     }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::OkxRest)
+    }
 }
 
 #[derive(Deserialize)]
@@ -182,11 +189,11 @@ fn data<'a>(arg: &Subscription<'a>, data: Option<&'a RawValue>) -> Result<Parsed
     let events = match channel {
         "trades" | "trades-all" => {
             let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
-            trades.iter().map(trade).collect::<Result<_, _>>()?
+            trades.iter().map(|t| trade(t).map(Event::Trade)).collect::<Result<_, _>>()?
         }
         "tickers" => {
             let tickers: Vec<DayTicker<'a>> = serde_json::from_str(data()?)?;
-            tickers.iter().map(ticker).collect::<Result<_, _>>()?
+            tickers.iter().map(|t| ticker(t).map(Event::Ticker)).collect::<Result<_, _>>()?
         }
         "bbo-tbt" => {
             let symbol = arg.inst_id.ok_or_else(|| ParseError::value("instId", "absent"))?;
@@ -199,8 +206,8 @@ fn data<'a>(arg: &Subscription<'a>, data: Option<&'a RawValue>) -> Result<Parsed
     Ok(Parsed::many(channel, events))
 }
 
-fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
-    Ok(Event::Trade(TradeReport {
+fn trade<'a>(trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
+    Ok(TradeReport {
         symbol: trade.inst_id,
         id: Some(trade.id.0),
         price: positive("px", trade.px)?,
@@ -210,24 +217,24 @@ fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
             "sell" => Side::Sell,
             other => return Err(ParseError::value("side", other)),
         },
-        time: time(trade.ts)?,
+        time: milliseconds("ts", trade.ts)?,
         snapshot: false,
-    }))
+    })
 }
 
-fn ticker<'a>(ticker: &DayTicker<'a>) -> Result<Event<'a>, ParseError> {
+fn ticker<'a>(ticker: &DayTicker<'a>) -> Result<Ticker<'a>, ParseError> {
     let (base_volume, quote_volume) = match ticker.inst_type {
         "SPOT" | "MARGIN" => (ticker.vol24h, Some(ticker.vol_ccy24h.0)),
         _ => (ticker.vol_ccy24h, None),
     };
-    Ok(Event::Ticker(Ticker {
+    Ok(Ticker {
         symbol: ticker.inst_id,
         book: Some(TopOfBook { bid: side(ticker.bid_px), ask: side(ticker.ask_px) }),
         last: side(ticker.last),
         base_volume_24h: Some(base_volume.0),
         quote_volume_24h: quote_volume,
-        time: Some(time(ticker.ts)?),
-    }))
+        time: Some(milliseconds("ts", ticker.ts)?),
+    })
 }
 
 fn top<'a>(symbol: &'a str, best: &Best<'a>) -> Result<Event<'a>, ParseError> {
@@ -237,14 +244,9 @@ fn top<'a>(symbol: &'a str, best: &Best<'a>) -> Result<Event<'a>, ParseError> {
             bid: side(best.bids.first().map(|level| level.0)),
             ask: side(best.asks.first().map(|level| level.0)),
         }),
-        time: Some(time(best.ts)?),
+        time: Some(milliseconds("ts", best.ts)?),
         ..Ticker::default()
     }))
-}
-
-fn time(Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
-    let time = text.parse().ok().and_then(millis);
-    time.ok_or_else(|| ParseError::value("ts", text))
 }
 
 #[cfg(test)]

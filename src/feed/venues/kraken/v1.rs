@@ -1,6 +1,6 @@
 //! Data of Kraken's API v1: arrays `[number, data, "channel", "symbol"]`, all numbers as text.
 //!
-//! A `trade` is `[price, amount, seconds, side, kind of order, anything else]`; in a `ticker`, `a`, `b` and `c` begin
+//! A `trade` is `[price, amount, seconds, side, kind of order, anything else]`, over REST with its id at the end; in a `ticker`, `a`, `b` and `c` begin
 //! with the best ask, the best bid and the last price; `spread` is best bid and ask with a time.
 
 use serde::{Deserialize, de::IgnoredAny};
@@ -24,23 +24,31 @@ pub(super) fn data<'a>(parts: &[&'a RawValue]) -> Result<Parsed<'a>, ParseError>
     match channel {
         "trade" => {
             let trades: Vec<Trade<'_>> = serde_json::from_str(data)?;
-            let trades = trades.iter().map(|t| trade(symbol, t));
+            let trades = trades.iter().map(|t| trade(symbol, t).map(Event::Trade));
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
-        "ticker" => Ok(Parsed::one(channel, ticker(symbol, data)?)),
+        "ticker" => Ok(Parsed::one(channel, Event::Ticker(ticker(symbol, &serde_json::from_str(data)?)))),
         "spread" => Ok(Parsed::one(channel, spread(symbol, data)?)),
         _ if channel.starts_with("book-") || channel.starts_with("ohlc-") => Ok(Parsed::ignored(channel)),
         _ => Err(ParseError::unknown_channel(channel)),
     }
 }
 
-/// A trade: price, amount, time, side, kind of order, anything else.
+/// A trade: price, amount, time, side, kind of order, anything else, and over REST its id.
 #[derive(Deserialize)]
-struct Trade<'a>(Number, Number, #[serde(borrow)] Text<'a>, &'a str, IgnoredAny, IgnoredAny);
+pub(super) struct Trade<'a>(
+    Number,
+    Number,
+    #[serde(borrow)] Text<'a>,
+    &'a str,
+    IgnoredAny,
+    IgnoredAny,
+    #[serde(borrow, default)] Option<Text<'a>>,
+);
 
 /// A ticker: each list begins with the price; `v` is the volume of today and of 24 hours.
 #[derive(Deserialize)]
-struct DayTicker {
+pub(super) struct DayTicker {
     b: (Number, Volume, Volume),
     a: (Number, Volume, Volume),
     c: (Number, Volume),
@@ -51,28 +59,27 @@ struct DayTicker {
 #[derive(Deserialize)]
 struct Spread<'a>(Number, Number, #[serde(borrow)] Text<'a>, IgnoredAny, IgnoredAny);
 
-fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
-    let Trade(price, amount, Text(time), side, ..) = *trade;
-    Ok(Event::Trade(TradeReport {
+pub(super) fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
+    let Trade(price, amount, Text(time), side, _, _, id) = *trade;
+    Ok(TradeReport {
         symbol,
-        id: None,
+        id: id.map(|Text(id)| id),
         price: positive("price", price)?,
         amount: positive("volume", amount)?,
         side: taker(side)?,
         time: seconds(time).ok_or_else(|| ParseError::value("time", time))?,
         snapshot: false,
-    }))
+    })
 }
 
-fn ticker<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseError> {
-    let ticker: DayTicker = serde_json::from_str(data)?;
-    Ok(Event::Ticker(Ticker {
+pub(super) fn ticker<'a>(symbol: &'a str, ticker: &DayTicker) -> Ticker<'a> {
+    Ticker {
         symbol,
         book: Some(top(ticker.b.0, ticker.a.0)),
         last: side(Some(ticker.c.0)),
         base_volume_24h: Some(ticker.v.1.0),
         ..Ticker::default()
-    }))
+    }
 }
 
 fn spread<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseError> {
