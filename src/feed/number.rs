@@ -28,6 +28,19 @@ pub(super) struct Text<'a>(pub(super) &'a str);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Words<'a>(pub(super) &'a str);
 
+/// A row of columns without names; more of them may follow than are read.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Row<'a>(#[serde(borrow)] Vec<&'a RawValue>);
+
+impl<'a> Row<'a> {
+    /// Reads one column.
+    pub(super) fn column<T: Deserialize<'a>>(&self, at: usize) -> Result<T, ParseError> {
+        let value = self.0.get(at).ok_or_else(|| ParseError::value("column", at))?;
+        Ok(serde_json::from_str(value.get())?)
+    }
+}
+
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Text(text) = Text::deserialize(deserializer)?;

@@ -6,14 +6,20 @@
 
 use std::{fmt, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
+use serde::Deserialize;
 
 use super::{
     event::{Ticker, TradeReport},
+    number::{Number, Words, positive},
     venue::{Market, ParseError},
 };
-use crate::domain::candle::Interval;
+use crate::domain::{
+    candle::Interval,
+    pair::{Asset, Pair},
+    venue::MarketKind,
+};
 
 /// How a venue is asked over REST.
 pub trait Rest: fmt::Debug + Send + Sync {
@@ -137,6 +143,14 @@ impl Budget {
     }
 }
 
+impl Instrument {
+    /// Lists a market by what the venue calls its assets; `None` where one of them cannot be named.
+    pub(super) fn spot(symbol: &str, base: &str, quote: &str, state: InstrumentState) -> Option<Self> {
+        let pair = Pair::new(Asset::raw(base).ok()?, Asset::raw(quote).ok()?);
+        Some(Self { symbol: symbol.to_owned(), market: Market { pair, kind: MarketKind::Spot }, state })
+    }
+}
+
 impl InstrumentState {
     /// Takes one word of the venue's for traded, and any other for not.
     pub fn of(word: &str, trading: &str) -> Self {
@@ -146,4 +160,60 @@ impl InstrumentState {
             Self::Suspended(word.chars().take(40).collect())
         }
     }
+}
+
+impl CandleReport {
+    /// Makes a candle of open, high, low and close, which must be above zero; the rest is for the caller to add.
+    pub(super) fn of(
+        open_time: DateTime<Utc>,
+        [open, high, low, close]: [Number; 4],
+    ) -> Result<Self, ParseError> {
+        Ok(Self {
+            open_time,
+            open: positive("open", open)?,
+            high: positive("high", high)?,
+            low: positive("low", low)?,
+            close: positive("close", close)?,
+            base_volume: None,
+            quote_volume: None,
+            trade_count: None,
+        })
+    }
+}
+
+/// Reads an answer, or the object of the shape `R` that stands in its place and refuses.
+pub(super) fn answer<'a, T, R>(body: &'a str, words: impl FnOnce(R) -> Words<'a>) -> Result<T, ParseError>
+where
+    T: Deserialize<'a>,
+    R: Deserialize<'a>,
+{
+    // A list would be read as an object with its fields in order.
+    let refusal = body.trim_start().starts_with('{').then(|| serde_json::from_str(body));
+    match refusal {
+        Some(Ok(refusal)) => Err(ParseError::refused(words(refusal).0)),
+        _ => Ok(serde_json::from_str(body)?),
+    }
+}
+
+/// Puts trades in the order in which they happened: by time, and those of one moment by their numbers.
+pub(super) fn trades_in_order<'a>(
+    trades: impl Iterator<Item = Result<TradeReport<'a>, ParseError>>,
+) -> Result<Vec<TradeReport<'a>>, ParseError> {
+    let mut trades = trades.collect::<Result<Vec<_>, _>>()?;
+    trades.sort_by_key(|trade| (trade.time, trade.id.map(|id| (id.len(), id))));
+    Ok(trades)
+}
+
+/// Puts candles in the order of time.
+pub(super) fn candles_in_order(
+    candles: impl Iterator<Item = Result<CandleReport, ParseError>>,
+) -> Result<Vec<CandleReport>, ParseError> {
+    let mut candles = candles.collect::<Result<Vec<_>, _>>()?;
+    candles.sort_by_key(|candle| candle.open_time);
+    Ok(candles)
+}
+
+/// Gets the last moment before another: up to there is asked where a range includes its end.
+pub(super) fn just_before(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.checked_sub_signed(TimeDelta::nanoseconds(1)).unwrap_or(time)
 }

@@ -1,5 +1,7 @@
 //! What the tests of all venues expect: symbols that read back, and from hostile frames an error and never a panic.
 
+pub(super) mod rest;
+
 use proptest::{prelude::*, sample::Index, test_runner::TestRunner};
 use rust_decimal::Decimal;
 

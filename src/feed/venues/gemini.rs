@@ -7,6 +7,8 @@
 //! has the volume of 24 hours. Updates are not numbered; if one cannot be read the book is unknown, and its symbol is
 //! subscribed anew. Perpetual contracts are spelled `BTCGUSDPERP`. Source: Gemini's public WebSocket documentation.
 
+mod rest;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -21,6 +23,7 @@ use crate::{
         book::Change,
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Words, millis, positive},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
 };
@@ -70,6 +73,10 @@ impl Protocol for Gemini {
     /// One message for each market, so that one that is refused costs no other.
     fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
         symbols.iter().map(|symbol| subscription(symbol)).collect()
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::GeminiRest)
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
