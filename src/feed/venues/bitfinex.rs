@@ -5,8 +5,10 @@
 //! the taker sold. `ticker` is a row of numbers without a time. A subscription that is silent for 15 s sends `hb`,
 //! now and then even before its number is told. Source: Bitfinex's public documentation, and recordings.
 
+mod rest;
+
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 
 use crate::{
@@ -18,7 +20,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, millis, positive, side},
+        number::{Number, Row, Text, Volume, Words, millis, positive, side},
+        rest::Rest,
         venue::{Channel, Endpoint, Market, ParseError, Protocol, Session},
     },
 };
@@ -113,6 +116,10 @@ impl Protocol for Bitfinex {
             .collect()
     }
 
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::BitfinexRest)
+    }
+
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         if text.trim_start().starts_with('[') {
             data(session, &serde_json::from_str::<Vec<&RawValue>>(text)?)
@@ -187,15 +194,18 @@ fn data<'a>(session: &'a Session, parts: &[&'a RawValue]) -> Result<Parsed<'a>, 
         ("trades" | "ticker", _) if symbol.starts_with('f') => Ok(Parsed::ignored(name)),
         ("trades", None) => {
             let trades: Vec<Trade<'a>> = serde_json::from_str(first.get())?;
-            let trades = trades.iter().map(|t| trade(symbol, t, true));
+            let trades = trades.iter().map(|t| trade(symbol, t, true).map(Event::Trade));
             Ok(Parsed::many(name, trades.collect::<Result<_, _>>()?))
         }
         ("trades", Some("te")) => {
             let row = rest.first().ok_or_else(|| ParseError::value("te", "absent"))?;
             let row: Trade<'a> = serde_json::from_str(row.get())?;
-            Ok(Parsed::one(name, trade(symbol, &row, false)?))
+            Ok(Parsed::one(name, Event::Trade(trade(symbol, &row, false)?)))
         }
-        ("ticker", None) => Ok(Parsed::one(name, ticker(symbol, first.get())?)),
+        ("ticker", None) => {
+            let row = serde_json::from_str(first.get())?;
+            Ok(Parsed::one(name, Event::Ticker(ticker(symbol, &row)?)))
+        }
         ("trades", Some("tu")) | ("book" | "candles" | "status", _) => Ok(Parsed::ignored(name)),
         (name, kind) => Err(ParseError::unknown_channel(kind.unwrap_or(name))),
     }
@@ -209,9 +219,9 @@ fn heartbeat(channel: Option<&Channel>) -> Parsed<'_> {
     }
 }
 
-fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError> {
+fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<TradeReport<'a>, ParseError> {
     let Trade(Text(id), time, Number(amount), price) = *trade;
-    Ok(Event::Trade(TradeReport {
+    Ok(TradeReport {
         symbol,
         id: Some(id),
         price: positive("price", price)?,
@@ -219,25 +229,19 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Event
         side: if amount.is_sign_negative() { Side::Sell } else { Side::Buy },
         time: millis(time).ok_or_else(|| ParseError::value("time", time))?,
         snapshot,
-    }))
+    })
 }
 
-/// Reads a ticker: bid, its amount, ask, its amount, change, relative change, last price, volume, high, low.
-fn ticker<'a>(symbol: &'a str, row: &str) -> Result<Event<'a>, ParseError> {
-    let row: Vec<&RawValue> = serde_json::from_str(row)?;
-    Ok(Event::Ticker(Ticker {
+/// Reads a ticker: bid, its amount, ask, its amount, change, relative change, last price, volume, high, low. Any of
+/// them may be null.
+fn ticker<'a>(symbol: &'a str, row: &Row<'_>) -> Result<Ticker<'a>, ParseError> {
+    Ok(Ticker {
         symbol,
-        book: Some(TopOfBook { bid: side(column(&row, 0)?), ask: side(column(&row, 2)?) }),
-        last: side(column(&row, 6)?),
-        base_volume_24h: column(&row, 7)?.map(|Volume(volume)| volume),
+        book: Some(TopOfBook { bid: side(row.column(0)?), ask: side(row.column(2)?) }),
+        last: side(row.column(6)?),
+        base_volume_24h: row.column::<Option<_>>(7)?.map(|Volume(volume)| volume),
         ..Ticker::default()
-    }))
-}
-
-/// Reads one column of a row, which may be null but not missing.
-fn column<T: DeserializeOwned>(row: &[&RawValue], at: usize) -> Result<Option<T>, ParseError> {
-    let value = row.get(at).ok_or_else(|| ParseError::value("column", at))?;
-    Ok(serde_json::from_str(value.get())?)
+    })
 }
 
 #[cfg(test)]

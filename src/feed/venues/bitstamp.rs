@@ -6,6 +6,8 @@
 //! `bts:request_reconnect` announces that the server will end the connection. Perpetual contracts are spelled
 //! `btcusd-perp`. Source: Bitstamp's public WebSocket documentation, and recorded messages.
 
+mod rest;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -22,6 +24,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Words, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -80,6 +83,10 @@ impl Protocol for Bitstamp {
 
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
         Some(Ping { every: Duration::from_secs(20), message: r#"{"event":"bts:heartbeat"}"#.to_owned() })
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::BitstampRest)
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
@@ -166,14 +173,18 @@ fn trade<'a>(symbol: &'a str, data: &'a str) -> Result<TradeReport<'a>, ParseErr
         id: Some(trade.id.0),
         price: positive("price_str", trade.price_str)?,
         amount: positive("amount_str", trade.amount_str)?,
-        side: match trade.side {
-            0 => Side::Buy,
-            1 => Side::Sell,
-            other => return Err(ParseError::value("type", other)),
-        },
+        side: taker(trade.side)?,
         time: time(trade.microtimestamp)?,
         snapshot: false,
     })
+}
+
+fn taker(side: u8) -> Result<Side, ParseError> {
+    match side {
+        0 => Ok(Side::Buy),
+        1 => Ok(Side::Sell),
+        other => Err(ParseError::value("type", other)),
+    }
 }
 
 fn book<'a>(symbol: &'a str, data: &'a str) -> Result<Ticker<'a>, ParseError> {

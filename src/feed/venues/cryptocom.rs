@@ -6,6 +6,8 @@
 //! `BTCUSD-231229`. Numbers are JSON numbers at the old address (`/v2`) and text at the present one. Source:
 //! Crypto.com's public exchange documentation, and recorded traffic.
 
+mod rest;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,6 +22,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, Words, millis, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
 };
@@ -72,6 +75,10 @@ impl Protocol for CryptoCom {
         vec![request.to_string()]
     }
 
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::CryptoComRest)
+    }
+
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let envelope: Envelope<'a> = serde_json::from_str(text)?;
         match envelope.method {
@@ -121,7 +128,9 @@ struct Trade<'a> {
 }
 
 #[derive(Deserialize)]
-struct Day {
+struct Day<'a> {
+    #[serde(default)]
+    i: &'a str,
     b: Option<Number>,
     k: Option<Number>,
     a: Option<Number>,
@@ -145,7 +154,7 @@ fn data<'a>(session: &mut Session, result: &Update<'a>) -> Result<Parsed<'a>, Pa
             trades.iter().map(|t| trade(symbol, t, snapshot).map(Event::Trade)).collect()
         }
         "ticker" => {
-            let days: Vec<Day> = serde_json::from_str(data)?;
+            let days: Vec<Day<'_>> = serde_json::from_str(data)?;
             days.iter().map(|d| day(symbol, d).map(Event::Ticker)).collect()
         }
         "book" | "book.update" | "candlestick" => return Ok(Parsed::ignored(channel)),
@@ -161,8 +170,8 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Trade
         price: positive("p", trade.p)?,
         amount: positive("q", trade.q)?,
         side: match trade.s {
-            "BUY" => Side::Buy,
-            "SELL" => Side::Sell,
+            "BUY" | "buy" => Side::Buy,
+            "SELL" | "sell" => Side::Sell,
             other => return Err(ParseError::value("s", other)),
         },
         time: millis(trade.t).ok_or_else(|| ParseError::value("t", trade.t))?,
@@ -170,7 +179,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Trade
     })
 }
 
-fn day<'a>(symbol: &'a str, day: &Day) -> Result<Ticker<'a>, ParseError> {
+fn day<'a>(symbol: &'a str, day: &Day<'_>) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol,
         book: Some(TopOfBook { bid: side(day.b), ask: side(day.k) }),
@@ -261,7 +270,7 @@ mod tests {
             (&TRADES.replace(r#""channel":"trade""#, r#""channel":"nonsense""#), "unknown_channel"),
             (&TRADES.replace("1.50", "-1.50"), "value"),
             (&TRADES.replace("\"1.50\"", "\"null\""), "json"),
-            (&TRADES.replace("SELL", "sell"), "value"),
+            (&TRADES.replace("SELL", "both"), "value"),
             (&TRADES.replace("1700000000123", "9223372036854775807"), "value"),
         ] {
             assert_eq!(parse(text).unwrap_err().kind(), kind, "{text}");

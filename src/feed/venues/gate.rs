@@ -5,6 +5,8 @@
 //! Dated contracts are spelled `BTC_USDT_20210625`; perpetual ones are spelled as spot markets are and trade at
 //! another address only. Source: Gate's public WebSocket documentation, and recorded traffic.
 
+mod rest;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -22,6 +24,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -92,6 +95,10 @@ impl Protocol for Gate {
         })
     }
 
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::GateRest)
+    }
+
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let message: Message<'a> = serde_json::from_str(text)?;
         let channel = message.channel;
@@ -102,7 +109,9 @@ impl Protocol for Gate {
             return Ok(Parsed::one(channel, Event::Subscribed));
         }
         match channel {
-            "spot.trades" => Ok(Parsed::one(channel, Event::Trade(trade(result(&message)?)?))),
+            "spot.trades" => {
+                Ok(Parsed::one(channel, Event::Trade(trade(&serde_json::from_str(result(&message)?)?)?)))
+            }
             "spot.book_ticker" => Ok(Parsed::one(channel, Event::Ticker(best(result(&message)?)?))),
             "spot.tickers" => Ok(Parsed::one(channel, Event::Ticker(day(&message)?))),
             "spot.order_book" | "spot.order_book_update" | "spot.obu" | "spot.candlesticks" | "spot.pong" => {
@@ -170,8 +179,7 @@ fn result<'a>(message: &Message<'a>) -> Result<&'a str, ParseError> {
     message.result.map(RawValue::get).ok_or_else(|| ParseError::value("result", "absent"))
 }
 
-fn trade(result: &str) -> Result<TradeReport<'_>, ParseError> {
-    let trade: Trade<'_> = serde_json::from_str(result)?;
+fn trade<'a>(trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
     let Number(time) = trade.create_time_ms;
     Ok(TradeReport {
         symbol: trade.currency_pair,
@@ -202,14 +210,18 @@ fn day<'a>(message: &Message<'a>) -> Result<Ticker<'a>, ParseError> {
     let day: Day<'a> = serde_json::from_str(result(message)?)?;
     // The ticker has no time of its own; older messages give theirs in seconds only.
     let seconds = message.time.and_then(|time| DateTime::from_timestamp(time, 0));
-    Ok(Ticker {
+    Ok(Ticker { time: message.time_ms.and_then(millis).or(seconds), ..ticker(&day) })
+}
+
+fn ticker<'a>(day: &Day<'a>) -> Ticker<'a> {
+    Ticker {
         symbol: day.currency_pair,
         book: Some(TopOfBook { bid: side(day.highest_bid), ask: side(day.lowest_ask) }),
         last: side(day.last),
         base_volume_24h: day.base_volume.map(|Volume(v)| v),
         quote_volume_24h: day.quote_volume.map(|Volume(v)| v),
-        time: message.time_ms.and_then(millis).or(seconds),
-    })
+        time: None,
+    }
 }
 
 /// Reads milliseconds since 1970 with a fraction, to the nanosecond.

@@ -1,11 +1,13 @@
 //! Gemini: market data v2, messages told apart by `type`.
 //!
-//! `l2_updates` carries `changes` of a book as side, price and the amount that is now there. The first message of a
-//! symbol has the whole book, and the last trades in `trades`; so has one that comes after the symbol was subscribed
-//! anew. `trade` carries a trade as it happens (`side` is the taker's), `heartbeat` proves the connection and says
-//! nothing about a market. There is no ticker: best bid and ask come from the book, and no message has the volume of
-//! 24 hours. Updates are not numbered; if one cannot be read the book is unknown, and its symbol is subscribed anew.
-//! Perpetual contracts are spelled `BTCGUSDPERP`. Source: Gemini's public WebSocket documentation.
+//! `l2_updates` carries `changes` of a book as side, price and the amount that is now there. A message with the whole
+//! book has the last trades beside it, in `trades`, and is known by them: the first of a symbol, and the first after the
+//! symbol was subscribed anew. `trade` carries a trade as it happens (`side` is the taker's), `heartbeat` proves the
+//! connection and says nothing about a market. There is no ticker: best bid and ask come from the book, and no message
+//! has the volume of 24 hours. Updates are not numbered; if one cannot be read the book is unknown, and its symbol is
+//! subscribed anew. Perpetual contracts are spelled `BTCGUSDPERP`. Source: Gemini's public WebSocket documentation.
+
+mod rest;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -13,7 +15,7 @@ use serde_json::{json, value::RawValue};
 
 use crate::{
     domain::{
-        pair::{Asset, Pair},
+        pair::{Asset, Pair, PairError},
         trade::Side,
         venue::{MarketKind, Venue},
     },
@@ -21,12 +23,19 @@ use crate::{
         book::Change,
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Words, millis, positive},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
 };
 
 /// Kinds of messages that are known and say nothing we use, by what they begin with.
 const IGNORED: &[&str] = &["heartbeat", "auction_", "block_trade", "candles_", "subscription_ack"];
+
+/// Assets that the venue prices others in; a name that ends another one's stands after it.
+const QUOTES: &[&str] = &[
+    "RLUSD", "GUSD", "USDT", "USDC", "USD", "EUR", "GBP", "SGD", "DAI", "BTC", "ETH", "SOL", "LTC", "BCH",
+    "FIL",
+];
 
 /// Speaks with Gemini.
 #[derive(Debug)]
@@ -56,7 +65,7 @@ impl Protocol for Gemini {
                 let pair = Asset::raw(base).map(|base| Pair::new(base, Asset::literal("GUSD")));
                 (pair, MarketKind::Perpetual)
             }
-            None => (Pair::split_joined(symbol), MarketKind::Spot),
+            None => (spot(symbol), MarketKind::Spot),
         };
         Ok(Market { pair: pair.map_err(|_| ParseError::unknown_symbol(symbol))?, kind })
     }
@@ -64,6 +73,10 @@ impl Protocol for Gemini {
     /// One message for each market, so that one that is refused costs no other.
     fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
         symbols.iter().map(|symbol| subscription(symbol)).collect()
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::GeminiRest)
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
@@ -118,13 +131,21 @@ struct Trade<'a> {
     timestamp: i64,
 }
 
+/// Splits the name of a spot market at a quote of the venue. `PAXGUSD` is gold in dollars, as there is no `PAX`.
+fn spot(symbol: &str) -> Result<Pair, PairError> {
+    let split = |quote: &&str| {
+        let base = symbol.strip_suffix(*quote).filter(|base| !matches!(*base, "" | "PAX"))?;
+        Some(Asset::raw(base).map(|base| Pair::new(base, Asset::literal(quote))))
+    };
+    QUOTES.iter().find_map(split).unwrap_or_else(|| Pair::split_joined(symbol))
+}
+
 /// Keeps the book, tells its best bid and ask, and asks for all of it if something was missed.
 fn update<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
     let symbol = message.symbol.ok_or_else(|| ParseError::value("symbol", "absent"))?;
-    let begins = session.begins(symbol) || message.trades.is_some();
     let book = session.book(symbol)?;
     let changes = changes(message).inspect_err(|_| book.lose())?;
-    if begins {
+    if message.trades.is_some() {
         book.begin(&changes);
     } else {
         book.follow(&changes);
@@ -230,7 +251,15 @@ mod tests {
         let without_trades = FIRST.replace(r#""trades""#, r#""other""#);
         let anew = FIRST.replace("1.49", "1.3").replace("1.48", "1.2");
         assert_eq!(tops(&[FIRST, UPDATE, &anew]), ["1.49/1.51", "1.48/1.505", "1.3/1.51"]);
-        assert_eq!(tops(&[&without_trades, UPDATE]), ["1.49/1.51", "1.48/1.505"]);
+        assert_eq!(tops(&[FIRST, &without_trades, UPDATE]), ["1.49/1.51", "1.49/1.51", "1.48/1.505"]);
+        let traded_never = FIRST.replace(r#""trades":[{"#, r#""trades":[],"other":[{"#);
+        assert_eq!(tops(&[&traded_never, UPDATE]), ["1.49/1.51", "1.48/1.505"]);
+    }
+
+    #[test]
+    fn changes_without_a_whole_book_before_them_are_not_believed() {
+        let without_trades = FIRST.replace(r#""trades""#, r#""other""#);
+        assert_eq!(tops(&[&without_trades, UPDATE, FIRST]), ["-/- asked", "-/-", "1.49/1.51"]);
     }
 
     #[test]
@@ -301,6 +330,13 @@ mod tests {
                 ("BTCUSD", "BTC-USD Spot"),
                 ("ETHBTC", "ETH-BTC Spot"),
                 ("USDCUSD", "USDC-USD Spot"),
+                ("DOTUSD", "DOT-USD Spot"),
+                ("SHIBUSD", "SHIB-USD Spot"),
+                ("PAXGUSD", "PAXG-USD Spot"),
+                ("BTCGUSD", "BTC-GUSD Spot"),
+                ("GUSDSGD", "GUSD-SGD Spot"),
+                ("RLUSDUSD", "RLUSD-USD Spot"),
+                ("XRPRLUSD", "XRP-RLUSD Spot"),
                 ("BTCGUSDPERP", "BTC-GUSD Perpetual"),
             ],
             &["", "BTC", "USD", "GUSDPERP", "BTC-USD", "BTCPERP"],

@@ -6,6 +6,8 @@
 //! `BTC-USDT` (perpetual), `BTC-USDT-210326` and `BTC_CW` (dated). Source: HTX's public API documentation, and
 //! recorded traffic.
 
+mod rest;
+
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
@@ -23,6 +25,7 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         gzip,
         number::{Number, Text, Volume, Words, millis, positive, side},
+        rest::Rest,
         venue::{Endpoint, Frame, MAX_FRAME, Market, ParseError, Protocol, Session},
     },
 };
@@ -100,6 +103,10 @@ impl Protocol for Htx {
         }
     }
 
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::HtxRest)
+    }
+
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let message: Message<'a> = serde_json::from_str(text)?;
         if let Some(number) = message.ping {
@@ -141,7 +148,7 @@ struct Trades<'a> {
 struct Deal<'a> {
     #[serde(borrow)]
     id: Text<'a>,
-    #[serde(borrow, rename = "tradeId")]
+    #[serde(borrow, rename = "tradeId", alias = "trade-id")]
     trade_id: Option<Text<'a>>,
     ts: i64,
     amount: Number,

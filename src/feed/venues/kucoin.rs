@@ -5,6 +5,8 @@
 //! REST call. Contracts are spelled `XBTUSDTM` (perpetual) and `XBTMM22` (dated, a month's letter and a year);
 //! they trade at another address. Source: KuCoin's public WebSocket documentation, and recorded traffic.
 
+mod rest;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -21,6 +23,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, millis, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -90,6 +93,10 @@ impl Protocol for KuCoin {
             every: Duration::from_secs(18),
             message: format!(r#"{{"id":"{}","type":"ping"}}"#, now.timestamp_millis()),
         })
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::KuCoinRest)
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {

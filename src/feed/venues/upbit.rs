@@ -5,6 +5,8 @@
 //! is the price of BTC in KRW. Short field names come with `"format": "SIMPLE"`, long ones without. Source:
 //! Upbit's public WebSocket documentation, and recorded traffic.
 
+mod rest;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -20,6 +22,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         number::{Number, Text, Volume, Words, millis, positive, side},
+        rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
@@ -72,6 +75,10 @@ impl Protocol for Upbit {
 
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
         Some(Ping { every: Duration::from_secs(60), message: "PING".to_owned() })
+    }
+
+    fn rest(&self) -> Option<&'static dyn Rest> {
+        Some(&rest::UpbitRest)
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
@@ -168,14 +175,19 @@ fn trade(text: &str) -> Result<TradeReport<'_>, ParseError> {
         id: Some(trade.sid.0),
         price: positive("tp", trade.tp)?,
         amount: positive("tv", trade.tv)?,
-        side: match trade.ab {
-            "BID" => Side::Buy,
-            "ASK" => Side::Sell,
-            other => return Err(ParseError::value("ab", other)),
-        },
+        side: taker("ab", trade.ab)?,
         time: time("ttms", trade.ttms)?,
         snapshot: trade.st == Some("SNAPSHOT"),
     })
+}
+
+/// Reads which side of the book the taker's order belongs to.
+fn taker(field: &'static str, side: &str) -> Result<Side, ParseError> {
+    match side {
+        "BID" => Ok(Side::Buy),
+        "ASK" => Ok(Side::Sell),
+        other => Err(ParseError::value(field, other)),
+    }
 }
 
 fn book(text: &str) -> Result<Ticker<'_>, ParseError> {

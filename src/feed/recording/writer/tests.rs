@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::feed::{
+    event::Event,
     recording::{OwnedFrame, Recording, Tapped, Untold},
-    venue::Frame,
+    venue::{Frame, Protocol, Session},
+    venues::gemini::Gemini,
 };
 
 const ADDRESS: &str = "wss://example.com/";
@@ -124,6 +126,51 @@ fn a_new_connection_refers_to_nothing_of_the_one_before() {
         record(connection, at(21, 0), text("numbered 1")),
     ];
     assert_eq!(read(folder.path())[1].2, expected);
+}
+
+#[test]
+fn a_later_file_does_not_begin_a_book_with_what_it_was_in_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = |bid: &str, beside: &str| {
+        let changes = format!(r#"[["buy","{bid}","3"],["sell","2","1"]]"#);
+        format!(r#"{{"type":"l2_updates","symbol":"ABCUSD","changes":{changes}{beside}}}"#)
+    };
+    let (whole, change) = (|bid| book(bid, r#","trades":[]"#), |bid| book(bid, ""));
+    let told = [
+        (whole("1.1"), at(1, 0)),
+        (change("1.2"), at(2, 0)),
+        (change("1.3"), at(12, 0)),
+        (whole("1.05"), at(13, 0)),
+        (change("1.06"), at(14, 0)),
+    ];
+    let (writer, taps) = Writer::create(options(folder.path()), [Venue::new("gemini")], at(0, 0)).unwrap();
+    let tapped = taps[0].connect(ADDRESS.to_owned(), at(0, 1)).unwrap();
+    // As a connection does: what changes its session lasts.
+    let mut session = Session::default();
+    for (text, time) in &told {
+        let known = session.extent();
+        Gemini.parse(&mut session, text).unwrap();
+        say(&tapped, text, *time, session.extent() != known);
+    }
+    drop(taps);
+    writer.run().unwrap();
+    let bids = read(folder.path()).into_iter().map(|(_, _, records)| {
+        let mut session = Session::default();
+        let frames = records.into_iter().filter_map(|record| match record.kind {
+            RecordKind::Frame(OwnedFrame::Text(text)) => Some(text),
+            _ => None,
+        });
+        let bids = frames.map(|text| match Gemini.parse(&mut session, &text).unwrap().events.as_slice() {
+            [Event::Ticker(ticker)] => ticker.book.and_then(|book| book.bid).map(|bid| bid.to_string()),
+            other => panic!("{other:?}"),
+        });
+        bids.collect::<Vec<_>>()
+    });
+    let expected = [vec![Some("1.1"), Some("1.2")], vec![None, Some("1.05"), Some("1.06")]];
+    assert_eq!(
+        bids.collect::<Vec<_>>(),
+        expected.map(|bids| bids.into_iter().map(|b| b.map(str::to_owned)).collect::<Vec<_>>())
+    );
 }
 
 #[test]
