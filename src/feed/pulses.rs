@@ -117,7 +117,7 @@ impl Pulses {
                     }
                 }
             }
-            DeliveryKind::Left => {
+            DeliveryKind::Left(_) => {
                 let mut markets = self.markets();
                 for pulse in markets.values_mut().filter(|pulse| pulse.connection == Some(connection)) {
                     pulse.connection = None;
@@ -360,7 +360,7 @@ mod tests {
     async fn what_never_came_is_dead_and_what_is_down_is_polled() {
         let pulses = pulses();
         pulses.hear(1, &ticker(MARKET, 7), at(0));
-        pulses.hear(1, &DeliveryKind::Left, at(1));
+        pulses.hear(1, &DeliveryKind::Left([].into()), at(1));
         assert_eq!(pulses.late(pass(9).await), []);
         let now = pass(1).await;
         assert_eq!(pulses.late(now), [MARKET]);
@@ -380,7 +380,7 @@ mod tests {
         let pulses = pulses();
         pulses.hear(1, &trade(MARKET, 3), at(4));
         pulses.hear(1, &ticker(OTHER, 3), at(4));
-        pulses.hear(1, &DeliveryKind::Left, at(5));
+        pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
         assert_eq!(pulses.missed(), []);
         pulses.hear(2, &trade(MARKET, 50), at(51));
         pulses.hear(2, &ticker(OTHER, 3), at(51));

@@ -163,7 +163,7 @@ impl Aggregator {
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(heard, market);
             }
-            DeliveryKind::Left => self.quotes.left(venue, connection),
+            DeliveryKind::Left(_) => self.quotes.left(venue, connection),
             DeliveryKind::Gap(Some(market)) => self.quotes.unsay(venue, market),
             DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
             DeliveryKind::Listening { markets, .. } => {

@@ -190,8 +190,8 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
     let now = delivery.receive_time;
     match &delivery.kind {
         DeliveryKind::Message => source.frame(now),
-        DeliveryKind::Connected => source.connected(now),
-        DeliveryKind::Left => source.left(now),
+        DeliveryKind::Connected(_) => source.connected(now),
+        DeliveryKind::Left(_) => source.left(now),
         DeliveryKind::Disconnected { error, outlook } => source.disconnected(error, *outlook, now),
         DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
         DeliveryKind::Refused { market, words } => {
