@@ -31,6 +31,7 @@ mod record;
 mod recordings;
 mod replay;
 mod replies;
+mod rest;
 mod scorecard;
 mod sources_check;
 mod startup;
