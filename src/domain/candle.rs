@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
-use super::{pair::Pair, venue::Venue};
+use super::{exact::Exact, pair::Pair, venue::Venue};
 
 /// What the trades of an interval make: of one venue, or of all together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +56,11 @@ pub struct Ohlc {
 pub enum CandleState {
     /// Its interval is not over, or trades of it may still come: it will change.
     Forming,
-    /// It is over, and all trades that were expected have come.
+    /// It is over, and no trade of it is awaited any more. How much of it was listened to is its coverage.
     Final,
     /// It was final, and has changed since: a trade came late, or the venue told more.
     Restated,
-    /// Nothing is known of some part of its interval.
+    /// It is over, and nothing is known of it: nobody listened, which is not the same as that nothing was traded.
     Gap,
 }
 
@@ -92,6 +92,24 @@ pub enum Interval {
     Day,
     /// `1w`, from Monday.
     Week,
+}
+
+impl Candle {
+    /// Gets when it closes, exclusively.
+    pub fn close_time(&self) -> DateTime<Utc> {
+        self.interval.close_time(self.open_time)
+    }
+
+    /// Gets the mean price, weighted by volume: quote ÷ base, rounded once as every derived result is. There is none
+    /// where nothing was traded, or where it is beyond the range of a decimal.
+    pub fn vwap(&self) -> Option<Decimal> {
+        Exact::of(self.quote_volume)
+            .divided_by(self.base_volume)
+            .ok()?
+            .rounded()
+            .ok()
+            .filter(|_| self.prices.is_some())
+    }
 }
 
 /// A text that names no interval.
@@ -153,6 +171,11 @@ impl Interval {
         let open = seconds - (seconds - origin).rem_euclid(self.seconds());
         // Only what lies before the first week that can be said is left as it is.
         DateTime::from_timestamp(open, 0).unwrap_or(time)
+    }
+
+    /// Gets when the candle closes, exclusively, that opens at a moment.
+    pub fn close_time(self, open_time: DateTime<Utc>) -> DateTime<Utc> {
+        open_time.checked_add_signed(self.span()).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 
