@@ -1,4 +1,21 @@
 //! Candles: what the trades of an interval make.
+//!
+//! A [`Candle`] is a statement about one interval. It is made of trades by a [`market`], which keeps those of one pair at all
+//! venues; each venue by itself, and all together, have a [`builder`], with a `lane` for each interval. A [`tally`] adds
+//! trades up, exactly (`sum`) and in whatever order they come, each once (`seen`); [`listening`] is when there was anybody
+//! to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`gaps`] finds what is missing,
+//! [`fill`] says what is shown there.
+
+pub mod builder;
+pub mod fill;
+pub mod gaps;
+mod lane;
+pub mod listening;
+pub mod market;
+pub mod roll_up;
+mod seen;
+mod sum;
+pub mod tally;
 
 use std::{fmt, str::FromStr};
 
@@ -34,7 +51,8 @@ pub struct Candle {
     pub trade_count: u64,
     /// How many venues traded.
     pub source_count: u32,
-    /// The share of the interval in which its trades were listened to, from 0 to 1.
+    /// The share of the interval in which its trades were listened to, from 0 to 1; of the composite, the mean share of the
+    /// venues that are expected. While it is formed, time to come counts as not listened to.
     pub coverage: Decimal,
 }
 
