@@ -13,6 +13,8 @@ mod lane;
 pub mod listening;
 pub mod market;
 pub mod roll_up;
+#[cfg(test)]
+mod sample;
 mod seen;
 mod sum;
 pub mod tally;

@@ -70,7 +70,7 @@ impl<'a, I: Iterator<Item = &'a Candle>> Iterator for Rows<I> {
     fn next(&mut self) -> Option<Row> {
         while self.at < self.to {
             let at = self.at;
-            self.at = self.interval.close_time(at).max(self.at);
+            self.at = self.interval.close_time(at);
             let row = self.row(at);
             if let Some(prices) = row.candle.prices {
                 self.previous = Some(prices.close);
@@ -138,3 +138,6 @@ impl FromStr for Fill {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

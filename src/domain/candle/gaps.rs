@@ -43,3 +43,6 @@ pub fn gaps(
     }
     gaps
 }
+
+#[cfg(test)]
+mod tests;

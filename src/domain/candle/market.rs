@@ -251,3 +251,6 @@ impl Default for Policy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

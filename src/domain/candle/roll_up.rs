@@ -75,7 +75,8 @@ impl Totals {
 /// the least that it can be. Of time that no part speaks of nothing is known: it lessens the coverage. Whoever rolls up an
 /// interval that is not over passes the part that is being formed too, and so the whole is [`CandleState::Forming`].
 ///
-/// The revision is the sum of those of the parts, so that it grows when a part is restated.
+/// The revision is the sum of those of the parts, so that it grows when a part is restated; with one that was, the whole is
+/// [`CandleState::Restated`], whether or not it was told before.
 pub fn roll_up(parts: &[Candle], into: Interval) -> Result<Candle, RollUpError> {
     let mut parts: Vec<_> = parts.iter().collect();
     parts.sort_by_key(|part| part.open_time);
@@ -150,3 +151,6 @@ fn coverage(parts: &[&Candle], into: Interval) -> Decimal {
         covered.divided_by(seconds(into.span())).and_then(|share| share.to_places(super::listening::PLACES));
     within(share.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

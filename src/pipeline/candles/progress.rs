@@ -50,7 +50,7 @@ impl Progress {
     /// trade, but is not followed beyond what is believed of it.
     pub(super) fn tick(&mut self, now: DateTime<Utc>, policy: &Policy) {
         let clock = self.latest.map_or(now, |(time, received)| {
-            time.checked_add_signed((now - received).max(TimeDelta::zero())).unwrap_or(now)
+            time.checked_add_signed((now - received).max(TimeDelta::zero())).unwrap_or(time)
         });
         let earliest = now.checked_sub_signed(policy.max_lag).unwrap_or(now);
         let latest = now.checked_add_signed(policy.max_future).unwrap_or(now);
