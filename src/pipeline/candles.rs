@@ -48,6 +48,15 @@ impl CandleBook {
         self.pairs.entry(market).or_insert_with(|| Market::new(market, now, self.policy)).expect(venue, now);
     }
 
+    /// Takes in a stored candle of the time before its market was [expected](Self::expect), for the longer ones that go on
+    /// across a restart. No two of a venue, or of the composite, may speak of the same time: the days of this week, the
+    /// hours of today, the minutes of this hour.
+    pub fn restore(&mut self, candle: &Candle) {
+        if let Some(market) = self.pairs.get_mut(&candle.pair) {
+            market.restore(candle);
+        }
+    }
+
     /// Takes in what a venue said, as far as it concerns candles. Tells what became of a trade.
     pub fn hear(&mut self, delivery: &Delivery) -> Option<Intake> {
         let Delivery { venue, receive_time, ref kind } = *delivery;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Candle, Interval, lane::Lane, listening::Audience, market::Intake, tally::Tally};
+use super::{Candle, CandleState, Interval, lane::Lane, listening::Audience, market::Intake, tally::Tally};
 use crate::domain::{pair::Pair, venue::Venue};
 
 /// Whose candles they are.
@@ -62,6 +62,14 @@ impl Builder {
     pub fn add(&mut self, second: DateTime<Utc>, trades: &Tally, audience: Audience<'_>) {
         if self.takes(second).is_ok() {
             self.lanes.iter_mut().for_each(|lane| lane.add(second, trades, audience));
+        }
+    }
+
+    /// Takes in what is known of the time before the start, for the longer candles that contain the start. Other candles are
+    /// passed over, and so are those that are not closed.
+    pub fn restore(&mut self, candle: &Candle, audience: Audience<'_>) {
+        if candle.close_time() <= self.start && candle.state != CandleState::Forming {
+            self.lanes.iter_mut().for_each(|lane| lane.restore(candle, audience));
         }
     }
 

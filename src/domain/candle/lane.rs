@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::{
     Candle, CandleSource, CandleState, Interval,
     builder::Series,
-    listening::{Audience, share},
+    listening::{Audience, part, share},
     tally::Tally,
 };
 
@@ -66,6 +66,16 @@ impl Lane {
             none => *none = Some(trades.clone()),
         }
         self.changed.insert(open);
+    }
+
+    /// Takes in what a shorter candle tells that closed before the current one's trades began to come.
+    pub(super) fn restore(&mut self, candle: &Candle, audience: Audience<'_>) {
+        if candle.interval < self.interval && self.interval.open_time(candle.open_time) == self.current {
+            self.listened -= part(candle.coverage, audience.all(candle.interval.span()));
+            if let Some(trades) = Tally::of_candle(candle) {
+                self.add(candle.open_time, &trades, audience);
+            }
+        }
     }
 
     /// Takes back that one of the audience listened from a moment on, in all that closed after another.
@@ -225,7 +235,7 @@ fn candle(
         open_time,
         revision: 0,
         state: CandleState::Forming,
-        source: CandleSource::Trades,
+        source: trades.map_or(CandleSource::Trades, Tally::source),
         prices: trades.map(Tally::prices),
         base_volume: trades.map(Tally::base_volume).unwrap_or_default(),
         quote_volume: trades.map(Tally::quote_volume).unwrap_or_default(),

@@ -108,6 +108,16 @@ pub(super) fn share(part: TimeDelta, whole: TimeDelta) -> Decimal {
     )
 }
 
+/// Gets so long a part of a span as a share of it says.
+pub(super) fn part(share: Decimal, whole: TimeDelta) -> TimeDelta {
+    if share >= Decimal::ONE {
+        return whole;
+    }
+    let nanos = Decimal::from(whole.num_seconds()).checked_mul(share * Decimal::from(1_000_000_000));
+    let nanos = nanos.and_then(|nanos| i64::try_from(nanos.trunc()).ok());
+    TimeDelta::nanoseconds(nanos.unwrap_or_default().max(0))
+}
+
 /// Brings what is a true part, but was rounded to all or nothing, back between the two.
 pub(super) fn within(share: Decimal) -> Decimal {
     let least = Decimal::new(1, PLACES);
@@ -174,6 +184,15 @@ mod tests {
             (second - TimeDelta::nanoseconds(1), second, "0.999999"),
         ] {
             assert_eq!(share(part, whole).to_string(), expected, "{part} of {whole}");
+        }
+        for (share, expected) in
+            [("0", 0), ("0.333333", 19_999_980), ("1", 60_000_000), ("2", 60_000_000), ("-1", 0)]
+        {
+            assert_eq!(
+                part(share.parse().unwrap(), second * 60),
+                TimeDelta::microseconds(expected),
+                "{share}"
+            );
         }
     }
 }

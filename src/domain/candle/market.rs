@@ -103,6 +103,19 @@ impl Market {
         self.venues.iter().map(|listed| listed.venue)
     }
 
+    /// Takes in a candle of the time before the start, of a venue or of all that are expected, for the longer ones that
+    /// contain the start. No two may speak of the same time.
+    pub fn restore(&mut self, candle: &Candle) {
+        let Some(venue) = candle.venue else {
+            return self.composite.restore(candle, Audience(&self.listening));
+        };
+        if let Some(at) = self.place(venue)
+            && let (Some(listed), Some(listening)) = (self.venues.get_mut(at), self.listening.get(at))
+        {
+            listed.builder.restore(candle, Audience(slice::from_ref(listening)));
+        }
+    }
+
     /// Notes that a venue's trades are listened to from now on.
     pub fn connected(&mut self, venue: Venue, time: DateTime<Utc>) {
         if let Some(at) = self.place(venue)

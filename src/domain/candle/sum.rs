@@ -93,7 +93,9 @@ mod tests {
 
     fn sum(amounts: &[&str]) -> Sum {
         let mut sum = Sum::ZERO;
-        amounts.iter().for_each(|amount| sum.add(&Sum::of(parse(amount).unwrap())));
+        for amount in amounts {
+            sum.add(&Sum::of(parse(amount).unwrap()));
+        }
         sum
     }
 
@@ -136,7 +138,9 @@ mod tests {
         ) {
             let total = |factors: &[(Decimal, Decimal)]| {
                 let mut sum = Sum::ZERO;
-                factors.iter().for_each(|(left, right)| sum.add(&Sum::of_product(*left, *right)));
+                for (left, right) in factors {
+                    sum.add(&Sum::of_product(*left, *right));
+                }
                 sum.held()
             };
             let mut turned = factors.clone();

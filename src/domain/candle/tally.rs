@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use super::{Ohlc, sum::Sum};
+use super::{Candle, CandleSource, Ohlc, sum::Sum};
 use crate::domain::venue::Venue;
 
 /// What tells a trade from the others of its market at its venue.
@@ -46,6 +46,9 @@ pub struct Tally {
     trade_count: u64,
     /// Who traded.
     venues: Vec<Venue>,
+    /// How many traded of whom the names are not known.
+    unnamed_venues: u32,
+    source: CandleSource,
 }
 
 impl TradeId {
@@ -71,7 +74,28 @@ impl Tally {
             base: Sum::of(amount),
             quote: Sum::of_product(price, amount),
             trade_count: 1,
+            unnamed_venues: 0,
+            source: CandleSource::Trades,
         }
+    }
+
+    /// Begins with what a candle tells of its trades, as if they had happened when it opened; nothing if there were none.
+    pub fn of_candle(candle: &Candle) -> Option<Self> {
+        let Ohlc { open, high, low, close } = candle.prices?;
+        let venue = candle.venue.unwrap_or(Venue::new(""));
+        let mark = Mark { time: candle.open_time, venue, id: TradeId::Number(0, 0) };
+        Some(Self {
+            first: (mark.clone(), open),
+            last: (mark, close),
+            high,
+            low,
+            base: Sum::of(candle.base_volume),
+            quote: Sum::of(candle.quote_volume),
+            trade_count: candle.trade_count,
+            venues: candle.venue.into_iter().collect(),
+            unnamed_venues: candle.source_count,
+            source: candle.source,
+        })
     }
 
     /// Adds other trades.
@@ -87,6 +111,10 @@ impl Tally {
         self.base.add(&other.base);
         self.quote.add(&other.quote);
         self.trade_count = self.trade_count.saturating_add(other.trade_count);
+        self.unnamed_venues = self.unnamed_venues.max(other.unnamed_venues);
+        if other.source == CandleSource::Venue {
+            self.source = CandleSource::Venue;
+        }
         for venue in &other.venues {
             if !self.venues.contains(venue) {
                 self.venues.push(*venue);
@@ -114,9 +142,14 @@ impl Tally {
         self.trade_count
     }
 
-    /// Gets how many venues traded.
+    /// Gets how many venues traded; at least so many, if the names of some are not known.
     pub fn source_count(&self) -> u32 {
-        u32::try_from(self.venues.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.venues.len()).unwrap_or(u32::MAX).max(self.unnamed_venues)
+    }
+
+    /// Tells who added them up: we alone, or a venue some of them.
+    pub const fn source(&self) -> CandleSource {
+        self.source
     }
 }
 

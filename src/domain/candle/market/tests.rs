@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::*;
 use crate::domain::{
-    candle::{CandleState, Ohlc, listening::share},
+    candle::{CandleSource, CandleState, Ohlc, listening::share},
     decimal::text,
     trade::Side,
 };

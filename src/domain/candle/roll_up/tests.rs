@@ -50,18 +50,37 @@ fn what_is_unknown_lessens_the_coverage() {
 #[test]
 fn a_part_that_may_change_makes_the_whole_so() {
     let part = |open, state, revision, source| Candle {
-        state,
         revision,
+        state,
         source,
         ..candle(MINUTE, open, Some([1, 1, 1, 1]), 1)
     };
-    use CandleSource::{Trades, Venue};
-    use CandleState::{Final, Forming, Restated};
     for (parts, expected) in [
-        ([(Final, 0, Trades), (Forming, 0, Trades)], (Forming, 0, Trades)),
-        ([(Restated, 2, Trades), (Forming, 0, Trades)], (Forming, 2, Trades)),
-        ([(Restated, 2, Trades), (Restated, 1, Venue)], (Restated, 3, Venue)),
-        ([(Restated, u32::MAX, Trades), (Restated, 1, Trades)], (Restated, u32::MAX, Trades)),
+        (
+            [(CandleState::Final, 0, CandleSource::Trades), (CandleState::Forming, 0, CandleSource::Trades)],
+            (CandleState::Forming, 0, CandleSource::Trades),
+        ),
+        (
+            [
+                (CandleState::Restated, 2, CandleSource::Trades),
+                (CandleState::Forming, 0, CandleSource::Trades),
+            ],
+            (CandleState::Forming, 2, CandleSource::Trades),
+        ),
+        (
+            [
+                (CandleState::Restated, 2, CandleSource::Trades),
+                (CandleState::Restated, 1, CandleSource::Venue),
+            ],
+            (CandleState::Restated, 3, CandleSource::Venue),
+        ),
+        (
+            [
+                (CandleState::Restated, u32::MAX, CandleSource::Trades),
+                (CandleState::Restated, 1, CandleSource::Trades),
+            ],
+            (CandleState::Restated, u32::MAX, CandleSource::Trades),
+        ),
     ] {
         let opens = [0, 60].into_iter();
         let parts =
@@ -107,7 +126,7 @@ prop_compose! {
             0 => CandleState::Final,
             _ => CandleState::Restated,
         };
-        Candle { coverage, revision, state, ..candle }
+        Candle { revision, state, coverage, ..candle }
     }
 }
 

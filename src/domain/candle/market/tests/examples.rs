@@ -204,6 +204,55 @@ fn a_long_sleep_is_caught_up_with_in_steps() {
 }
 
 #[test]
+fn what_was_stored_before_a_restart_goes_on() {
+    let trades = [(1, 1_000, 7), (2, 61_000, 9), (3, 62_000, 3), (4, 130_000, 5)]
+        .map(|(id, millis, price)| trade(&id.to_string(), millis, price, 1_000));
+    let mut before = Run::new(&VENUES[..2], 0);
+    for trade in &trades[..3] {
+        before.trade(KRAKEN, trade, 0);
+    }
+    before.tick(at(122_500));
+    let mut after = Run::new(&VENUES[..2], 125_000);
+    for venue in [None, Some(KRAKEN), Some(VENUES[0])] {
+        for millis in [60_000, 0] {
+            after.market.restore(before.last(venue, Interval::Minute, millis));
+        }
+        // What is not over, or not before the start, or in an interval that is over too, is passed over.
+        let minute = before.last(venue, Interval::Minute, 60_000);
+        after.market.restore(&Candle { state: CandleState::Forming, open_time: at(0), ..minute.clone() });
+        after.market.restore(&Candle { open_time: at(120_000), ..minute.clone() });
+        after.market.restore(&Candle { open_time: at(-60_000), ..minute.clone() });
+    }
+    after.market.restore(&Candle {
+        venue: Some(Venue::new("okx")),
+        ..before.last(None, Interval::Minute, 0).clone()
+    });
+    after.trade(KRAKEN, &trades[3], 0);
+    after.tick(at(310_000));
+    let known = "7 9 3 5 | 4 24 | 4 of 1 | 0.983333";
+    check(&after, Some(KRAKEN), Interval::FiveMinutes, 0, &format!("Final 0 | {known}"));
+    check(&after, None, Interval::FiveMinutes, 0, &format!("Final 0 | {known}"));
+    check(&after, Some(VENUES[0]), Interval::FiveMinutes, 0, "Final 0 | - | 0 0 | 0 of 0 | 0.983333");
+    check(&after, Some(KRAKEN), Interval::Minute, 120_000, "Final 0 | 5 5 5 5 | 1 5 | 1 of 1 | 0.916667");
+    assert_eq!(after.last(None, Interval::FiveMinutes, 0).source, CandleSource::Trades);
+}
+
+#[test]
+fn what_a_venue_told_is_said_to_be_of_the_venue() {
+    let mut run = Run::new(&[KRAKEN], 0);
+    run.trade(KRAKEN, &trade("1", 1_000, 7, 1_000), 0);
+    run.tick(at(63_000));
+    let told = Candle { source: CandleSource::Venue, ..run.last(Some(KRAKEN), Interval::Minute, 0).clone() };
+    let mut run = Run::new(&[KRAKEN], 63_000);
+    run.market.restore(&told);
+    run.trade(KRAKEN, &trade("2", 64_000, 7, 1_000), 0);
+    run.tick(at(310_000));
+    let source = |interval, millis| run.last(Some(KRAKEN), interval, millis).source;
+    assert_eq!(source(Interval::FiveMinutes, 0), CandleSource::Venue);
+    assert_eq!(source(Interval::Minute, 60_000), CandleSource::Trades);
+}
+
+#[test]
 fn absurd_numbers_do_no_harm() {
     let mut run = Run::new(&[KRAKEN], 0);
     for (id, price, amount) in [

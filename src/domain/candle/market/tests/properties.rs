@@ -146,7 +146,7 @@ proptest! {
                 let Candle { source_count, revision, state, .. } = rolled;
                 prop_assert!(source_count <= whole.source_count);
                 prop_assert_eq!(state == CandleState::Gap, whole.state == CandleState::Gap);
-                let expected = Candle { source_count, revision, state, ..whole.clone() };
+                let expected = Candle { revision, state, source_count, ..whole.clone() };
                 prop_assert_eq!(rolled, expected);
             }
         }
