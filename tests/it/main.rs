@@ -10,6 +10,7 @@
 
 mod aggregation;
 mod bad_input;
+mod candles;
 mod clients;
 mod data;
 mod demo;
