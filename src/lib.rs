@@ -42,4 +42,5 @@ pub mod feed;
 pub mod pipeline;
 pub mod service;
 pub mod sim;
+pub mod store;
 pub mod telemetry;
