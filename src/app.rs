@@ -7,6 +7,7 @@ pub mod check;
 mod doors;
 mod markets;
 mod record;
+mod store;
 
 use std::{collections::BTreeSet, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -18,8 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
-pub use self::record::{RecordOptions, Recorder, RecorderStatus};
 use self::{doors::Doors, markets::Listened};
+pub use self::{
+    record::{RecordOptions, Recorder, RecorderStatus},
+    store::store_options,
+};
 use crate::{
     api::{
         front::Front,

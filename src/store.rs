@@ -132,7 +132,8 @@ impl Store {
         if found == own {
             return Ok(());
         }
-        let named = [Origin::Live, Origin::Replay, Origin::Simulated].into_iter().find(|o| origin_name(*o) == found);
+        let named =
+            [Origin::Live, Origin::Replay, Origin::Simulated].into_iter().find(|o| origin_name(*o) == found);
         Err(match named {
             Some(origin) => StoreError::ForeignOrigin {
                 place: self.location.to_string(),
@@ -156,6 +157,9 @@ impl Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("location", &self.location).field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("location", &self.location)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }

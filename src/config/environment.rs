@@ -46,7 +46,9 @@ pub(super) fn settings(
 
 /// Finds where a program may keep its data: the folder that systemd gives it, or its own in the user's data folder.
 pub(super) fn data_folder(environment: &[(String, String)]) -> Option<String> {
-    let find = |name| environment.iter().find(|(known, text)| known == name && !text.is_empty()).map(|(_, text)| text);
+    let find = |name| {
+        environment.iter().find(|(known, text)| known == name && !text.is_empty()).map(|(_, text)| text)
+    };
     if let Some(folders) = find("STATE_DIRECTORY") {
         return folders.split(':').next().map(str::to_owned);
     }

@@ -41,7 +41,7 @@ pub struct StoredCandle {
 }
 
 /// The candles of one market and one interval: a venue's, or the composite of all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Series {
     /// The market.
     pub pair: Pair,
@@ -116,21 +116,32 @@ impl Store {
     /// What was written once stays as it is: a candle of a revision that is there changes nothing, so that writing twice
     /// does no harm. FORMING candles are refused, all others with them. Some thousands are written as a whole; of more, the
     /// first may be written and the rest not.
-    pub async fn write_candles(&self, candles: &[Candle], record_time: DateTime<Utc>) -> Result<u64, StoreError> {
+    pub async fn write_candles(
+        &self,
+        candles: &[Candle],
+        record_time: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
         if let Some(candle) = candles.iter().find(|candle| candle.state == CandleState::Forming) {
             let Candle { pair, interval, open_time, .. } = candle;
-            return Err(StoreError::Refused { what: format!("the candle {pair} {interval} {open_time}, which is forming") });
+            return Err(StoreError::Refused {
+                what: format!("the candle {pair} {interval} {open_time}, which is forming"),
+            });
         }
         let engine = self.engine().await?;
         // Two who write the same in another order would wait for each other.
         let mut sorted: Vec<_> = candles.iter().collect();
-        sorted.sort_by_key(|candle| (candle.interval, candle.pair, candle.venue, candle.open_time, candle.revision));
+        sorted.sort_by_key(|candle| {
+            (candle.interval, candle.pair, candle.venue, candle.open_time, candle.revision)
+        });
         let mut written = 0;
         for batch in sorted.chunks(BATCH) {
             written += match engine {
                 Engine::Postgres(lines) => self.insert_postgres(lines, batch, record_time).await?,
                 Engine::Sqlite { write, .. } => {
-                    let rows = batch.iter().map(|candle| self.binds(candle, record_time)).collect::<Result<Vec<_>, _>>()?;
+                    let rows = batch
+                        .iter()
+                        .map(|candle| self.binds(candle, record_time))
+                        .collect::<Result<Vec<_>, _>>()?;
                     write.insert("candles", rows).await?
                 }
             };
@@ -156,7 +167,8 @@ impl Store {
             binds.push(known_by.into());
         }
         binds.push(i64::from(query.limit).into());
-        let rows: Vec<Row> = engine.load(Statement::<Columns>::new(list_text(engine, query.descending), binds)).await?;
+        let rows: Vec<Row> =
+            engine.load(Statement::<Columns>::new(list_text(engine, query.descending), binds)).await?;
         rows.into_iter().map(|row| row.read(query.series)).collect()
     }
 
@@ -206,7 +218,10 @@ impl Store {
         let arrays = Arrays::of(batch)?;
         match arrays.insert(self, lines, record_time).await {
             // The leaves that were known to be there have been dropped by another.
-            Err(StoreError::Query { source: diesel::result::Error::DatabaseError(DatabaseErrorKind::CheckViolation, _), .. }) => {
+            Err(StoreError::Query {
+                source: diesel::result::Error::DatabaseError(DatabaseErrorKind::CheckViolation, _),
+                ..
+            }) => {
                 self.forget_leaves();
                 self.ensure(lines, leaves).await?;
                 arrays.insert(self, lines, record_time).await

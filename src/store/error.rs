@@ -138,7 +138,8 @@ const AWAY: [&str; 5] = [
 const FULL: [&str; 3] = ["database or disk is full", "No space left on device", "out of disk space"];
 
 /// What is said of waiting too long.
-const LATE: [&str; 4] = ["due to lock timeout", "due to statement timeout", "database is locked", "table is locked"];
+const LATE: [&str; 4] =
+    ["due to lock timeout", "due to statement timeout", "database is locked", "table is locked"];
 
 /// Names an origin as the database and the contract do.
 pub(super) const fn origin_name(origin: Origin) -> &'static str {

@@ -30,7 +30,8 @@ impl Store {
             return Ok(Vec::new());
         }
         let engine = self.engine().await?;
-        let key = "origin = ? AND interval = ? AND pair = ? AND venue = ? AND open_time >= ? AND open_time < ?";
+        let key =
+            "origin = ? AND interval = ? AND pair = ? AND venue = ? AND open_time >= ? AND open_time < ?";
         let mut binds = self.series_binds(series);
         binds.extend([from.into(), to.into()]);
         // The candle before the first, and the one after the last, stand at the ends as if they were there.
@@ -57,7 +58,8 @@ impl Store {
         );
         let micros = span.num_microseconds().unwrap_or_default();
         binds.extend([(from - span).into(), to.into(), micros.into(), i64::from(limit).into()]);
-        let rows: Vec<(Moment, Moment)> = engine.load(Statement::<(Timestamp, Timestamp)>::new(text, binds)).await?;
+        let rows: Vec<(Moment, Moment)> =
+            engine.load(Statement::<(Timestamp, Timestamp)>::new(text, binds)).await?;
         Ok(rows.into_iter().map(|(open, next)| Range { from: open.0 + span, to: next.0 }).collect())
     }
 }

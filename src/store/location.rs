@@ -77,7 +77,8 @@ impl Server {
                 _ => rest.push(parameter),
             }
         }
-        let plain = if rest.is_empty() { address.to_owned() } else { format!("{address}?{}", rest.join("&")) };
+        let plain =
+            if rest.is_empty() { address.to_owned() } else { format!("{address}?{}", rest.join("&")) };
         let mut config: tokio_postgres::Config =
             plain.parse().map_err(|error: tokio_postgres::Error| LocationError::Postgres(reason(&error)))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
@@ -194,8 +195,16 @@ mod tests {
 
     #[test]
     fn other_places_are_refused_without_repeating_them() {
-        for url in ["", "sqlite:", "sqlite://", "mysql://me:hush@h/d", "postgres:///p", "postgres://me:hush@h:port/p",
-            "postgres://me:hush@h/p?sslmode=hush", "postgres://me:hush@h/p?colour=hush"] {
+        for url in [
+            "",
+            "sqlite:",
+            "sqlite://",
+            "mysql://me:hush@h/d",
+            "postgres:///p",
+            "postgres://me:hush@h:port/p",
+            "postgres://me:hush@h/p?sslmode=hush",
+            "postgres://me:hush@h/p?colour=hush",
+        ] {
             let error = Location::parse(url).expect_err(url).to_string();
             assert!(!error.contains("hush"), "{error}");
         }
@@ -222,9 +231,18 @@ mod tests {
             panic!("a server")
         };
         let variables = server.environment();
-        for expected in [("PGHOST", "h"), ("PGPORT", "6000"), ("PGUSER", "me"), ("PGDATABASE", "p"),
-            ("PGPASSWORD", "hush@"), ("PGSSLMODE", "prefer")] {
-            assert!(variables.iter().any(|(name, value)| (*name, value.as_str()) == expected), "{expected:?}");
+        for expected in [
+            ("PGHOST", "h"),
+            ("PGPORT", "6000"),
+            ("PGUSER", "me"),
+            ("PGDATABASE", "p"),
+            ("PGPASSWORD", "hush@"),
+            ("PGSSLMODE", "prefer"),
+        ] {
+            assert!(
+                variables.iter().any(|(name, value)| (*name, value.as_str()) == expected),
+                "{expected:?}"
+            );
         }
     }
 }

@@ -89,7 +89,12 @@ impl Store {
     }
 
     /// On a connection of its own, as migrations may take longer than other statements.
-    async fn step_postgres(&self, server: &Server, limits: &Limits, step: Step) -> Result<Outcome, StoreError> {
+    async fn step_postgres(
+        &self,
+        server: &Server,
+        limits: &Limits,
+        step: Step,
+    ) -> Result<Outcome, StoreError> {
         let unavailable = |cause: String| StoreError::Unavailable { place: self.location.to_string(), cause };
         let connection =
             postgres::connect(server, limits).await.map_err(|error| unavailable(error.to_string()))?;
@@ -140,7 +145,11 @@ where
     let done = match step {
         Step::Look => return Ok((Vec::new(), before)),
         Step::Up if !before.unknown.is_empty() => {
-            return Err(format!("it has migrations that this program does not know: {}", before.unknown.join(", ")).into());
+            return Err(format!(
+                "it has migrations that this program does not know: {}",
+                before.unknown.join(", ")
+            )
+            .into());
         }
         Step::Up => names(&connection.run_pending_migrations(known())?),
         Step::Down if before.applied.is_empty() => Vec::new(),
@@ -150,7 +159,10 @@ where
     Ok((done, after))
 }
 
-fn compare<DB, C>(connection: &mut C, known: &EmbeddedMigrations) -> Result<Migrations, Box<dyn Error + Send + Sync>>
+fn compare<DB, C>(
+    connection: &mut C,
+    known: &EmbeddedMigrations,
+) -> Result<Migrations, Box<dyn Error + Send + Sync>>
 where
     DB: Backend,
     C: MigrationHarness<DB>,

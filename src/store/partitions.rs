@@ -55,7 +55,9 @@ impl Table {
             Self::Candles(Interval::Second) | Self::Prices => DAY,
             Self::Candles(Interval::Minute) => 28 * DAY,
             Self::Candles(Interval::FiveMinutes | Interval::QuarterHour) => 364 * DAY,
-            Self::Candles(Interval::Hour | Interval::FourHours | Interval::Day | Interval::Week) => 3_640 * DAY,
+            Self::Candles(Interval::Hour | Interval::FourHours | Interval::Day | Interval::Week) => {
+                3_640 * DAY
+            }
         }
     }
 
@@ -108,7 +110,11 @@ impl Store {
     }
 
     /// Makes those of these leaves that are not there.
-    pub(super) async fn ensure(&self, lines: &Lines<AsyncPgConnection>, leaves: Vec<Leaf>) -> Result<(), StoreError> {
+    pub(super) async fn ensure(
+        &self,
+        lines: &Lines<AsyncPgConnection>,
+        leaves: Vec<Leaf>,
+    ) -> Result<(), StoreError> {
         let mut missing: Vec<_> = {
             let known = self.known_leaves();
             leaves.into_iter().filter(|leaf| !known.contains(leaf)).collect()

@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bb8::ErrorSink;
-use diesel::{
-    QueryResult, SqliteConnection, query_dsl::methods::LoadQuery,
-};
+use diesel::{QueryResult, SqliteConnection, query_dsl::methods::LoadQuery};
 use diesel_async::{
     AsyncPgConnection,
     methods::LoadQuery as AsyncLoadQuery,
     pooled_connection::{
-        AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection, RecyclingMethod, bb8::Pool,
+        AsyncDieselConnectionManager, ManagerConfig, PoolError, PoolableConnection, RecyclingMethod,
+        bb8::Pool,
     },
 };
 use futures::FutureExt as _;
@@ -65,7 +64,10 @@ pub(super) enum Engine {
     Postgres(Lines<AsyncPgConnection>),
     /// SQLite has one writer at a time: it has a connection of its own, for which callers wait in turn. What lies in
     /// memory has that one alone.
-    Sqlite { read: Lines<Link>, write: Lines<Link> },
+    Sqlite {
+        read: Lines<Link>,
+        write: Lines<Link>,
+    },
 }
 
 /// A pool, and what was last said when it could not connect.
@@ -149,7 +151,9 @@ impl Engine {
                 let loading = async { diesel_async::RunQueryDsl::load(statement, &mut connection).await };
                 lines.bounded(loading).await
             }
-            Self::Sqlite { read, .. } => read.run(move |connection| diesel::RunQueryDsl::load(statement, connection)).await,
+            Self::Sqlite { read, .. } => {
+                read.run(move |connection| diesel::RunQueryDsl::load(statement, connection)).await
+            }
         }
     }
 
@@ -158,9 +162,13 @@ impl Engine {
         let changed = match self {
             Self::Postgres(lines) => {
                 let mut connection = lines.get().await?;
-                lines.bounded(async { diesel_async::RunQueryDsl::execute(statement, &mut connection).await }).await?
+                lines
+                    .bounded(async { diesel_async::RunQueryDsl::execute(statement, &mut connection).await })
+                    .await?
             }
-            Self::Sqlite { write, .. } => write.write(move |connection| diesel::RunQueryDsl::execute(statement, connection)).await?,
+            Self::Sqlite { write, .. } => {
+                write.write(move |connection| diesel::RunQueryDsl::execute(statement, connection)).await?
+            }
         };
         Ok(u64::try_from(changed).unwrap_or(u64::MAX))
     }
@@ -195,7 +203,9 @@ where
     }
 
     /// Gets a connection, or says why there is none as soon as that is known: the pool itself would go on waiting.
-    pub(super) async fn get(&self) -> Result<bb8::PooledConnection<'static, AsyncDieselConnectionManager<C>>, StoreError> {
+    pub(super) async fn get(
+        &self,
+    ) -> Result<bb8::PooledConnection<'static, AsyncDieselConnectionManager<C>>, StoreError> {
         let mut failures = self.failures.clone();
         failures.mark_unchanged();
         let getting = self.pool.get_owned();
@@ -227,7 +237,10 @@ where
     }
 
     /// Waits for a statement, but not for ever: a server that is frozen cannot say that it is late.
-    pub(super) async fn bounded<T>(&self, work: impl Future<Output = QueryResult<T>>) -> Result<T, StoreError> {
+    pub(super) async fn bounded<T>(
+        &self,
+        work: impl Future<Output = QueryResult<T>>,
+    ) -> Result<T, StoreError> {
         let elapsed = stopwatch();
         match tokio::time::timeout(self.limits.statement + GRACE, work).await {
             Ok(result) => result.map_err(|error| self.failed(error, elapsed())),
@@ -278,7 +291,10 @@ impl Lines<Link> {
     /// Inserts rows, all of them or none, and counts those that were not there.
     pub(super) async fn insert(&self, table: &'static str, rows: Vec<Vec<Bind>>) -> Result<u64, StoreError> {
         let written = self.write(move |connection| {
-            Statement::insert(table, rows).into_iter().map(|statement| diesel::RunQueryDsl::execute(statement, connection)).sum::<QueryResult<usize>>()
+            Statement::insert(table, rows)
+                .into_iter()
+                .map(|statement| diesel::RunQueryDsl::execute(statement, connection))
+                .sum::<QueryResult<usize>>()
         });
         Ok(u64::try_from(written.await?).unwrap_or(u64::MAX))
     }

@@ -86,17 +86,25 @@ struct Row {
 
 impl Store {
     /// Writes prices, and counts those that were not there. What was written once stays as it is.
-    pub async fn write_prices(&self, points: &[PricePoint], record_time: DateTime<Utc>) -> Result<u64, StoreError> {
+    pub async fn write_prices(
+        &self,
+        points: &[PricePoint],
+        record_time: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
         if let Some(point) = points.iter().find(|point| point.price.origin != self.origin) {
-            return Err(StoreError::Refused { what: format!("a price of {} of another origin", point.price.pair) });
+            return Err(StoreError::Refused {
+                what: format!("a price of {} of another origin", point.price.pair),
+            });
         }
         let engine = self.engine().await?;
-        let rows = || points.iter().map(|point| self.price_binds(point, record_time)).collect::<Result<Vec<_>, _>>();
+        let rows =
+            || points.iter().map(|point| self.price_binds(point, record_time)).collect::<Result<Vec<_>, _>>();
         let lines = match engine {
             Engine::Sqlite { write, .. } => return write.insert("prices", rows()?).await,
             Engine::Postgres(lines) => lines,
         };
-        let leaves: BTreeSet<_> = points.iter().map(|point| Table::Prices.leaf(point.price.aggregate_time)).collect();
+        let leaves: BTreeSet<_> =
+            points.iter().map(|point| Table::Prices.leaf(point.price.aggregate_time)).collect();
         let leaves: Vec<_> = leaves.into_iter().collect();
         self.ensure(lines, leaves.clone()).await?;
         match insert(lines, rows()?).await {
@@ -253,7 +261,8 @@ async fn insert(lines: &Lines<AsyncPgConnection>, rows: Vec<Vec<Bind>>) -> Resul
 }
 
 fn route(text: &str) -> Result<Vec<Pair>, StoreError> {
-    let unreadable = || StoreError::Unreadable { column: "prices.route", value: text.chars().take(40).collect() };
+    let unreadable =
+        || StoreError::Unreadable { column: "prices.route", value: text.chars().take(40).collect() };
     text.split(',')
         .filter(|pair| !pair.is_empty())
         .map(|pair| Pair::split_at(pair, '-').map_err(|_| unreadable()))

@@ -50,7 +50,11 @@ impl Store {
     pub async fn prune(&self, retention: &Retention) -> Result<Pruned, StoreError> {
         let mut pruned = Pruned::default();
         for (interval, keep_from) in &retention.candles {
-            let longer = retention.candles.range(*interval..).nth(1).map(|(interval, keep_from)| (*interval, *keep_from));
+            let longer = retention
+                .candles
+                .range(*interval..)
+                .nth(1)
+                .map(|(interval, keep_from)| (*interval, *keep_from));
             let mut strands = Vec::new();
             for (pair, venue) in self.series_of(*interval).await? {
                 let strand = Strand {
@@ -111,11 +115,16 @@ impl Store {
         loop {
             let mut find = bounded(before);
             find.push(i64::from(batch).into());
-            let text = format!("SELECT {time} FROM {table} WHERE {key} AND {time} < ? ORDER BY {time} LIMIT 1 OFFSET ?");
+            let text = format!(
+                "SELECT {time} FROM {table} WHERE {key} AND {time} < ? ORDER BY {time} LIMIT 1 OFFSET ?"
+            );
             let found: Vec<Moment> = engine.load(Statement::<Timestamp>::new(text, find)).await?;
             // The revisions of one candle, or the prices of one moment, are never parted.
             let end = found.first().map_or(before, |moment| moment.0);
-            let text = format!("DELETE FROM {table} WHERE {key} AND {time} {} ?", if found.is_empty() { "<" } else { "<=" });
+            let text = format!(
+                "DELETE FROM {table} WHERE {key} AND {time} {} ?",
+                if found.is_empty() { "<" } else { "<=" }
+            );
             deleted += engine.execute(Statement::new(text, bounded(end))).await?;
             if found.is_empty() {
                 return Ok(deleted);
@@ -140,9 +149,7 @@ impl Store {
             }
             Engine::Sqlite { .. } => {
                 let (span, monday) = (span * 1_000_000, -3 * 86_400_000_000_i64);
-                format!(
-                    "(part.open_time - (((part.open_time - ({monday})) % {span}) + {span}) % {span})"
-                )
+                format!("(part.open_time - (((part.open_time - ({monday})) % {span}) + {span}) % {span})")
             }
         };
         let text = format!(
@@ -153,7 +160,8 @@ impl Store {
         );
         let mut binds = strand.binds.clone();
         binds.extend([keep_from.into(), wanted.into(), longer.as_str().into()]);
-        let found: Vec<Option<Moment>> = engine.load(Statement::<Nullable<Timestamp>>::new(text, binds)).await?;
+        let found: Vec<Option<Moment>> =
+            engine.load(Statement::<Nullable<Timestamp>>::new(text, binds)).await?;
         Ok(found.into_iter().flatten().next().map(|moment| moment.0))
     }
 

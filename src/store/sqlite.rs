@@ -3,8 +3,8 @@
 use std::{fs, path::Path, time::Duration};
 
 use diesel::{
-    Connection as _, ConnectionError, ConnectionResult, RunQueryDsl as _, SqliteConnection, connection::SimpleConnection as _,
-    deserialize::QueryableByName, sql_query, sql_types::BigInt,
+    Connection as _, ConnectionError, ConnectionResult, RunQueryDsl as _, SqliteConnection,
+    connection::SimpleConnection as _, deserialize::QueryableByName, sql_query, sql_types::BigInt,
 };
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 
@@ -55,7 +55,8 @@ fn set_up(connection: &mut SqliteConnection, limits: &Limits) -> diesel::QueryRe
         "PRAGMA busy_timeout = {wait}; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384; PRAGMA journal_size_limit = 67108864",
     ))?;
-    let page = sql_query("SELECT page_size FROM pragma_page_size").get_result::<PageSize>(connection)?.page_size;
+    let page =
+        sql_query("SELECT page_size FROM pragma_page_size").get_result::<PageSize>(connection)?.page_size;
     let pages = i64::try_from(limits.max_bytes).unwrap_or(i64::MAX) / page.max(1);
     // The largest count that SQLite knows.
     let pages = pages.clamp(1, 4_294_967_294);

@@ -79,7 +79,8 @@ impl Statement {
             let size = [100, 10].into_iter().find(|size| rows.len() >= *size).unwrap_or(1);
             let binds = rows.by_ref().take(size).flatten().collect();
             let row = format!("({})", vec!["?"; columns].join(", "));
-            let text = format!("INSERT INTO {table} VALUES {} ON CONFLICT DO NOTHING", vec![row; size].join(", "));
+            let text =
+                format!("INSERT INTO {table} VALUES {} ON CONFLICT DO NOTHING", vec![row; size].join(", "));
             statements.push(Self::new(text, binds));
         }
         statements

@@ -42,8 +42,11 @@ impl Store {
         let mut asked = vec![(pair, now)];
         asked.extend(spans.map(|span| (pair, now - span)));
         let mut prices = Vec::new();
-        let allowances = [spans.first().copied().unwrap_or_default()].into_iter().chain(spans).map(|span| span / 12);
-        for ((stored, (_, time)), allowance) in self.prices_at(&asked, None).await?.into_iter().zip(&asked).zip(allowances) {
+        let allowances =
+            [spans.first().copied().unwrap_or_default()].into_iter().chain(spans).map(|span| span / 12);
+        for ((stored, (_, time)), allowance) in
+            self.prices_at(&asked, None).await?.into_iter().zip(&asked).zip(allowances)
+        {
             let price = stored
                 .filter(|stored| *time - stored.point.price.aggregate_time <= allowance)
                 .and_then(|stored| stored.point.price.value)
@@ -56,8 +59,13 @@ impl Store {
         let mut stats = self.last_day(pair, now).await?;
         if let [last, hour, day, week] = prices[..] {
             let change = |then: Option<Decimal>| change(last?, then?);
-            stats =
-                PriceStats { last, change_1h: change(hour), change_24h: change(day), change_7d: change(week), ..stats };
+            stats = PriceStats {
+                last,
+                change_1h: change(hour),
+                change_24h: change(day),
+                change_7d: change(week),
+                ..stats
+            };
         }
         Ok(stats)
     }
@@ -86,7 +94,8 @@ impl Store {
 
     async fn last_day(&self, pair: Pair, now: DateTime<Utc>) -> Result<PriceStats, StoreError> {
         let end = Interval::Minute.open_time(now);
-        let candles = self.list_candles(&composite(pair, Interval::Minute, end - TimeDelta::days(1), end)).await?;
+        let candles =
+            self.list_candles(&composite(pair, Interval::Minute, end - TimeDelta::days(1), end)).await?;
         let mut stats = PriceStats::default();
         for candle in candles.into_iter().map(|stored| stored.candle) {
             if let Some(prices) = candle.prices {
@@ -94,7 +103,8 @@ impl Store {
                 stats.low_24h = Some(stats.low_24h.map_or(prices.low, |low| low.min(prices.low)));
             }
             stats.base_volume_24h = stats.base_volume_24h.unwrap_or_default().checked_add(candle.base_volume);
-            stats.quote_volume_24h = stats.quote_volume_24h.unwrap_or_default().checked_add(candle.quote_volume);
+            stats.quote_volume_24h =
+                stats.quote_volume_24h.unwrap_or_default().checked_add(candle.quote_volume);
         }
         Ok(stats)
     }

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use diesel::{RunQueryDsl as _, sql_types::{BigInt, Integer}};
+use diesel::{
+    RunQueryDsl as _,
+    sql_types::{BigInt, Integer},
+};
 
-use super::{Engine, Store, StoreError, statement::Statement};
+use super::{Engine, Location, Store, StoreError, statement::Statement};
 
 impl Store {
     /// Asks the database for a sign of life.
@@ -31,9 +34,18 @@ impl Store {
     /// Copies an embedded database into a file, as it is at one moment; others read and write meanwhile. The file must
     /// not be there yet.
     pub async fn backup(&self, file: &Path) -> Result<(), StoreError> {
-        let Engine::Sqlite { read, .. } = self.engine().await? else {
-            return Err(StoreError::Unsupported("PostgreSQL is backed up by its own programs, such as pg_dump"));
+        let Engine::Sqlite { read, .. } = &self.engine else {
+            return Err(StoreError::Unsupported(
+                "PostgreSQL is backed up by its own programs, such as pg_dump",
+            ));
         };
+        if let Location::File(own) = &self.location
+            && !own.exists()
+        {
+            return Err(StoreError::Refused {
+                what: format!("a copy of {}, which is not there", self.location),
+            });
+        }
         let Some(path) = file.to_str() else {
             return Err(StoreError::Refused { what: "a backup under a name that is not UTF-8".to_owned() });
         };

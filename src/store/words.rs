@@ -8,7 +8,8 @@ where
     F: Copy + std::fmt::Display,
     T: TryFrom<F>,
 {
-    T::try_from(value).map_err(|_| StoreError::Refused { what: format!("{value} as {column}: it is too large") })
+    T::try_from(value)
+        .map_err(|_| StoreError::Refused { what: format!("{value} as {column}: it is too large") })
 }
 
 /// Reads a number that cannot be negative.

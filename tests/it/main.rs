@@ -34,5 +34,6 @@ mod replies;
 mod scorecard;
 mod sources_check;
 mod startup;
+mod store;
 mod stream_faults;
 mod streams;
