@@ -8,6 +8,7 @@ mod doors;
 mod markets;
 mod record;
 mod reload;
+mod store;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +34,7 @@ use self::{
 pub use self::{
     record::{RecordOptions, Recorder, RecorderStatus},
     reload::Reloader,
+    store::store_options,
 };
 use crate::{
     api::{

@@ -53,6 +53,8 @@ pub struct Config {
     pub cross: Cross,
     /// Connections to venues.
     pub feed: Feed,
+    /// The history.
+    pub store: StoreConfig,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
 }
@@ -232,6 +234,23 @@ pub struct Feed {
     pub queue: usize,
 }
 
+/// The history.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct StoreConfig {
+    pub url: Address,
+    pub folder: String,
+    pub max_connections: u32,
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub lock_timeout: Duration,
+    pub max_bytes: u64,
+}
+
 /// One venue.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -304,10 +323,15 @@ impl Config {
                 .map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
             merge(&mut table, parse(&shown, &text)?, "", &shown, &mut origins);
         }
+        let environment: Vec<_> = environment.into_iter().collect();
+        let folder = environment::data_folder(&environment);
         for setting in environment::settings(environment, &table)? {
             merge(&mut table, setting.table, "", &setting.variable, &mut origins);
         }
-        let config = read(table, &origins)?;
+        let mut config = read(table, &origins)?;
+        if config.store.folder.is_empty() {
+            config.store.folder = folder.unwrap_or_default();
+        }
         config.check()?;
         Ok(config)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use super::{Config, ConfigError};
+use crate::store::Location;
 
 /// The longest span that can be set: none of them is meant to be counted in days.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -18,6 +19,12 @@ impl Config {
             }
         }
         self.check_venues()?;
+        let url = self.store.url.expose();
+        if !url.is_empty()
+            && let Err(error) = Location::parse(url)
+        {
+            return Err(wrong("store.url", &error.to_string()));
+        }
         self.check_spans()?;
         self.check_numbers()?;
         let cap = self.aggregation.weight_cap.0;
@@ -81,6 +88,9 @@ impl Config {
             ("server.keep_alive_timeout", self.server.keep_alive_timeout),
             ("streams.flush", self.streams.flush),
             ("streams.stall_timeout", self.streams.stall_timeout),
+            ("store.connect_timeout", self.store.connect_timeout),
+            ("store.statement_timeout", self.store.statement_timeout),
+            ("store.lock_timeout", self.store.lock_timeout),
         ];
         let others = [
             ("server.shutdown_grace", self.server.shutdown_grace),
@@ -129,6 +139,8 @@ impl Config {
             ("server.max_message", self.server.max_message == 0),
             ("server.max_streams", self.server.max_streams == 0),
             ("streams.send_buffer", self.streams.send_buffer == 0),
+            ("store.max_connections", self.store.max_connections == 0),
+            ("store.max_bytes", self.store.max_bytes == 0),
         ];
         match positive.iter().find(|(_, zero)| *zero) {
             Some((key, _)) => Err(wrong(key, "must be above 0")),

@@ -108,3 +108,35 @@ fn what_is_shown_hides_credentials_and_reads_back() {
     assert_eq!(config.venues["kraken"].url.as_ref().unwrap().expose(), url);
     load(Some(&config.to_toml()), &[]).unwrap();
 }
+
+#[test]
+fn the_database_is_known_by_its_usual_name_too() {
+    let (usual, own) =
+        (("DATABASE_URL", "postgres://h/usual"), ("CRYPTOPRICE__STORE__URL", "postgres://h/own"));
+    let file = "[store]\nurl = \"postgres://h/file\"";
+    for (environment, expected) in [
+        (&[][..], "postgres://h/file"),
+        (&[usual], "postgres://h/usual"),
+        (&[usual, own], "postgres://h/own"),
+    ] {
+        let config = load(Some(file), environment).unwrap();
+        assert_eq!(config.store.url.expose(), expected);
+    }
+    let error = load(None, &[("DATABASE_URL", "mysql://me:hush@h/d")]).unwrap_err();
+    assert!(error.contains("store.url") && !error.contains("hush"), "{error}");
+    let config = load(None, &[("DATABASE_URL", "postgres://me:hush@h/d")]).unwrap();
+    assert!(!format!("{}{config:?}", config.to_toml()).contains("hush"));
+}
+
+#[test]
+fn the_embedded_database_lies_where_programs_keep_their_data() {
+    for (environment, expected) in [
+        (&[("HOME", "/home/me")][..], "/home/me/.local/share/cryptoprice"),
+        (&[("HOME", "/home/me"), ("XDG_DATA_HOME", "/data")], "/data/cryptoprice"),
+        (&[("STATE_DIRECTORY", "/var/lib/cryptoprice"), ("XDG_DATA_HOME", "/data")], "/var/lib/cryptoprice"),
+        (&[("CRYPTOPRICE__STORE__FOLDER", "/mine"), ("HOME", "/home/me")], "/mine"),
+        (&[], ""),
+    ] {
+        assert_eq!(load(None, environment).unwrap().store.folder, expected);
+    }
+}

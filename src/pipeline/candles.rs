@@ -59,32 +59,35 @@ impl CandleBook {
 
     /// Takes in what a venue said, as far as it concerns candles. Tells what became of a trade.
     pub fn hear(&mut self, delivery: &Delivery) -> Option<Intake> {
-        let Delivery { venue, receive_time, ref kind } = *delivery;
+        let Delivery { venue, connection, receive_time, ref kind } = *delivery;
         match kind {
             DeliveryKind::Trade { market, kind, trade, snapshot } => {
+                if *kind == MarketKind::Spot {
+                    self.meet(venue, connection, *market, receive_time);
+                }
                 return Some(self.trade(venue, (*market, *kind), trade, *snapshot, receive_time));
             }
-            DeliveryKind::Ticker { market, kind, .. } => self.meet(venue, (*market, *kind), receive_time),
+            DeliveryKind::Ticker { market, kind: MarketKind::Spot, .. } => {
+                self.meet(venue, connection, *market, receive_time);
+            }
             DeliveryKind::Message => {
                 let now = self.advance(receive_time);
-                self.venues.entry(venue).or_insert_with(|| Progress::new(now)).hear(now);
+                self.progress(venue).hear(connection, now);
             }
-            DeliveryKind::Connected => {
+            DeliveryKind::Connected(markets) => {
                 let now = self.advance(receive_time);
-                self.venues.entry(venue).or_insert_with(|| Progress::new(now)).connect(now);
-                self.pairs.values_mut().for_each(|market| market.connected(venue, now));
+                let markets: Vec<Pair> =
+                    markets.iter().filter(|market| self.takes(**market)).copied().collect();
+                self.progress(venue).connect(connection, &markets, now);
+                markets.into_iter().for_each(|market| self.connected(venue, market, now));
             }
-            DeliveryKind::Disconnected { .. } => {
+            DeliveryKind::Left(_) => {
                 self.advance(receive_time);
-                // Whether it was still listened to after the last message, nobody knows.
-                if let Some(heard) = self.venues.get_mut(&venue).and_then(Progress::disconnect) {
-                    self.pairs.values_mut().for_each(|market| market.disconnected(venue, heard));
+                for (market, heard) in self.progress(venue).leave(connection) {
+                    self.disconnected(venue, market, heard);
                 }
             }
-            DeliveryKind::Confirm(_)
-            | DeliveryKind::Subscribed
-            | DeliveryKind::Refused(_)
-            | DeliveryKind::Malformed { .. } => {}
+            _ => {}
         }
         None
     }
@@ -98,7 +101,6 @@ impl CandleBook {
         snapshot: bool,
         received: DateTime<Utc>,
     ) -> Intake {
-        self.meet(venue, (pair, kind), received);
         let market = self.pairs.get_mut(&pair).filter(|_| kind == MarketKind::Spot);
         let intake = market.map_or(Intake::Foreign, |market| market.trade(venue, trade, snapshot, received));
         // What is sent as past, or not believed, tells nothing of how far the venue is.
@@ -149,25 +151,27 @@ impl CandleBook {
         self.counts.get(&intake).copied().unwrap_or_default()
     }
 
-    /// Expects a market from now on if it is one that is taken in, and listens to it if its venue is connected to.
-    fn meet(&mut self, venue: Venue, (pair, kind): (Pair, MarketKind), now: DateTime<Utc>) {
-        let taken = kind == MarketKind::Spot
-            && match &self.taken {
-                Markets::Configured(pairs) => pairs.contains(&pair),
-                Markets::Met => true,
-            };
-        if !taken {
+    /// Expects a market from now on if it is one that is taken in, and listens to it if that is how it was met.
+    fn meet(&mut self, venue: Venue, connection: Option<u64>, market: Pair, now: DateTime<Utc>) {
+        if !self.takes(market) {
             return;
         }
-        let known = self.pairs.get(&pair).is_some_and(|market| market.venues().any(|known| known == venue));
-        if !known {
-            self.expect(venue, pair, now);
+        if self.progress(venue).meet(connection, market) {
+            self.connected(venue, market, now);
+        } else if !self.pairs.get(&market).is_some_and(|known| known.venues().any(|known| known == venue)) {
+            self.expect(venue, market, now);
         }
-        if self.venues.get(&venue).is_some_and(Progress::is_connected)
-            && let Some(market) = self.pairs.get_mut(&pair)
-        {
-            market.connected(venue, now);
+    }
+
+    fn takes(&self, market: Pair) -> bool {
+        match &self.taken {
+            Markets::Configured(pairs) => pairs.contains(&market),
+            Markets::Met => true,
         }
+    }
+
+    fn progress(&mut self, venue: Venue) -> &mut Progress {
+        self.venues.entry(venue).or_insert_with(|| Progress::new(self.now))
     }
 
     /// Gets the time, which does not go back.

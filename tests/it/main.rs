@@ -36,5 +36,6 @@ mod rest;
 mod scorecard;
 mod sources_check;
 mod startup;
+mod store;
 mod stream_faults;
 mod streams;

@@ -1,42 +1,64 @@
 //! How far a venue has come: the time up to which its trades are known.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::candle::market::Policy;
+use crate::domain::{candle::market::Policy, pair::Pair};
 
-/// How far a venue has come, and whether it is connected to.
+/// How far a venue has come, and what is listened to on the connections to it.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// The latest trade, by the venue's clock, and when it came, by ours.
     latest: Option<(DateTime<Utc>, DateTime<Utc>)>,
     mark: DateTime<Utc>,
-    /// When it was last heard, while it is connected to.
-    heard: Option<DateTime<Utc>>,
+    connections: BTreeMap<Option<u64>, Connection>,
+}
+
+/// A connection that stands.
+#[derive(Debug)]
+struct Connection {
+    /// When it was last heard.
+    heard: DateTime<Utc>,
+    markets: BTreeSet<Pair>,
 }
 
 impl Progress {
     /// Begins to follow a venue.
     pub(super) const fn new(now: DateTime<Utc>) -> Self {
-        Self { latest: None, mark: now, heard: None }
+        Self { latest: None, mark: now, connections: BTreeMap::new() }
     }
 
-    /// Notes that it is connected to.
-    pub(super) fn connect(&mut self, now: DateTime<Utc>) {
-        self.heard = Some(self.heard.map_or(now, |heard| heard.max(now)));
+    /// Notes that a connection stands.
+    pub(super) fn connect(&mut self, number: Option<u64>, markets: &[Pair], now: DateTime<Utc>) {
+        let markets = markets.iter().copied().collect();
+        self.connections.insert(number, Connection { heard: now, markets });
     }
 
-    /// Notes that it has said something.
-    pub(super) fn hear(&mut self, now: DateTime<Utc>) {
-        self.heard = self.heard.map(|heard| heard.max(now));
+    /// Notes that something was said on a connection.
+    pub(super) fn hear(&mut self, number: Option<u64>, now: DateTime<Utc>) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.heard = connection.heard.max(now);
+        }
     }
 
-    /// Notes that it is not connected to any more; gives when it was last heard, if that is news.
-    pub(super) const fn disconnect(&mut self) -> Option<DateTime<Utc>> {
-        self.heard.take()
+    /// Notes that a market was met on a connection. Tells whether that is news.
+    pub(super) fn meet(&mut self, number: Option<u64>, market: Pair) -> bool {
+        !self.hears(market)
+            && self.connections.get_mut(&number).is_some_and(|connection| connection.markets.insert(market))
     }
 
-    pub(super) const fn is_connected(&self) -> bool {
-        self.heard.is_some()
+    /// Notes that a connection has ended. Gives the markets that are not listened to any more, and until when they were:
+    /// whether they still were after the last message, nobody knows.
+    pub(super) fn leave(&mut self, number: Option<u64>) -> Vec<(Pair, DateTime<Utc>)> {
+        let Some(Connection { heard, markets }) = self.connections.remove(&number) else {
+            return Vec::new();
+        };
+        markets.into_iter().filter(|market| !self.hears(*market)).map(|market| (market, heard)).collect()
+    }
+
+    fn hears(&self, market: Pair) -> bool {
+        self.connections.values().any(|connection| connection.markets.contains(&market))
     }
 
     /// Notes a live trade.

@@ -25,7 +25,7 @@ fn book() -> CandleBook {
 }
 
 fn say(book: &mut CandleBook, venue: Venue, received: i64, kind: DeliveryKind) -> Option<Intake> {
-    book.hear(&Delivery { venue, receive_time: at(received), kind })
+    book.hear(&Delivery { venue, connection: Some(1), receive_time: at(received), kind })
 }
 
 fn traded(market: Pair, id: &str, millis: i64) -> DeliveryKind {
@@ -34,8 +34,12 @@ fn traded(market: Pair, id: &str, millis: i64) -> DeliveryKind {
     DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
 }
 
+fn connected() -> DeliveryKind {
+    DeliveryKind::Connected([BTC_USD].into())
+}
+
 fn ended() -> DeliveryKind {
-    DeliveryKind::Disconnected { error: "cut".into(), retry_time: None }
+    DeliveryKind::Left([].into())
 }
 
 /// Gets the states of the seconds of a venue or of all, as they are told up to a time: when each opened, and its coverage.
@@ -49,7 +53,7 @@ fn seconds(book: &mut CandleBook, venue: Option<Venue>, until: i64) -> Vec<(i64,
 #[test]
 fn a_silent_market_closes_by_our_clock() {
     let mut book = book();
-    say(&mut book, KRAKEN, 0, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 0, connected());
     let whole = |second| (second, CandleState::Final, Decimal::ONE);
     assert_eq!(seconds(&mut book, Some(KRAKEN), 2_999), []);
     assert_eq!(seconds(&mut book, Some(KRAKEN), 4_000), [whole(0), whole(1)]);
@@ -59,7 +63,7 @@ fn a_silent_market_closes_by_our_clock() {
 #[test]
 fn a_venue_whose_clock_is_behind_is_waited_for() {
     let mut book = book();
-    say(&mut book, KRAKEN, 0, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 0, connected());
     // Its trades come four seconds after it says that they happened.
     assert_eq!(say(&mut book, KRAKEN, 4_500, traded(BTC_USD, "1", 500)), Some(Intake::Taken));
     let [(0, CandleState::Forming, _)] = seconds(&mut book, Some(KRAKEN), 6_999)[..] else {
@@ -78,7 +82,7 @@ fn a_venue_whose_clock_is_behind_is_waited_for() {
 #[test]
 fn a_venue_that_is_ahead_closes_nothing_before_its_time() {
     let mut book = book();
-    say(&mut book, KRAKEN, 0, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 0, connected());
     assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USD, "1", 5_000)), Some(Intake::Taken));
     assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USD, "2", 500_000)), Some(Intake::Future));
     // Its clock is five seconds ahead, and its trades of this second are awaited for two.
@@ -94,7 +98,7 @@ fn a_venue_that_is_ahead_closes_nothing_before_its_time() {
 #[test]
 fn the_end_of_a_connection_is_when_it_was_last_heard() {
     let mut book = book();
-    say(&mut book, KRAKEN, 0, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 0, connected());
     say(&mut book, KRAKEN, 2_500, DeliveryKind::Message);
     // Told before any message came, and by another venue: that is nothing to Kraken.
     say(&mut book, OKX, 3_000, ended());
@@ -110,7 +114,7 @@ fn the_end_of_a_connection_is_when_it_was_last_heard() {
             restated(4, CandleState::Gap, "0")
         ]
     );
-    say(&mut book, KRAKEN, 7_250, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 7_250, connected());
     let closed = seconds(&mut book, Some(KRAKEN), 10_000);
     assert_eq!(closed.last(), Some(&restated(7, CandleState::Final, "0.75")));
 }
@@ -137,9 +141,33 @@ fn one_market_may_be_lost_while_the_venue_stays() {
 }
 
 #[test]
+fn a_market_is_listened_to_as_long_as_one_connection_brings_it() {
+    let mut book = book();
+    let mut hear = |connection, millis, kind| {
+        book.hear(&Delivery { venue: KRAKEN, connection: Some(connection), receive_time: at(millis), kind })
+    };
+    hear(1, 0, connected());
+    // Another takes over, and the first is left.
+    hear(2, 1_000, connected());
+    hear(1, 1_500, DeliveryKind::Left([BTC_USD].into()));
+    hear(2, 2_500, DeliveryKind::Message);
+    hear(2, 3_500, DeliveryKind::Left([BTC_USD].into()));
+    let row = |second, state, coverage: &str| (second, state, coverage.parse().unwrap());
+    assert_eq!(
+        seconds(&mut book, Some(KRAKEN), 6_000),
+        [
+            row(0, CandleState::Final, "1"),
+            row(1, CandleState::Final, "1"),
+            row(2, CandleState::Final, "0.5"),
+            row(3, CandleState::Gap, "0"),
+        ]
+    );
+}
+
+#[test]
 fn only_spot_markets_that_are_taken_in_have_candles() {
     let mut book = book();
-    say(&mut book, KRAKEN, 0, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 0, connected());
     let DeliveryKind::Trade { trade, .. } = traded(BTC_USD, "1", 0) else { unreachable!() };
     for kind in [MarketKind::Perpetual, MarketKind::Dated] {
         let said = DeliveryKind::Trade { market: BTC_USD, kind, trade: trade.clone(), snapshot: false };
@@ -167,7 +195,7 @@ fn only_spot_markets_that_are_taken_in_have_candles() {
 #[test]
 fn in_a_recording_markets_are_met() {
     let mut book = CandleBook::new(Policy::default(), Markets::Met, at(0));
-    say(&mut book, KRAKEN, 0, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 0, DeliveryKind::Connected([].into()));
     let ticker = DeliveryKind::Ticker {
         market: BTC_USD,
         kind: MarketKind::Spot,
@@ -189,7 +217,7 @@ fn in_a_recording_markets_are_met() {
 #[test]
 fn past_trades_do_not_move_the_time() {
     let mut book = book();
-    say(&mut book, KRAKEN, 0, DeliveryKind::Connected);
+    say(&mut book, KRAKEN, 0, connected());
     let mut past = traded(BTC_USD, "1", 100);
     if let DeliveryKind::Trade { snapshot, .. } = &mut past {
         *snapshot = true;
