@@ -22,6 +22,7 @@ mod health;
 mod http_rules;
 mod layering;
 mod limits;
+mod listings;
 mod messages;
 mod metrics;
 mod openapi;
