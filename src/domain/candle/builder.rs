@@ -79,9 +79,6 @@ impl Builder {
         let from = moment.max(self.settled_until());
         if from < self.closed_until {
             self.lanes.iter_mut().for_each(|lane| lane.retract(moment, from, audience));
-        } else {
-            // Some candle may have been opened by the clock alone.
-            self.lanes.iter_mut().for_each(|lane| lane.retract_opening(moment));
         }
     }
 

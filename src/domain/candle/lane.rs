@@ -93,11 +93,6 @@ impl Lane {
             self.changed.insert(open);
             open = close;
         }
-        self.retract_opening(moment);
-    }
-
-    /// Takes back that one of the audience listened from a moment on, of the time before the current candle.
-    pub(super) fn retract_opening(&mut self, moment: DateTime<Utc>) {
         if self.current > moment {
             self.listened -= self.current - moment;
         }
