@@ -17,6 +17,7 @@ mod convert;
 mod explain;
 mod failure;
 mod json;
+mod moment;
 mod price;
 mod record;
 mod serve;

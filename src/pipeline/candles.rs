@@ -3,6 +3,7 @@
 //! A plain state machine, as the aggregator is: it is told what came in ([`CandleBook::hear`]), with the time at which it
 //! came, and asked what has changed ([`CandleBook::tick`]). The same input at the same times gives the same candles.
 
+pub mod hub;
 mod progress;
 
 use std::collections::BTreeMap;

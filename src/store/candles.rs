@@ -51,6 +51,13 @@ pub struct Series {
     pub interval: Interval,
 }
 
+impl Series {
+    /// Gets the series that a candle belongs to.
+    pub fn of(candle: &Candle) -> Self {
+        Self { pair: candle.pair, venue: candle.venue, interval: candle.interval }
+    }
+}
+
 /// Which candles are asked for.
 #[derive(Debug, Clone)]
 pub struct CandleQuery {
