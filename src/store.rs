@@ -93,7 +93,7 @@ impl Store {
     /// Connects, and sees that the schema is that of this program and the origin the same. An embedded database is
     /// migrated first; a server is not, as others may be at work in it.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.checked.get_or_try_init(|| self.look()).await.map(|_| ())
+        self.checked.get_or_try_init(|| self.look()).await.copied()
     }
 
     /// Gets whose prices are in it.

@@ -102,6 +102,8 @@ impl Server {
         let ports: Vec<_> = config.get_ports().iter().map(u16::to_string).collect();
         let mode = match config.get_ssl_mode() {
             SslMode::Disable => "disable",
+            // Older programs know no certificates but those they are given.
+            SslMode::Require if self.root_certificate.is_none() => "require",
             SslMode::Require => "verify-full",
             _ => "prefer",
         };

@@ -30,7 +30,7 @@ pub(super) struct Number(pub(super) Decimal);
 
 /// Why a number in the database is not one of ours.
 #[derive(Debug, thiserror::Error)]
-#[error("a number in the database needs more than 28 digits, or is none")]
+#[error("a number in the database needs more than 96 bits, or is none")]
 struct Unheld;
 
 impl ToSql<Numeric, Pg> for Number {
@@ -56,7 +56,8 @@ impl ToSql<Numeric, Sqlite> for Number {
 impl FromSql<Numeric, Sqlite> for Number {
     fn from_sql(bytes: <Sqlite as Backend>::RawValue<'_>) -> deserialize::Result<Self> {
         let text = <String as FromSql<Text, Sqlite>>::from_sql(bytes)?;
-        Ok(Self(decimal::parse(&text)?))
+        // Also the few of 29 digits that sums may have.
+        Ok(Self(Decimal::from_str_exact(&text)?))
     }
 }
 

@@ -19,6 +19,7 @@ use cryptoprice::{
         Location, Options, Store,
         candles::{CandleQuery, Series},
         prices::PricePoint,
+        stats::PriceStats,
     },
 };
 use rust_decimal::Decimal;
@@ -166,7 +167,9 @@ async fn what_is_written_twice_changes_nothing() {
         let candles = minutes(1_234);
         assert_eq!(store.write_candles(&candles, start()).await.unwrap(), 1_234);
         let mut changed = candles.clone();
-        changed.iter_mut().for_each(|candle| candle.base_volume = Decimal::TEN);
+        for candle in &mut changed {
+            candle.base_volume = Decimal::TEN;
+        }
         assert_eq!(store.write_candles(&changed, start() + TimeDelta::days(1)).await.unwrap(), 0);
         assert_eq!(list(&store, &all(MINUTES)).await, candles);
 
@@ -285,7 +288,7 @@ async fn changes_and_the_day_are_told_from_prices_and_candles() {
         let store = place.store().await;
         let now = start() + TimeDelta::days(8);
         let composite = Series { venue: None, ..MINUTES };
-        assert_eq!(store.price_stats(BTC_USD, now).await.unwrap(), Default::default());
+        assert_eq!(store.price_stats(BTC_USD, now).await.unwrap(), PriceStats::default());
 
         // The week is told by a candle, the day and the hour by prices.
         let mut week = candle(composite, now - TimeDelta::days(7) - TimeDelta::minutes(1), 50);

@@ -226,11 +226,11 @@ impl Way {
         let (target, database) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (traffic, changes) = watch::channel(Traffic::Open);
+        let (traffic, watched) = watch::channel(Traffic::Open);
         let (listens, listening) = watch::channel(true);
         let target = target.to_owned();
         let mut listener = Some(listener);
-        let mut seen = changes.clone();
+        let mut seen = watched.clone();
         tokio::spawn(async move {
             loop {
                 let now = *seen.borrow_and_update();
@@ -248,7 +248,7 @@ impl Way {
                 tokio::select! {
                     changed = seen.changed() => if changed.is_err() { return },
                     Ok((stream, _)) = async { listener.as_ref().unwrap().accept().await }, if listener.is_some() => {
-                        tokio::spawn(pass(stream, target.clone(), changes.clone()));
+                        tokio::spawn(pass(stream, target.clone(), watched.clone()));
                     }
                 }
             }
