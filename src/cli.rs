@@ -19,6 +19,7 @@ mod failure;
 mod json;
 mod price;
 mod record;
+mod redis_cli;
 mod serve;
 mod sources;
 mod table;
@@ -34,6 +35,7 @@ pub use self::{
     explain::ExplainArgs,
     price::PriceArgs,
     record::RecordArgs,
+    redis_cli::RedisCliArgs,
     serve::{DemoArgs, ServeArgs},
     sources::SourcesArgs,
     watch::WatchArgs,
@@ -71,6 +73,8 @@ pub enum Command {
     Record(RecordArgs),
     /// Prints the settings as they would be used
     Config(ConfigArgs),
+    /// Opens `redis-cli` on the Redis of the settings
+    RedisCli(RedisCliArgs),
     /// Prints the completions of a shell
     Completions(CompletionsArgs),
 }
@@ -113,6 +117,7 @@ impl Command {
             Self::Demo(arguments) => arguments.run().await,
             Self::Record(arguments) => arguments.run().await,
             Self::Config(arguments) => arguments.run(),
+            Self::RedisCli(arguments) => arguments.run(),
             Self::Completions(arguments) => arguments.run(),
         }
     }

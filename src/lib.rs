@@ -33,6 +33,7 @@
 
 pub mod api;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use super::{Config, ConfigError};
+use crate::cache::{keys, pool};
 
 /// The longest span that can be set: none of them is meant to be counted in days.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,8 +37,26 @@ impl Config {
         if !(1..=3).contains(&self.cross.max_hops) {
             return Err(wrong("cross.max_hops", "must be 1, 2 or 3"));
         }
+        self.check_cache()?;
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return Err(wrong("log.filter", &error.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Checks what is said about Redis. The address is not shown: what is wrong with it may be in the password.
+    fn check_cache(&self) -> Result<(), ConfigError> {
+        let cache = &self.cache;
+        if !cache.url.is_empty()
+            && let Err(error) = pool::check_address(cache.url.expose())
+        {
+            return Err(wrong("cache.url", &error.to_string()));
+        }
+        if !keys::is_prefix(&cache.prefix) {
+            return Err(wrong("cache.prefix", "must be 1 to 64 letters, digits, or any of -_.:"));
+        }
+        if cache.renew_lease.saturating_mul(3) > cache.lease {
+            return Err(wrong("cache.lease", "must be three times cache.renew_lease or more"));
         }
         Ok(())
     }
@@ -52,6 +71,9 @@ impl Config {
             ("feed.max_backoff", feed.max_backoff),
             ("feed.silent_after", feed.silent_after),
             ("feed.rotate_after", feed.rotate_after),
+            ("cache.connect_timeout", self.cache.connect_timeout),
+            ("cache.command_timeout", self.cache.command_timeout),
+            ("cache.renew_lease", self.cache.renew_lease),
             ("server.call_timeout", self.server.call_timeout),
             ("server.max_connection_age", self.server.max_connection_age),
             ("server.max_idle", self.server.max_idle),
@@ -61,6 +83,8 @@ impl Config {
             ("streams.stall_timeout", self.streams.stall_timeout),
         ];
         let others = [
+            ("cache.lease", self.cache.lease),
+            ("cache.keep_changes", self.cache.keep_changes),
             ("server.shutdown_grace", self.server.shutdown_grace),
             ("aggregation.frozen_after", aggregation.frozen_after),
             ("aggregation.max_future", aggregation.max_future),
@@ -101,6 +125,7 @@ impl Config {
             ("feed.max_connecting", self.feed.max_connecting == 0),
             ("feed.max_frame", self.feed.max_frame == 0),
             ("feed.queue", self.feed.queue == 0),
+            ("cache.pool_size", self.cache.pool_size == 0),
             ("server.max_header", self.server.max_header == 0),
             ("server.max_message", self.server.max_message == 0),
             ("server.max_streams", self.server.max_streams == 0),

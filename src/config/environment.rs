@@ -1,4 +1,4 @@
-//! Settings from the environment: `CRYPTOPRICE__SECTION__KEY`.
+//! Settings from the environment: `CRYPTOPRICE__SECTION__KEY`, and names that other programs use for the same.
 
 use toml::{Table, Value};
 
@@ -6,6 +6,9 @@ use super::ConfigError;
 
 /// What names of settings begin with. Other variables are none of our business.
 const PREFIX: &str = "CRYPTOPRICE__";
+
+/// Names that are usual for a setting; the setting's own name wins over them.
+const ALIASES: &[(&str, &str)] = &[("REDIS_URL", "CRYPTOPRICE__CACHE__URL")];
 
 /// One setting, as a table with just that key.
 pub(super) struct Setting {
@@ -23,7 +26,9 @@ pub(super) fn settings(
 ) -> Result<Vec<Setting>, ConfigError> {
     let mut settings = Vec::new();
     for (variable, text) in environment {
-        let Some(path) = variable.strip_prefix(PREFIX) else {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == variable);
+        let name = alias.map_or(variable.as_str(), |(_, name)| name);
+        let Some(path) = name.strip_prefix(PREFIX) else {
             continue;
         };
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
@@ -34,7 +39,8 @@ pub(super) fn settings(
         })?;
         settings.push(Setting { table: nest(&keys, value), variable });
     }
-    settings.sort_by(|a, b| a.variable.cmp(&b.variable));
+    // The later goes over the earlier.
+    settings.sort_by_cached_key(|setting| (setting.variable.starts_with(PREFIX), setting.variable.clone()));
     Ok(settings)
 }
 
