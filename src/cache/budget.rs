@@ -71,7 +71,7 @@ impl Budget {
         let (each, depth) = (self.rate.each, self.rate.depth());
         let numbers = [each.as_micros(), depth.as_micros(), tokens.into()].map(|number| number.to_string());
         let wait: String =
-            pool.script("budget", &SCRIPT, &[key], &numbers.each_ref().map(|text| text.as_bytes())).await?;
+            pool.script("budget", &SCRIPT, &[key], &numbers.each_ref().map(String::as_bytes)).await?;
         wait.parse().map(Duration::from_micros).map_err(|_| CacheError::Foreign(format!("the wait `{wait}`")))
     }
 }
@@ -85,7 +85,10 @@ impl Rate {
     fn take(self, full: Duration, now: Duration, tokens: u32) -> Result<Duration, Duration> {
         let after = full.max(now).saturating_add(self.each.saturating_mul(tokens));
         let limit = now.saturating_add(self.depth());
-        if after > limit { Err(after - limit) } else { Ok(after) }
+        match after.saturating_sub(limit) {
+            Duration::ZERO => Ok(after),
+            wait => Err(wait),
+        }
     }
 }
 

@@ -103,14 +103,10 @@ pub fn is_prefix(text: &str) -> bool {
 
 /// Writes a name so that it can neither end a hash tag nor be taken for two names.
 fn escaped(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for c in name.chars() {
-        match c {
-            '%' | '{' | '}' | ':' => text.push_str(&format!("%{:02X}", u32::from(c))),
-            c => text.push(c),
-        }
-    }
-    text
+    // The percent sign first, as the others bring it.
+    ['%', '{', '}', ':'].iter().fold(name.to_owned(), |text, special| {
+        text.replace(*special, &format!("%{:02X}", u32::from(*special)))
+    })
 }
 
 #[cfg(test)]

@@ -145,13 +145,13 @@ impl Lease {
             None => self.ask(0).await,
         };
         match answer {
-            Ok(Taken::Held { epoch }) => self.lead(epoch, asked),
-            Ok(Taken::Taken { leader, epoch }) => {
-                self.end(tenure.as_ref());
+            Ok(Taken::ByUs { epoch }) => self.lead(epoch, asked),
+            Ok(Taken::ByAnother { leader, epoch }) => {
+                end(tenure.as_ref());
                 self.become_role(Role::Standby { leader, epoch });
             }
             Ok(Taken::Lost) => {
-                self.end(tenure.as_ref());
+                end(tenure.as_ref());
                 self.become_role(Role::Unknown);
             }
             Err(error) => self.unanswered(tenure.as_ref(), &error).await,
@@ -175,7 +175,7 @@ impl Lease {
         let least = u64::try_from(self.clock.now().timestamp_millis()).unwrap_or(0).max(self.newest + 1);
         let (span, epoch, least) =
             (self.options.span.as_millis().to_string(), epoch.to_string(), least.to_string());
-        let arguments = [&self.options.holder, &span, &epoch, &least].map(|argument| argument.as_bytes());
+        let arguments = [&self.options.holder, &span, &epoch, &least].map(String::as_bytes);
         let keys = [self.keys.lease.as_str(), self.keys.epoch.as_str()];
         let answer: (String, String, String) =
             self.line.script("lease", &TAKE_SCRIPT, &keys, &arguments).await?;
@@ -188,7 +188,7 @@ impl Lease {
 
     fn lead(&mut self, epoch: u64, asked: Duration) {
         // A share of it is kept back, as no two clocks run alike.
-        let until = asked + self.options.span - self.options.span / 20;
+        let until = asked + self.options.span.mul_f64(0.95);
         if let Some(tenure) = self.tenure().filter(|tenure| tenure.epoch() == epoch) {
             if tenure.extend(until) {
                 return;
@@ -203,16 +203,9 @@ impl Lease {
         }
     }
 
-    fn lapse(&mut self, tenure: &Tenure) {
-        self.end(Some(tenure));
+    fn lapse(&self, tenure: &Tenure) {
+        end(Some(tenure));
         self.become_role(Role::Unknown);
-    }
-
-    fn end(&self, tenure: Option<&Tenure>) {
-        if let Some(tenure) = tenure {
-            warn!(epoch = tenure.epoch(), "this replica leads no longer");
-            tenure.end();
-        }
     }
 
     async fn resign(&mut self) {
@@ -248,8 +241,8 @@ impl Lease {
 
 /// What Redis has said to who asked for the lease.
 enum Taken {
-    Held { epoch: u64 },
-    Taken { leader: String, epoch: u64 },
+    ByUs { epoch: u64 },
+    ByAnother { leader: String, epoch: u64 },
     Lost,
 }
 
@@ -263,8 +256,16 @@ impl Taken {
             return Err(CacheError::Foreign(format!("the lease `{held}`")));
         };
         Ok(match outcome.as_str() {
-            "held" => Self::Held { epoch },
-            _ => Self::Taken { leader: holder.to_owned(), epoch },
+            "held" => Self::ByUs { epoch },
+            _ => Self::ByAnother { leader: holder.to_owned(), epoch },
         })
+    }
+}
+
+/// Ends a tenure, if there is one.
+fn end(tenure: Option<&Tenure>) {
+    if let Some(tenure) = tenure {
+        warn!(epoch = tenure.epoch(), "this replica leads no longer");
+        tenure.end();
     }
 }

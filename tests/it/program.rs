@@ -17,7 +17,7 @@ use crate::harness::{Metrics, eventually, frames, provide_crypto};
 /// Makes the command, with nothing of the surroundings.
 pub(crate) fn command() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cryptoprice"));
-    program.env_remove("RUST_LOG").env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
+    program.env_remove("RUST_LOG").env_remove("REDIS_URL").env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
     program
 }
 

@@ -74,9 +74,9 @@ impl Flight {
         };
         let token = format!("{:016x}", rand::random::<u64>());
         // Who has the lock gives up by then; with a margin for telling the others.
-        let lock = self.policy.patience + self.policy.patience / 4;
+        let held_for = self.policy.patience + self.policy.patience / 4;
         loop {
-            let look = match shared.look(&self.landing.name, &token, lock).await {
+            let look = match shared.look(&self.landing.name, &token, held_for).await {
                 Ok(look) => look,
                 Err(error) => {
                     debug!(%error, "an answer is fetched by this process alone");

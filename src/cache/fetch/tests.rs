@@ -36,6 +36,7 @@ fn upstream(burst: u32) -> Upstream {
     Upstream { name: "kraken".to_owned(), budget: Budget::new("kraken", rate, None) }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a fetch gives")]
 fn body(text: &str) -> Result<Option<Bytes>, String> {
     Ok(Some(Bytes::copy_from_slice(text.as_bytes())))
 }

@@ -76,6 +76,7 @@ fn three(redis: &Redis, burst: u32) -> [Replica; 3] {
     [(); 3].map(|()| Replica::new(redis.pool(), burst))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what a fetch gives")]
 fn fresh(count: usize) -> Result<(String, bool), FetchError> {
     Ok((count.to_string(), false))
 }
@@ -135,9 +136,9 @@ async fn while_redis_is_away_each_replica_fetches_for_itself_and_none_hangs() {
     replicas[0].get("before", &POLICY, &counted).await.unwrap();
     for (trouble, name) in [("paused", "a"), ("killed", "b")] {
         if trouble == "paused" {
-            redis.pause()
+            redis.pause();
         } else {
-            redis.kill()
+            redis.kill();
         }
         let before = counted.count();
         let began = Instant::now();
@@ -150,7 +151,9 @@ async fn while_redis_is_away_each_replica_fetches_for_itself_and_none_hangs() {
         let longest = (CONNECT + COMMAND) * 3;
         assert!(began.elapsed() < longest, "{trouble}: {:?}", began.elapsed());
         assert_eq!(replicas[0].get("before", &POLICY, &counted).await, fresh(1));
-        redis.go_on();
+        if trouble == "paused" {
+            redis.go_on();
+        }
     }
     redis.restart();
     let asked = (0..3).map(|at| replicas[at].get("c", &POLICY, &counted));

@@ -49,9 +49,10 @@ pub(crate) fn listen(process: &mut Child) -> impl Iterator<Item = String> + use<
 /// Starts it, and waits for the one thing that it says.
 pub(crate) fn ask(task: &str, environment: &[(&str, &str)]) -> String {
     let mut process = start(task, environment);
-    let answer = said(&mut listen(&mut process));
-    assert!(process.wait().unwrap().success());
-    answer.unwrap()
+    // To the end: who says something that nobody reads fails.
+    let lines: Vec<_> = listen(&mut process).collect();
+    assert!(process.wait().unwrap().success(), "{lines:?}");
+    said(&mut lines.into_iter()).unwrap()
 }
 
 #[expect(clippy::print_stdout, reason = "that is how the process that has started this one is told")]
