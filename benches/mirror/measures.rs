@@ -94,11 +94,11 @@ impl Bench {
         let mut ours = self.ours(1_000).await?;
         let mut follower = self.follower()?;
         anyhow::ensure!(matches!(follower.next().await?, Follow::Snapshot { .. }));
-        let (heard, mut hears) = mpsc::unbounded_channel();
+        let (tell, mut told) = mpsc::unbounded_channel();
         let following = tokio::spawn(async move {
             while let Ok(follow) = follower.next().await {
                 if let Follow::Changes { position, .. } = follow
-                    && heard.send((position.sequence, Instant::now())).is_err()
+                    && tell.send((position.sequence, Instant::now())).is_err()
                 {
                     return;
                 }
@@ -113,7 +113,7 @@ impl Bench {
             let batch = ours.batch(100);
             let began = Instant::now();
             ours.append(&batch).await?;
-            while let Some((sequence, at)) = hears.recv().await
+            while let Some((sequence, at)) = told.recv().await
                 && sequence <= batch.sequence
             {
                 if sequence == batch.sequence {

@@ -33,7 +33,7 @@ impl Minimal {
         minimal.ask(&command(&[b"DEL", b"{m}:head", b"{m}:latest", b"{m}:updates"])).await?;
         minimal.ask(&command(&[b"SET", b"{m}:epoch", b"1"])).await?;
         let answer = minimal.ask(&command(&[b"SCRIPT", b"LOAD", SCRIPT.as_bytes()])).await?;
-        minimal.hash = answer.lines().nth(1).unwrap_or_default().to_owned();
+        answer.lines().nth(1).unwrap_or_default().clone_into(&mut minimal.hash);
         Ok(minimal)
     }
 
@@ -87,7 +87,9 @@ impl Minimal {
 
 fn command(words: &[&[u8]]) -> Vec<u8> {
     let mut encoded = format!("*{}\r\n", words.len()).into_bytes();
-    words.iter().for_each(|text| word(&mut encoded, text));
+    for text in words {
+        word(&mut encoded, text);
+    }
     encoded
 }
 
