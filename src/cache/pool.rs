@@ -2,7 +2,7 @@
 //!
 //! Every command has a time within which it is answered, or else its connection is dropped. While Redis cannot be
 //! reached, callers are told so at once, and only now and then one of them finds out whether it has come back
-//! ([`gate`]).
+//!.
 
 mod gate;
 mod line;
