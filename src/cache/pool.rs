@@ -1,8 +1,8 @@
 //! Connections to Redis: made when they are needed, tried before they are trusted, never waited for without an end.
 //!
 //! Every command has a time within which it is answered, or else its connection is dropped. While Redis cannot be
-//! reached, callers are told so at once, and only now and then one of them finds out whether it has come back
-//!.
+//! reached, callers are told so at once, and only now and then one of them finds out whether it has
+//! come back.
 
 mod gate;
 mod line;
