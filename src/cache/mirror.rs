@@ -11,11 +11,12 @@
 
 mod follower;
 mod reply;
+mod words;
 mod writer;
 
 use std::{fmt, ops::RangeInclusive};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes};
 
 pub use self::{
     follower::{Follow, Follower, Reset},
@@ -88,17 +89,21 @@ impl fmt::Display for Position {
 }
 
 impl Update {
+    /// Gets what it takes with its name, in bytes.
+    const fn size(&self) -> usize {
+        self.pair.len() + HEAD + self.price.len() + self.contributions.len()
+    }
+
     /// Writes all but the name.
-    fn record(&self) -> Result<Bytes, CacheError> {
+    fn write_record(&self, record: &mut Vec<u8>) -> Result<(), CacheError> {
         let length = u32::try_from(self.price.len())
             .map_err(|_| CacheError::Foreign(format!("a price of {} bytes", self.price.len())))?;
-        let mut record = BytesMut::with_capacity(HEAD + self.price.len() + self.contributions.len());
         record.put_u8(self.last.into());
         record.put_u64(self.sequence);
         record.put_u32(length);
         record.put_slice(&self.price);
         record.put_slice(&self.contributions);
-        Ok(record.freeze())
+        Ok(())
     }
 
     /// Reads a record, of which it keeps parts.
@@ -143,7 +148,9 @@ mod tests {
         ) {
             let (price, contributions) = (Bytes::from(price), Bytes::from(contributions));
             let update = Update { pair: "BTC-USD".to_owned(), sequence, price, contributions, last };
-            let record = update.record().unwrap();
+            let mut record = Vec::new();
+            update.write_record(&mut record).unwrap();
+            let record = Bytes::from(record);
             prop_assert_eq!(&Update::read("BTC-USD", &record).unwrap(), &update);
             let shorter = record.slice(..record.len().saturating_sub(cut));
             match Update::read("BTC-USD", &shorter) {

@@ -2,10 +2,9 @@
 
 use std::{collections::VecDeque, sync::LazyLock, time::Duration};
 
-use bytes::Bytes;
 use redis::Script;
 
-use super::{Batch, Position};
+use super::{Batch, Position, States, Update, words::Words};
 use crate::{
     cache::{
         CacheError,
@@ -108,8 +107,7 @@ pub enum Written {
 struct Entry {
     number: u64,
     sequence: u64,
-    arguments: Vec<Bytes>,
-    bytes: usize,
+    words: Words,
 }
 
 #[derive(Debug)]
@@ -144,7 +142,7 @@ impl Writer {
     /// If it is uncertain whether it was done, it is to be done again.
     pub async fn replace(&mut self, everything: &Batch) -> Result<Position, CacheError> {
         self.forget();
-        let entry = self.entry(everything.sequence, everything)?;
+        let entry = self.entry(everything.sequence, &everything.updates, &everything.states)?;
         self.send(&REPLACE_SCRIPT, &entry).await?;
         self.complete = true;
         self.keep(&entry);
@@ -159,14 +157,7 @@ impl Writer {
     /// next, or with [`Writer::settle`]. It is written once whatever happens.
     pub async fn append(&mut self, batch: &Batch) -> Result<Written, CacheError> {
         if self.complete {
-            for part in parts(batch) {
-                let entry = self.entry(part.sequence, &part)?;
-                self.waiting_bytes += entry.bytes;
-                self.waiting.push_back(entry);
-            }
-            if self.waiting_bytes > MAX_WAITING {
-                self.forget();
-            }
+            self.enqueue(batch)?;
         }
         self.settle().await
     }
@@ -181,7 +172,7 @@ impl Writer {
                     return Err(error);
                 }
             };
-            self.waiting_bytes -= entry.bytes;
+            self.waiting_bytes -= entry.words.size();
             if answer.outcome != "done" {
                 self.forget();
                 break;
@@ -209,22 +200,48 @@ impl Writer {
         self.kept_bytes = 0;
     }
 
-    /// Gives the next number to what is to be written.
-    fn entry(&mut self, sequence: u64, batch: &Batch) -> Result<Entry, CacheError> {
-        let leaving: Vec<_> = batch.updates.iter().filter(|update| update.last).collect();
-        let mut arguments = Vec::with_capacity(4 + leaving.len() + 4 + 2 * batch.updates.len());
-        arguments.push(Bytes::from(leaving.len().to_string()));
-        arguments.push(Bytes::from((2 * batch.states.named().count()).to_string()));
-        arguments.extend(leaving.iter().map(|update| Bytes::copy_from_slice(update.pair.as_bytes())));
-        for (name, state) in batch.states.named() {
-            arguments.extend([Bytes::from_static(name.as_bytes()), state.clone()]);
+    /// Puts what has changed behind what waits, in as many entries as it takes. States go with the last one.
+    fn enqueue(&mut self, batch: &Batch) -> Result<(), CacheError> {
+        let mut rest = batch.updates.as_slice();
+        while rest.len() > MAX_UPDATES {
+            let (part, others) = rest.split_at(MAX_UPDATES);
+            let sequence = part.last().map_or(batch.sequence, |update| update.sequence);
+            let entry = self.entry(sequence, part, &States::default())?;
+            self.wait(entry);
+            rest = others;
         }
-        for update in &batch.updates {
-            arguments.extend([Bytes::copy_from_slice(update.pair.as_bytes()), update.record()?]);
+        let entry = self.entry(batch.sequence, rest, &batch.states)?;
+        self.wait(entry);
+        if self.waiting_bytes > MAX_WAITING {
+            self.forget();
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, entry: Entry) {
+        self.waiting_bytes += entry.words.size();
+        self.waiting.push_back(entry);
+    }
+
+    /// Gives the next number to what is to be written.
+    fn entry(&mut self, sequence: u64, updates: &[Update], states: &States) -> Result<Entry, CacheError> {
+        let leaving = updates.iter().filter(|update| update.last);
+        let states_words = 2 * states.named().count();
+        let bytes: usize = updates.iter().map(Update::size).sum();
+        let mut words = Words::with_capacity(8 + 3 * updates.len(), bytes);
+        words.push(leaving.clone().count().to_string().as_bytes());
+        words.push(states_words.to_string().as_bytes());
+        leaving.for_each(|update| words.push(update.pair.as_bytes()));
+        for (name, state) in states.named() {
+            words.push(name.as_bytes());
+            words.push(state);
+        }
+        for update in updates {
+            words.push(update.pair.as_bytes());
+            words.write(|record| update.write_record(record))?;
         }
         self.entry += 1;
-        let bytes = arguments.iter().map(|argument| argument.len() + 16).sum();
-        Ok(Entry { number: self.entry, sequence, arguments, bytes })
+        Ok(Entry { number: self.entry, sequence, words })
     }
 
     async fn send(&mut self, script: &Script, entry: &Entry) -> Result<Answer, CacheError> {
@@ -233,8 +250,7 @@ impl Writer {
         let oldest = self.oldest();
         let head = [epoch, self.options.format.into(), entry.number, entry.sequence, oldest]
             .map(|number| number.to_string());
-        let arguments: Vec<&[u8]> =
-            head.iter().map(String::as_bytes).chain(entry.arguments.iter().map(AsRef::as_ref)).collect();
+        let arguments: Vec<&[u8]> = head.iter().map(String::as_bytes).chain(entry.words.iter()).collect();
         let keys = [
             self.keys.epoch.as_str(),
             &self.keys.head,
@@ -246,8 +262,9 @@ impl Writer {
     }
 
     fn keep(&mut self, entry: &Entry) {
-        self.kept.push_back(Kept { number: entry.number, since: uptime(), bytes: entry.bytes });
-        self.kept_bytes += entry.bytes;
+        let bytes = entry.words.size();
+        self.kept.push_back(Kept { number: entry.number, since: uptime(), bytes });
+        self.kept_bytes += bytes;
     }
 
     /// Finds the oldest entry that stays in the stream, if it is worth while to cut those before it; else 0.
@@ -268,25 +285,4 @@ impl Writer {
         self.kept_bytes = bytes;
         self.kept.front().map_or(self.entry, |kept| kept.number)
     }
-}
-
-/// Splits what is too much for one entry. States go with the last part.
-fn parts(batch: &Batch) -> Vec<Batch> {
-    if batch.updates.len() <= MAX_UPDATES {
-        return vec![batch.clone()];
-    }
-    let mut parts: Vec<_> = batch
-        .updates
-        .chunks(MAX_UPDATES)
-        .map(|updates| Batch {
-            sequence: updates.last().map_or(batch.sequence, |update| update.sequence),
-            updates: updates.to_vec(),
-            ..Batch::default()
-        })
-        .collect();
-    if let Some(last) = parts.last_mut() {
-        last.sequence = batch.sequence;
-        last.states = batch.states.clone();
-    }
-    parts
 }
