@@ -1,4 +1,4 @@
-//! Settings from the environment: `CRYPTOPRICE__SECTION__KEY`, and names that other programs use for the same.
+//! Settings from the environment: `CRYPTOPRICE__SECTION__KEY`, and what others call the same.
 
 use toml::{Table, Value};
 
@@ -7,8 +7,8 @@ use super::ConfigError;
 /// What names of settings begin with. Other variables are none of our business.
 const PREFIX: &str = "CRYPTOPRICE__";
 
-/// Names that are usual for a setting; the setting's own name wins over them.
-const ALIASES: &[(&str, &str)] = &[("REDIS_URL", "CRYPTOPRICE__CACHE__URL")];
+/// Names that are usual elsewhere, and what they set. The prefixed name of the same setting wins over them.
+const ALIASES: [(&str, &str); 1] = [("REDIS_URL", "CRYPTOPRICE__CACHE__URL")];
 
 /// One setting, as a table with just that key.
 pub(super) struct Setting {
@@ -39,8 +39,8 @@ pub(super) fn settings(
         })?;
         settings.push(Setting { table: nest(&keys, value), variable });
     }
-    // The later goes over the earlier.
-    settings.sort_by_cached_key(|setting| (setting.variable.starts_with(PREFIX), setting.variable.clone()));
+    // What comes later wins.
+    settings.sort_by_key(|setting| (setting.variable.starts_with(PREFIX), setting.variable.clone()));
     Ok(settings)
 }
 
