@@ -20,6 +20,7 @@ mod json;
 mod moment;
 mod price;
 mod record;
+mod redis_cli;
 mod serve;
 mod sources;
 mod store;
@@ -36,6 +37,7 @@ pub use self::{
     explain::ExplainArgs,
     price::PriceArgs,
     record::RecordArgs,
+    redis_cli::RedisCliArgs,
     serve::{DemoArgs, ServeArgs},
     sources::SourcesArgs,
     store::{BackupArgs, DbShellArgs, MigrateArgs},
@@ -80,6 +82,8 @@ pub enum Command {
     DbShell(DbShellArgs),
     /// Prints the settings as they would be used
     Config(ConfigArgs),
+    /// Opens `redis-cli` on the Redis of the settings
+    RedisCli(RedisCliArgs),
     /// Prints the completions of a shell
     Completions(CompletionsArgs),
 }
@@ -125,6 +129,7 @@ impl Command {
             Self::Backup(arguments) => arguments.run().await,
             Self::DbShell(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
+            Self::RedisCli(arguments) => arguments.run(),
             Self::Completions(arguments) => arguments.run(),
         }
     }

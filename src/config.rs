@@ -55,6 +55,8 @@ pub struct Config {
     pub feed: Feed,
     /// The history.
     pub store: StoreConfig,
+    /// What replicas share.
+    pub cache: Cache,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
 }
@@ -249,6 +251,29 @@ pub struct StoreConfig {
     #[serde(with = "humantime_serde")]
     pub lock_timeout: Duration,
     pub max_bytes: u64,
+}
+
+/// What replicas share through Redis.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Cache {
+    pub url: Address,
+    pub pool_size: u32,
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub command_timeout: Duration,
+    pub prefix: String,
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    #[serde(with = "humantime_serde")]
+    pub renew_lease: Duration,
+    #[serde(with = "humantime_serde")]
+    pub keep_changes: Duration,
+    pub max_changes: usize,
+    pub memory: u64,
+    pub max_answer: usize,
 }
 
 /// One venue.

@@ -11,7 +11,8 @@ const PREFIX: &str = "CRYPTOPRICE__";
 const NUMBERS: &[&str] = &["max_markets", "requests_per_minute"];
 
 /// Names that are usual elsewhere, and what they set. The prefixed name of the same setting wins over them.
-const ALIASES: [(&str, &str); 1] = [("DATABASE_URL", "CRYPTOPRICE__STORE__URL")];
+const ALIASES: [(&str, &str); 2] =
+    [("DATABASE_URL", "CRYPTOPRICE__STORE__URL"), ("REDIS_URL", "CRYPTOPRICE__CACHE__URL")];
 
 /// One setting, as a table with just that key.
 pub(super) struct Setting {

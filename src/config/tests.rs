@@ -78,6 +78,15 @@ fn what_is_wrong_is_named() {
             "aggregation.refresh: must be at most 24h",
         ),
         (None, Some(("CRYPTOPRICE__FEED__MAX_BACKOFF", "0s")), "feed.max_backoff: must be longer than zero"),
+        (
+            None,
+            Some(("CRYPTOPRICE__CACHE__URL", "http://user:secret@host")),
+            "cache.url: the address of Redis is not understood: ",
+        ),
+        (None, Some(("REDIS_URL", "secret")), "cache.url: the address of Redis is not understood: "),
+        (None, Some(("CRYPTOPRICE__CACHE__PREFIX", "a{b}")), "cache.prefix: must be 1 to 64 letters"),
+        (None, Some(("CRYPTOPRICE__CACHE__LEASE", "800ms")), "cache.lease: must be three times"),
+        (None, Some(("CRYPTOPRICE__CACHE__POOL_SIZE", "0")), "cache.pool_size: must be above 0"),
         (None, Some(("CRYPTOPRICE__JUMP__THRESHOLD", "-0.1")), "jump.threshold: must not be negative"),
         (None, Some(("CRYPTOPRICE__PEG__ANCHORS", "0")), "peg.anchors: must be above 0"),
         (None, Some(("CRYPTOPRICE__PEG__COINS__DAI", "DAI")), "peg.coins.DAI: cannot be pegged to itself"),
@@ -89,6 +98,7 @@ fn what_is_wrong_is_named() {
     ] {
         let error = load(file, environment.as_slice()).unwrap_err();
         assert!(error.starts_with(expected), "{error}\nexpected: {expected}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }
 
@@ -138,5 +148,20 @@ fn the_embedded_database_lies_where_programs_keep_their_data() {
         (&[], ""),
     ] {
         assert_eq!(load(None, environment).unwrap().store.folder, expected);
+    }
+}
+
+#[test]
+fn a_name_that_other_programs_use_yields_to_our_own() {
+    let usual = ("REDIS_URL", "redis://usual");
+    let own = ("CRYPTOPRICE__CACHE__URL", "redis://own");
+    for (environment, expected) in [
+        (vec![], ""),
+        (vec![usual], "redis://usual"),
+        (vec![own], "redis://own"),
+        (vec![own, usual], "redis://own"),
+        (vec![usual, own], "redis://own"),
+    ] {
+        assert_eq!(load(None, &environment).unwrap().cache.url.expose(), expected);
     }
 }

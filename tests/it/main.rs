@@ -10,6 +10,7 @@
 
 mod aggregation;
 mod bad_input;
+mod cache;
 mod candles;
 mod clients;
 mod data;
