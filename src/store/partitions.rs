@@ -2,7 +2,7 @@
 //! SQLite has none, and needs none.
 //!
 //! A leaf spans a fixed number of weeks, counted from Monday, 29 December 1969, or one day; it is named for its first
-//! day: `candles_1m_20261109`.
+//! day: `candles_1m_20261116`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{QueryResult, sql_types::Text};
@@ -212,6 +212,6 @@ mod tests {
             }
         }
         let minute = Table::Candles(Interval::Minute).leaf("2026-11-22T10:00:00Z".parse().unwrap());
-        assert_eq!(minute.name(), "candles_1m_20261102");
+        assert_eq!(minute.name(), "candles_1m_20261116");
     }
 }
