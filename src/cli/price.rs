@@ -127,7 +127,7 @@ mod tests {
     use std::time::Duration;
 
     fn item(pair: &str, result: Option<api::price_result::Result>) -> api::PriceResult {
-        api::PriceResult { pair: pair.to_owned(), result }
+        api::PriceResult { pair: pair.to_owned(), result, time: None }
     }
 
     fn bitcoin() -> api::Price {
