@@ -251,10 +251,11 @@ async fn what_was_written_has_epochs_that_never_go_back() {
         sleep(Duration::from_millis(chance.random_range(50..250))).await;
         match round % 3 {
             0 => ways[leader].cut(),
-            1 => ways[leader].delay(Duration::from_millis(chance.random_range(200..900))),
+            // What was sent when it led arrives when another one does.
+            1 => ways[leader].delay(Duration::from_millis(chance.random_range(1_600..3_000))),
             _ => redis.pause(),
         }
-        sleep(Duration::from_millis(chance.random_range(700..1_500))).await;
+        sleep(Duration::from_millis(chance.random_range(1_000..2_000))).await;
         redis.go_on();
         ways[leader].delay(Duration::ZERO);
         ways[leader].mend();

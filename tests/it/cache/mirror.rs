@@ -216,6 +216,9 @@ async fn follow_at_random(seed: u64, interrupted: bool) {
             ways[0].interrupt();
             ways[1].interrupt();
         }
+        if interrupted && round % 40 == 30 {
+            ways[0].swallow_an_answer();
+        }
         let batch = market.change(30);
         written.extend(batch.updates.clone());
         position = mirrored(append(&mut writer, &batch).await);

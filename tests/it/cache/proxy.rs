@@ -33,14 +33,19 @@ struct Way {
     delay: Arc<AtomicU64>,
     open: Arc<AtomicBool>,
     cuts: watch::Sender<u64>,
+    swallow: Arc<AtomicBool>,
 }
 
 impl Proxy {
     /// Leads to a port of this machine.
     pub(crate) async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let way =
-            Way { delay: Arc::default(), open: Arc::new(AtomicBool::new(true)), cuts: watch::Sender::new(0) };
+        let way = Way {
+            delay: Arc::default(),
+            open: Arc::new(AtomicBool::new(true)),
+            cuts: watch::Sender::new(0),
+            swallow: Arc::default(),
+        };
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(accept(listener, port, way.clone()));
         Self { address, way, task }
@@ -64,6 +69,11 @@ impl Proxy {
     /// Cuts all connections, but makes new ones.
     pub(crate) fn interrupt(&self) {
         self.way.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Cuts the connection on which the next answer comes, in place of the answer: what was asked for was done.
+    pub(crate) fn swallow_an_answer(&self) {
+        self.way.swallow.store(true, Ordering::Relaxed);
     }
 
     /// Makes connections again.
@@ -91,20 +101,21 @@ async fn accept(listener: TcpListener, port: u16, way: Way) {
                 return;
             };
             let (near, far) = (near.into_split(), far.into_split());
+            let never = AtomicBool::new(false);
             tokio::select! {
-                () = carry(near.0, far.1, &way) => {}
-                () = carry(far.0, near.1, &way) => {}
+                () = carry(near.0, far.1, &way, &never) => {}
+                () = carry(far.0, near.1, &way, &way.swallow) => {}
                 _ = cuts.changed() => {}
             }
         });
     }
 }
 
-async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: &Way) {
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: &Way, swallow: &AtomicBool) {
     let mut piece = vec![0; 1 << 16];
     while let Ok(length @ 1..) = from.read(&mut piece).await {
         sleep(Duration::from_millis(way.delay.load(Ordering::Relaxed))).await;
-        if to.write_all(&piece[..length]).await.is_err() {
+        if swallow.swap(false, Ordering::Relaxed) || to.write_all(&piece[..length]).await.is_err() {
             return;
         }
     }
