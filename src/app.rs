@@ -4,6 +4,7 @@
 
 pub mod check;
 
+mod backfill;
 mod doors;
 mod markets;
 mod record;
@@ -27,14 +28,15 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
-use self::{
-    doors::Doors,
-    markets::{Listened, Shared},
-};
 pub use self::{
+    backfill::Backfiller,
     record::{RecordOptions, Recorder, RecorderStatus},
     reload::Reloader,
     store::store_options,
+};
+use self::{
+    doors::Doors,
+    markets::{Listened, Shared},
 };
 use crate::{
     api::{
@@ -50,6 +52,7 @@ use crate::{
     feed::venues,
     pipeline::{
         aggregator::{Aggregator, Options},
+        backfill::{service::Service as BackfillService, watch::Watch},
         board::Board,
         crosses::Crosses,
         fanout::Fanout,
@@ -115,6 +118,7 @@ enum Input {
         queue: usize,
         changes: mpsc::Receiver<Changes>,
         simulation: Option<(Simulation, CancellationToken)>,
+        backfill: Option<(BackfillService, Watch)>,
     },
     Replay(Replay),
 }
@@ -189,10 +193,11 @@ impl Application {
                 let shared = Shared::new(&config)?;
                 let venues = listened.listeners(&config.feed, &shared);
                 let (sender, changes) = mpsc::channel(1);
+                let backfill = backfill::beside(&config, &venues, &clock, &registry)?;
                 if origin == Origin::Live {
                     reloader = Some(Reloader::new(config.clone(), shared, sender));
                 }
-                Input::Sockets { venues, queue: config.feed.queue, changes, simulation }
+                Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }
             }
         };
         Ok(Self {
@@ -301,9 +306,14 @@ impl Pipeline {
         let Self { aggregator, sources, clock, times, input } = self;
         match input {
             Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
-            Input::Sockets { venues, queue, changes, simulation } => {
-                let surroundings = Surroundings { sources, queue, clock, times, changes };
+            Input::Sockets { venues, queue, changes, simulation, backfill } => {
+                let (backfill, watch) = backfill.unzip();
+                let filling = backfill.map(|service| tokio::spawn(service.run(shutdown.clone())));
+                let surroundings = Surroundings { sources, queue, clock, times, changes, watch };
                 ingest::run(venues, aggregator, surroundings, shutdown).await;
+                if let Some(filling) = filling {
+                    filling.await?;
+                }
                 if let Some((simulation, shutdown)) = simulation {
                     shutdown.cancel();
                     simulation.join().await;

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 pub use self::{
     plan::Plan,
     redact::Address,
-    scalar::{AssetText, Number, PairText},
+    scalar::{AssetText, IntervalText, Number, PairText},
 };
 
 /// The defaults, with a comment for each.
@@ -55,6 +55,8 @@ pub struct Config {
     pub feed: Feed,
     /// The history.
     pub store: StoreConfig,
+    /// Filling in candles that were missed.
+    pub backfill: BackfillConfig,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
 }
@@ -249,6 +251,20 @@ pub struct StoreConfig {
     #[serde(with = "humantime_serde")]
     pub lock_timeout: Duration,
     pub max_bytes: u64,
+}
+
+/// Filling in candles that were missed.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct BackfillConfig {
+    pub enabled: bool,
+    #[serde(with = "humantime_serde")]
+    pub look_back: Duration,
+    pub intervals: Vec<IntervalText>,
+    pub least_coverage: Number,
+    pub max_concurrent: usize,
+    pub share: Number,
 }
 
 /// One venue.
