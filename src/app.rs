@@ -4,6 +4,7 @@
 
 pub mod check;
 
+mod backfill;
 mod doors;
 mod markets;
 mod record;
@@ -27,14 +28,15 @@ use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
-use self::{
-    doors::{Doors, Services},
-    markets::{Listened, Shared},
-};
 pub use self::{
+    backfill::Backfiller,
     record::{RecordOptions, Recorder, RecorderStatus},
     reload::Reloader,
     store::store_options,
+};
+use self::{
+    doors::{Doors, Services},
+    markets::{Listened, Shared},
 };
 use crate::{
     api::{
@@ -50,6 +52,7 @@ use crate::{
     feed::venues,
     pipeline::{
         aggregator::{Aggregator, Options},
+        backfill::{service::Service as BackfillService, watch::Watch},
         board::Board,
         candles::hub::CandleHub,
         crosses::Crosses,
@@ -117,6 +120,7 @@ enum Input {
         queue: usize,
         changes: mpsc::Receiver<Changes>,
         simulation: Option<(Simulation, CancellationToken)>,
+        backfill: Option<(BackfillService, Watch)>,
     },
     Replay(Replay),
 }
@@ -178,7 +182,7 @@ impl Application {
         let max_age = delta(config.aggregation.max_age);
         let services = Services {
             history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
-            candles: Candles::new(store, hub, prices.clone(), clock.clone(), stopping.clone()),
+            candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone(), stopping.clone()),
             sources: Sources::new(health.clone(), clock.clone()),
             prices,
             streams,
@@ -200,10 +204,11 @@ impl Application {
                 let shared = Shared::new(&config)?;
                 let venues = listened.listeners(&config.feed, &shared);
                 let (sender, changes) = mpsc::channel(1);
+                let backfill = backfill::beside(&config, &venues, &store, &clock, &registry)?;
                 if origin == Origin::Live {
                     reloader = Some(Reloader::new(config.clone(), shared, sender));
                 }
-                Input::Sockets { venues, queue: config.feed.queue, changes, simulation }
+                Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }
             }
         };
         Ok(Self {
@@ -312,9 +317,14 @@ impl Pipeline {
         let Self { aggregator, sources, clock, times, input } = self;
         match input {
             Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
-            Input::Sockets { venues, queue, changes, simulation } => {
-                let surroundings = Surroundings { sources, queue, clock, times, changes };
+            Input::Sockets { venues, queue, changes, simulation, backfill } => {
+                let (backfill, watch) = backfill.unzip();
+                let filling = backfill.map(|service| tokio::spawn(service.run(shutdown.clone())));
+                let surroundings = Surroundings { sources, queue, clock, times, changes, watch };
                 ingest::run(venues, aggregator, surroundings, shutdown).await;
+                if let Some(filling) = filling {
+                    filling.await?;
+                }
                 if let Some((simulation, shutdown)) = simulation {
                     shutdown.cancel();
                     simulation.join().await;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod backfill;
 mod bar;
 mod client;
 mod completions;
@@ -29,6 +30,7 @@ mod watch;
 mod words;
 
 pub use self::{
+    backfill::BackfillArgs,
     bar::BarArgs,
     client::{Address, ClientArgs},
     completions::CompletionsArgs,
@@ -74,6 +76,9 @@ pub enum Command {
     /// Records what exchanges send, to be played by `serve --replay`
     #[command(after_help = record::HELP)]
     Record(RecordArgs),
+    /// Fills in candles of the past that the history lacks
+    #[command(after_help = backfill::HELP)]
+    Backfill(BackfillArgs),
     /// Makes the tables of the history, or takes them back
     Migrate(MigrateArgs),
     /// Copies the embedded history into a file, while it is in use
@@ -125,6 +130,7 @@ impl Command {
             Self::Serve(arguments) => arguments.run().await,
             Self::Demo(arguments) => arguments.run().await,
             Self::Record(arguments) => arguments.run().await,
+            Self::Backfill(arguments) => arguments.run().await,
             Self::Migrate(arguments) => arguments.run().await,
             Self::Backup(arguments) => arguments.run().await,
             Self::DbShell(arguments) => arguments.run(),
@@ -206,6 +212,10 @@ mod tests {
             "record folder --for soon",
             "record folder --rotate-size 0",
             "record folder --rotate-every 13h",
+            "backfill BTC-USD",
+            "backfill BTC --from 2026-11-24",
+            "backfill BTC-USD --from soon",
+            "backfill BTC-USD --from 2026-11-24 --interval 2m",
             "migrate",
             "migrate sideways",
             "backup",

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 pub use self::{
     plan::Plan,
     redact::Address,
-    scalar::{AssetText, Number, PairText},
+    scalar::{AssetText, IntervalText, Number, PairText},
 };
 
 /// The defaults, with a comment for each.
@@ -57,6 +57,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What replicas share.
     pub cache: Cache,
+    /// Filling in candles that were missed.
+    pub backfill: BackfillConfig,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
 }
@@ -274,6 +276,20 @@ pub struct Cache {
     pub max_changes: usize,
     pub memory: u64,
     pub max_answer: usize,
+}
+
+/// Filling in candles that were missed.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct BackfillConfig {
+    pub enabled: bool,
+    #[serde(with = "humantime_serde")]
+    pub look_back: Duration,
+    pub intervals: Vec<IntervalText>,
+    pub least_coverage: Number,
+    pub max_concurrent: usize,
+    pub share: Number,
 }
 
 /// One venue.

@@ -16,7 +16,7 @@ use crate::{
         venue::Protocol,
         venues,
     },
-    pipeline::{aggregator::Markets, ingest::Listen, replay::Replay},
+    pipeline::{aggregator::Markets, backfill::VenueClient, ingest::Listen, replay::Replay},
     sim::Simulation,
 };
 
@@ -117,6 +117,14 @@ impl Listened {
         asked.iter().find(|asked| asked.protocol.venue() == venue).map(|asked| asked.wanted.clone())
     }
 
+    /// Lists the venues that can be asked over REST.
+    pub(super) fn clients(&self, shared: &Shared) -> Vec<VenueClient> {
+        let Self::Sockets(asked) = self else { return Vec::new() };
+        let client =
+            |asked: &Asked| Some(VenueClient { protocol: asked.protocol, client: asked.client(shared)? });
+        asked.iter().filter_map(client).collect()
+    }
+
     /// Says how each venue is listened to.
     pub(super) fn listeners(self, feed: &Feed, shared: &Shared) -> Vec<Listen> {
         let Self::Sockets(asked) = self else { return Vec::new() };
@@ -125,17 +133,21 @@ impl Listened {
 }
 
 impl Asked {
-    fn listen(self, feed: &Feed, shared: &Shared) -> Listen {
-        let Self { protocol, url, rest, wanted } = self;
-        let base = match &rest {
-            RestAt::Own => Some(None),
-            RestAt::Other(base) => Some(Some(base.as_str())),
-            RestAt::Nowhere => None,
+    /// Makes what asks it over REST, unless it is not to be asked.
+    fn client(&self, shared: &Shared) -> Option<Arc<RestClient>> {
+        let base = match &self.rest {
+            RestAt::Own => None,
+            RestAt::Other(base) => Some(base.as_str()),
+            RestAt::Nowhere => return None,
         };
-        let client = protocol
-            .rest()
-            .zip(base)
-            .map(|(rest, base)| Arc::new(RestClient::new(rest, base, shared.http.clone())));
+        let client = RestClient::new(self.protocol.rest()?, base, shared.http.clone());
+        client.set_budget(self.wanted.budget);
+        Some(Arc::new(client))
+    }
+
+    fn listen(self, feed: &Feed, shared: &Shared) -> Listen {
+        let client = self.client(shared);
+        let Self { protocol, url, wanted, .. } = self;
         let options = ListenerOptions {
             socket: SocketOptions {
                 url_override: url,

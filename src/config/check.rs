@@ -41,6 +41,16 @@ impl Config {
             let message = format!("`{origin}` is not `*` or an origin such as `https://example.org`");
             return Err(wrong("server.cors_origins", &message));
         }
+        let backfill = &self.backfill;
+        if backfill.share.0 <= Decimal::ZERO || backfill.share.0 > Decimal::ONE {
+            return Err(wrong("backfill.share", "must be above 0 and at most 1"));
+        }
+        if backfill.least_coverage.0 < Decimal::ZERO || backfill.least_coverage.0 > Decimal::ONE {
+            return Err(wrong("backfill.least_coverage", "must be from 0 to 1"));
+        }
+        if backfill.enabled && backfill.intervals.is_empty() {
+            return Err(wrong("backfill.intervals", "names no interval; `enabled = false` asks for none"));
+        }
         if self.peg.depegged_bps.0 < self.peg.pegged_bps.0 {
             return Err(wrong("peg.depegged_bps", "must not be below peg.pegged_bps"));
         }
@@ -126,6 +136,7 @@ impl Config {
             ("cross.max_skew", self.cross.max_skew),
             ("feed.stable_after", feed.stable_after),
             ("feed.penalty", feed.penalty),
+            ("backfill.look_back", self.backfill.look_back),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, span)| span.is_zero()) {
             return Err(wrong(key, "must be longer than zero"));
@@ -168,6 +179,7 @@ impl Config {
             ("streams.send_buffer", self.streams.send_buffer == 0),
             ("store.max_connections", self.store.max_connections == 0),
             ("store.max_bytes", self.store.max_bytes == 0),
+            ("backfill.max_concurrent", self.backfill.max_concurrent == 0),
         ];
         match positive.iter().find(|(_, zero)| *zero) {
             Some((key, _)) => Err(wrong(key, "must be above 0")),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::Value;
 
 use crate::domain::{
+    candle::Interval,
     decimal,
     pair::{Asset, Pair},
 };
@@ -18,6 +19,10 @@ pub struct PairText(pub Pair);
 /// An asset, as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AssetText(pub Asset);
+
+/// The interval of a candle, as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IntervalText(pub Interval);
 
 /// A decimal, as text; a plain number is understood too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +53,7 @@ macro_rules! as_text {
 
 as_text!(PairText, |text: &str| text.parse::<Pair>());
 as_text!(AssetText, |text: &str| text.parse::<Asset>());
+as_text!(IntervalText, |text: &str| text.parse::<Interval>());
 as_text!(Number, decimal::parse);
 
 /// Text, or a number by its text.

@@ -13,6 +13,7 @@ use tracing::warn;
 
 use super::{
     aggregator::{Aggregator, Options},
+    backfill::watch::Watch,
     health::{Source, Sources},
 };
 use crate::{
@@ -68,6 +69,8 @@ pub struct Surroundings {
     pub times: Histogram,
     /// What changes.
     pub changes: mpsc::Receiver<Changes>,
+    /// Who has what is missed filled in, if anybody does.
+    pub watch: Option<Watch>,
 }
 
 /// The listeners that run.
@@ -129,7 +132,7 @@ async fn aggregate(
     mut receiver: mpsc::Receiver<Delivery>,
     shutdown: CancellationToken,
 ) {
-    let Surroundings { sources, clock, times, mut changes, .. } = surroundings;
+    let Surroundings { sources, clock, times, mut changes, mut watch, .. } = surroundings;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -172,6 +175,9 @@ async fn aggregate(
                     // What a venue said that has been left meanwhile is not heard any more.
                     let Some(source) = sources.get(delivery.venue) else { continue };
                     note(&sources, &source, &delivery);
+                    if let Some(watch) = &mut watch {
+                        watch.hear(&delivery);
+                    }
                     if matches!(delivery.kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. }) {
                         heard.push(delivery.receive_time);
                     }

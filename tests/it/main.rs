@@ -9,6 +9,7 @@
 )]
 
 mod aggregation;
+mod backfill;
 mod bad_input;
 mod cache;
 mod candles;

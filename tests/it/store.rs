@@ -29,7 +29,7 @@ const KRAKEN: Venue = Venue::new("kraken");
 
 /// Where a test has its database, and it alone.
 #[derive(Debug)]
-struct Place {
+pub(crate) struct Place {
     options: Options,
     /// The address of the server's database; `None` in SQLite.
     url: Option<String>,
@@ -44,12 +44,22 @@ impl Place {
         Self { options: options(location), url: None, _folder: Some(folder) }
     }
 
+    /// In the memory of this process.
+    pub(crate) fn memory() -> Self {
+        Self::at("sqlite::memory:")
+    }
+
+    /// Where something else has made it.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { options: options(Location::parse(url).unwrap()), url: None, _folder: None }
+    }
+
     fn postgres(url: String) -> Self {
         Self { options: options(Location::parse(&url).unwrap()), url: Some(url), _folder: None }
     }
 
     /// Opens a store that is migrated.
-    async fn store(&self) -> Store {
+    pub(crate) async fn store(&self) -> Store {
         let store = Store::open(self.options.clone());
         store.migrate().await.unwrap();
         store.check().await.unwrap();
@@ -62,7 +72,7 @@ impl Place {
 }
 
 /// Runs a test in either database.
-async fn each(test: &str, body: impl AsyncFn(Place)) {
+pub(crate) async fn each(test: &str, body: impl AsyncFn(Place)) {
     body(Place::sqlite()).await;
     if let Some(url) = server::database(test).await {
         body(Place::postgres(url)).await;

@@ -97,6 +97,11 @@ impl RestClient {
         self.rest
     }
 
+    /// Gets the budget.
+    pub fn budget(&self) -> Budget {
+        self.state().budget
+    }
+
     /// Changes the budget: another than the venue's own, or the venue's own again.
     pub fn set_budget(&self, budget: Option<Budget>) {
         self.state().budget = budget.unwrap_or_else(|| self.rest.budget());

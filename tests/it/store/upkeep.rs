@@ -198,7 +198,12 @@ async fn the_command_line_migrates_and_copies() {
     each("store: commands", async |place| {
         let url = place.url.clone().unwrap_or_else(|| place.options.location.to_string());
         let run = |arguments: &[&str]| -> Output {
-            program::command().args(arguments).env_remove("CRYPTOPRICE__STORE__URL").env("DATABASE_URL", &url).output().unwrap()
+            program::command()
+                .args(arguments)
+                .env_remove("CRYPTOPRICE__STORE__URL")
+                .env("DATABASE_URL", &url)
+                .output()
+                .unwrap()
         };
         let said = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
         let status = run(&["migrate", "status"]);
