@@ -83,6 +83,7 @@ impl Checked {
             DeliveryKind::Asked { error: None, .. }
             | DeliveryKind::Confirm(_)
             | DeliveryKind::Gap(_)
+            | DeliveryKind::Accepted(_)
             | DeliveryKind::Left
             | DeliveryKind::Subscribed
             | DeliveryKind::Message => {}

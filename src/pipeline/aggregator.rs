@@ -25,7 +25,10 @@ use crate::{
         price::{Origin, Price, Status, StatusReason, Value},
         venue::{MarketKind, Venue},
     },
-    feed::delivery::{Delivery, DeliveryKind},
+    feed::{
+        delivery::{Delivery, DeliveryKind},
+        translate::believed,
+    },
 };
 
 /// What the aggregator is told at the start.
@@ -141,9 +144,10 @@ impl Aggregator {
                     self.note(venue, market, effect, receive_time);
                 }
             }
-            DeliveryKind::Trade { market, kind, trade, snapshot } => {
+            DeliveryKind::Trade { market, kind, mut trade, snapshot } => {
                 let counted = if snapshot { Counted::SnapshotTrade } else { Counted::Trade };
                 let time = trade.time;
+                trade.time = believed(time, receive_time);
                 let effect = self.takes(venue, market, kind).then(|| {
                     let consensus = self.consensus(market);
                     self.quotes.trade(heard, market, trade, consensus)

@@ -190,14 +190,15 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
     let now = delivery.receive_time;
     match &delivery.kind {
         DeliveryKind::Message => source.frame(now),
-        DeliveryKind::Connected => source.connected(now),
-        DeliveryKind::Left => source.left(now),
+        DeliveryKind::Connected => source.connected(delivery.connection.unwrap_or_default(), now),
+        DeliveryKind::Left => source.left(delivery.connection.unwrap_or_default(), now),
         DeliveryKind::Disconnected { error, outlook } => source.disconnected(error, *outlook, now),
         DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
         DeliveryKind::Refused { market, words } => {
             warn!(venue = %delivery.venue, market = market.map(tracing::field::display), words, "a venue refuses something");
             source.refused(*market, words, now);
         }
+        DeliveryKind::Accepted(market) => source.accepted(*market),
         DeliveryKind::Gap(_) => source.gap(),
         DeliveryKind::Listening { markets, absent, connections } => {
             source.listening(markets.clone(), absent, *connections);

@@ -15,6 +15,7 @@ mod data;
 mod demo;
 mod doors;
 mod encode_once;
+mod faults;
 mod gateway;
 mod harness;
 mod health;

@@ -208,6 +208,7 @@ impl<'a> Conversation<'a> {
         let Contact { protocol, options, outlet, .. } = self.contact;
         let limits = protocol.limits();
         self.outgoing = self.requests(&self.subscriptions).into();
+        outlet.pulses.stands(self.connection, self.subscriptions.iter().map(|wanted| wanted.pair));
         self.deliver(DeliveryKind::Connected).await?;
         let mut silent_at = Instant::now() + options.silence_limit;
         let mut ping_at = self.next_ping(ping_every);
