@@ -42,7 +42,7 @@ async fn a_lost_message_is_a_gap_and_what_was_traded_is_asked_for() {
 async fn a_change_of_a_book_that_cannot_be_read_has_the_market_subscribed_anew() {
     let tongues: Vec<Tongue> = TONGUES.into_iter().chain([Gemini]).collect();
     let stage = Stage::starting(&tongues, &[PAIR, "ETH-USD"], &[], |_| ()).await;
-    stage.whole().await;
+    stage.begun().await;
     let venue = stage.venue(Gemini);
     venue.say(&Said::Text(Gemini.unreadable("BTCUSD")));
     let source = stage.until(Gemini, "has a gap", |source| source.gap_count > 0).await;

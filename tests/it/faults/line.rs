@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration, time::Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -32,8 +32,8 @@ const PING_EVERY: Duration = Duration::from_millis(100);
 pub(super) enum Said {
     /// A subscription is taken.
     Taken,
-    /// Best bid and ask.
-    Quote(String, Quote),
+    /// Best bid and ask, and when.
+    Quote(String, Quote, DateTime<Utc>),
     /// A trade.
     Deal(String, Deal),
     /// A message of a market that is lost on its way.
@@ -117,10 +117,9 @@ async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
                 Some(Err(_)) | None => false,
             },
             Some(said) = said.recv(), if drips.is_none() => {
-                let now = Utc::now() + shared.state().skew;
                 let text = match said {
                     Said::Taken => tongue.takes(&mut spoken),
-                    Said::Quote(symbol, quote) => tongue.quote(&mut spoken, &symbol, quote, now),
+                    Said::Quote(symbol, quote, time) => tongue.quote(&mut spoken, &symbol, quote, time),
                     Said::Deal(symbol, deal) => tongue.deal(&mut spoken, &symbol, &deal),
                     Said::Text(text) => text,
                     Said::Lost(symbol) => {

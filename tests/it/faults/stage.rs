@@ -91,7 +91,7 @@ impl Stage {
     /// Has some pairs at five venues.
     pub(super) async fn with(markets: &[&'static str], settings: &[(&str, &str)]) -> Self {
         let stage = Self::starting(&TONGUES, markets, settings, |_| ()).await;
-        stage.whole().await;
+        stage.begun().await;
         stage
     }
 
@@ -222,6 +222,13 @@ impl Stage {
         .await;
     }
 
+    /// Waits until all venues are listened to, and each has told a trade of each market.
+    pub(super) async fn begun(&self) {
+        self.whole().await;
+        let told = |venue: &Arc<Venue>| venue.markets().iter().all(|market| venue.told_of(market).0 > 0);
+        eventually("all have told trades", async || self.venues.iter().all(told).then_some(())).await;
+    }
+
     /// Waits until all venues are listened to and price the pair.
     pub(super) async fn whole(&self) {
         self.priced_by(PAIR, u32::try_from(self.venues.len()).unwrap()).await;
@@ -315,7 +322,7 @@ impl Service {
 }
 
 impl Course {
-    /// Has all prices stand still, and nothing traded.
+    /// Has nothing traded any more; quotes go on.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Relaxed);
     }
@@ -358,14 +365,13 @@ async fn drive(venues: Vec<Arc<Venue>>, course: Arc<Course>) {
     loop {
         ticks.tick().await;
         round += 1;
-        if course.stopped.load(Relaxed) {
-            continue;
-        }
         for (place, venue) in (0_i64..).zip(&venues) {
             for market in venue.markets() {
                 let bid = course.middle.load(Relaxed) + round % 7 + place * 10;
                 venue.quote(market, Quote { bid, ask: bid + 100 });
-                venue.deal(market, bid);
+                if !course.stopped.load(Relaxed) {
+                    venue.deal(market, bid);
+                }
             }
         }
     }

@@ -58,7 +58,7 @@ async fn a_market_that_is_refused_is_named_and_polled_and_the_others_live() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_is_refused_for_the_sake_of_one_market_is_subscribed_singly() {
     let markets = [PAIR, "ETH-USD", "SOL-USD"];
-    let settings = [("FEED__SILENT_AFTER", "20s")];
+    let settings = [("FEED__SILENT_AFTER", "20s"), ("FEED__MARKET_SILENT_AFTER", "20s")];
     let stage = Stage::starting(&TONGUES, &markets, &settings, |venue| {
         if venue.tongue == Gate {
             let mut state = venue.state();

@@ -139,7 +139,7 @@ impl Tongue {
                 json!({"channel": "subscriptions", "sequence_num": spoken.messages - 1, "events": []})
             }
             Self::Bybit => json!({"success": true, "ret_msg": "subscribe", "op": "subscribe"}),
-            Self::Okx => json!({"event": "subscribe", "arg": {}}),
+            Self::Okx => json!({"event": "subscribe", "arg": {"channel": "trades"}}),
             Self::Gemini => json!({"type": "heartbeat", "timestamp": 1}),
         }
         .to_string()

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -72,7 +72,7 @@ pub(super) struct State {
     pub(super) pending: usize,
     pub(super) most_pending: usize,
     standing: BTreeMap<usize, Standing>,
-    quotes: BTreeMap<&'static str, Quote>,
+    quotes: BTreeMap<&'static str, (Quote, DateTime<Utc>)>,
     deals: BTreeMap<&'static str, Vec<Deal>>,
     sent: HashSet<(&'static str, u64)>,
     copies: BTreeMap<&'static str, u64>,
@@ -167,9 +167,10 @@ impl Venue {
     pub(super) fn quote(&self, market: &'static str, quote: Quote) {
         let mut state = self.state();
         let quote = state.stuck.unwrap_or(quote);
-        state.quotes.insert(market, quote);
+        let time = Utc::now() + state.skew;
+        state.quotes.insert(market, (quote, time));
         let symbol = self.tongue.symbol(market);
-        state.tell(market, Channel::Quotes, &symbol, &Said::Quote(symbol.clone(), quote));
+        state.tell(market, Channel::Quotes, &symbol, &Said::Quote(symbol.clone(), quote, time));
     }
 
     /// Has something traded on a market.
@@ -303,8 +304,8 @@ impl Shared {
             }
             let market = self.markets.iter().find(|market| self.tongue.symbol(market) == *symbol);
             let known = market.filter(|market| !state.muted.contains(*market));
-            if let Some(quote) = known.and_then(|market| state.quotes.get(market)) {
-                let _ = standing.say.send(Said::Quote(symbol.clone(), *quote));
+            if let Some((quote, time)) = known.and_then(|market| state.quotes.get(market)) {
+                let _ = standing.say.send(Said::Quote(symbol.clone(), *quote, *time));
             }
         }
     }
@@ -325,7 +326,7 @@ impl Shared {
                 self.tongue.listing(&listed)
             }
             Some(Asked::Quote(market)) => match state.quotes.get(market) {
-                Some(quote) => self.tongue.stands(market, *quote, now),
+                Some((quote, _)) => self.tongue.stands(market, *quote, now),
                 None => return (404, "", "{}".to_owned()),
             },
             Some(Asked::Deals(market)) => {
