@@ -1,7 +1,7 @@
 //! One source, counted as things happen and read without stopping the count.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::{
+    connections::Connections,
     recent::Recent,
     report::{Counts, SourceReport, SourceState},
 };
@@ -45,25 +46,6 @@ pub struct Source {
     last_error: ArcSwapOption<(String, DateTime<Utc>)>,
     recent: Mutex<Recent>,
     frozen: ArcSwapOption<(u32, DateTime<Utc>)>,
-}
-
-/// How the connections to a source are.
-#[derive(Debug)]
-struct Connections {
-    /// Made so far.
-    made: u64,
-    /// Standing now, by their numbers.
-    open: BTreeSet<u64>,
-    /// Wanted now, and the most that ever were.
-    wanted: usize,
-    most: usize,
-    /// Why the last one ended or was not made, and what comes next; `None` once one stands again.
-    lost: Option<(String, Outlook)>,
-    /// Markets that are not listed or not traded, and why.
-    absent: BTreeMap<Pair, String>,
-    /// Markets that are listened to and that the venue refuses, and its words.
-    refused: BTreeMap<Pair, String>,
-    polled: usize,
 }
 
 /// What a message was, for counting.
@@ -177,7 +159,9 @@ impl Source {
         let mut connections = lock(&self.connections);
         connections.made += 1;
         connections.open.insert(number);
-        connections.lost = None;
+        if connections.open.len() >= connections.wanted {
+            connections.lost = None;
+        }
         drop(connections);
         self.enter(SourceState::Live, now);
     }
@@ -323,61 +307,6 @@ impl Source {
             recent: self.recent().report(now),
             frozen: self.frozen.load().as_deref().copied(),
             origin: self.origin,
-        }
-    }
-}
-
-impl Connections {
-    fn new() -> Self {
-        Self {
-            made: 0,
-            open: BTreeSet::new(),
-            wanted: 1,
-            most: 1,
-            lost: None,
-            absent: BTreeMap::new(),
-            refused: BTreeMap::new(),
-            polled: 0,
-        }
-    }
-
-    /// Lists the markets that are wanted and not there, and why.
-    fn lacking(&self) -> BTreeMap<Pair, String> {
-        self.absent.iter().chain(&self.refused).map(|(market, why)| (*market, why.clone())).collect()
-    }
-
-    /// Says why a source is as it is.
-    fn reason(&self, state: SourceState, quiet: TimeDelta) -> String {
-        let error = self.lost.as_ref().map_or("", |(error, _)| error);
-        match state {
-            SourceState::Live => {
-                let open = self.open.len();
-                let missing = (open < self.wanted)
-                    .then(|| format!("{open} of {} connections stand: {error}", self.wanted));
-                let polled = (self.polled > 0).then(|| format!("{} markets over REST", self.polled));
-                missing.into_iter().chain(polled).collect::<Vec<_>>().join("; ")
-            }
-            SourceState::Silent => format!("nothing received for {} s", quiet.num_seconds()),
-            SourceState::Connecting if self.polled > 0 => {
-                format!("{error}; {} markets over REST meanwhile", self.polled)
-            }
-            SourceState::Connecting | SourceState::Blocked => error.to_owned(),
-            SourceState::Penalized => format!("failed again and again: {error}"),
-            SourceState::Ended => String::new(),
-        }
-    }
-
-    fn retry_time(&self) -> Option<DateTime<Utc>> {
-        match self.lost {
-            Some((_, Outlook::Retry(time) | Outlook::Penalty(time))) => Some(time),
-            Some((_, Outlook::Blocked)) | None => None,
-        }
-    }
-
-    fn penalty_end_time(&self) -> Option<DateTime<Utc>> {
-        match self.lost {
-            Some((_, Outlook::Penalty(time))) => Some(time),
-            _ => None,
         }
     }
 }

@@ -34,6 +34,8 @@ pub(super) enum Said {
     Taken,
     /// Best bid and ask, and when.
     Quote(String, Quote, DateTime<Utc>),
+    /// The book of a market begins anew.
+    Anew(String),
     /// A trade.
     Deal(String, Deal),
     /// A message of a market that is lost on its way.
@@ -122,6 +124,10 @@ async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
                     Said::Quote(symbol, quote, time) => tongue.quote(&mut spoken, &symbol, quote, time),
                     Said::Deal(symbol, deal) => tongue.deal(&mut spoken, &symbol, &deal),
                     Said::Text(text) => text,
+                    Said::Anew(symbol) => {
+                        spoken.forget(&symbol);
+                        continue;
+                    }
                     Said::Lost(symbol) => {
                         spoken.lose(&symbol);
                         continue;

@@ -83,7 +83,8 @@ async fn what_is_changed_changes_and_what_stays_is_not_touched() {
     assert!(stage.find_source(Okx).await.is_none());
 
     // One venue comes, one goes, one gets a pair, one another weight.
-    file.write(&[(Gate, one, "weight = '2'"), (Kraken, &MARKETS, ""), (Coinbase, one, ""), (Okx, one, "")]);
+    let more: &[&str] = &[PAIR, "ETH-USD", "NOPE-USD"];
+    file.write(&[(Gate, one, "weight = '2'"), (Kraken, more, ""), (Coinbase, one, ""), (Okx, one, "")]);
     stage.program().hang_up();
     stage.until(Okx, "is there", |source| source.state() == SourceState::Live).await;
     eventually("one is gone", async || stage.find_source(Bybit).await.is_none().then_some(())).await;
@@ -95,6 +96,11 @@ async fn what_is_changed_changes_and_what_stays_is_not_touched() {
         (said.weight == "0.4").then_some(())
     })
     .await;
+    // A pair that nobody lists is said to be that.
+    let warned = serde_json::json!([{"reason": "PAIR_NOT_LISTED", "pair": "NOPE-USD"}]);
+    assert_eq!(stage.get("/readyz").await["warnings"], warned);
+    let lines = stage.program().logged(|line| says(line, "no venue lists a pair"));
+    assert!(lines.len() == 1 && lines[0].contains("NOPE-USD"), "{lines:?}");
     eventually("it is left", async || (stage.venue(Bybit).standing() == 0).then_some(())).await;
     for (tongue, handshakes) in [(Gate, 1), (Coinbase, 1), (Kraken, 2), (Bybit, 1), (Okx, 1)] {
         assert_eq!(stage.venue(tongue).handshakes(), handshakes, "{tongue:?}");

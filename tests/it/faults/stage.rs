@@ -274,9 +274,12 @@ impl Stage {
         for venue in &self.venues {
             let (told, copies) = venue.told();
             if faulty.contains(&venue.tongue) {
-                let traded = venue.traded();
-                self.until(venue.tongue, &format!("has told of {traded} trades"), |source| {
-                    source.trade_count + source.snapshot_trade_count == traded
+                // Those before the first one may have been asked for, too.
+                let (since_first, all) = venue.traded();
+                let wanted = format!("has told of {since_first} trades at least and {all} at most");
+                self.until(venue.tongue, &wanted, |source| {
+                    let told = source.trade_count + source.snapshot_trade_count;
+                    (since_first..=all).contains(&told)
                 })
                 .await;
                 continue;

@@ -57,6 +57,11 @@ pub(super) fn rfc3339(time: DateTime<Utc>) -> String {
 }
 
 impl Spoken {
+    /// Begins the book of a market anew.
+    pub(super) fn forget(&mut self, symbol: &str) {
+        self.books.remove(symbol);
+    }
+
     /// Counts a message that gets lost on its way.
     pub(super) fn lose(&mut self, symbol: &str) {
         self.messages += 1;

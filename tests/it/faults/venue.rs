@@ -221,13 +221,14 @@ impl Venue {
         (told, state.copies.get(market).copied().unwrap_or_default())
     }
 
-    /// Counts the trades since the first that somebody was told, whether told or not.
-    pub(super) fn traded(&self) -> u64 {
+    /// Counts the trades since the first that somebody was told, whether told or not, and all trades.
+    pub(super) fn traded(&self) -> (u64, u64) {
         let state = self.state();
         let since_first = |(market, deals): (&&'static str, &Vec<Deal>)| {
             deals.iter().skip_while(|deal| !state.sent.contains(&(*market, deal.id))).count() as u64
         };
-        state.deals.iter().map(since_first).sum()
+        let all = state.deals.values().map(|deals| deals.len() as u64).sum();
+        (state.deals.iter().map(since_first).sum(), all)
     }
 
     pub(super) fn handshakes(&self) -> usize {
@@ -299,9 +300,12 @@ impl Shared {
         }
         say(Said::Taken);
         for (channel, symbol) in wanted.iter().filter(|(_, symbol)| !bad.contains(symbol)) {
-            if !standing.subscribed.insert((*channel, symbol.clone())) || *channel != Channel::Quotes {
+            let new = standing.subscribed.insert((*channel, symbol.clone()));
+            if *channel != Channel::Quotes || !(new || self.tongue == Tongue::Gemini) {
                 continue;
             }
+            // Who subscribes once more wants all of the book.
+            let _ = standing.say.send(Said::Anew(symbol.clone()));
             let market = self.markets.iter().find(|market| self.tongue.symbol(market) == *symbol);
             let known = market.filter(|market| !state.muted.contains(*market));
             if let Some((quote, time)) = known.and_then(|market| state.quotes.get(market)) {
