@@ -298,7 +298,10 @@ mod tests {
             polled_market_count: 1,
             absent_markets: vec![
                 api::AbsentMarket { market: "ABC-USD".to_owned(), reason: "not listed".to_owned() },
-                api::AbsentMarket { market: "XYZ-USD".to_owned(), reason: "refused: no such pair".to_owned() },
+                api::AbsentMarket {
+                    market: "XYZ-USD".to_owned(),
+                    reason: "refused: no such pair".to_owned(),
+                },
             ],
             ..api::Source::default()
         }

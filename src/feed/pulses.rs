@@ -117,12 +117,7 @@ impl Pulses {
     }
 
     /// Takes in what was said on a connection. Tells which market speaks that was refused before.
-    pub(super) fn hear(
-        &self,
-        connection: u64,
-        said: &DeliveryKind,
-        received: DateTime<Utc>,
-    ) -> Option<Pair> {
+    pub(super) fn hear(&self, connection: u64, said: &DeliveryKind, received: DateTime<Utc>) -> Option<Pair> {
         match said {
             DeliveryKind::Ticker { market, book, last, .. } => {
                 if let Some(pulse) = self.markets().get_mut(market) {
@@ -303,9 +298,7 @@ impl Pulse {
     fn limit(&self, options: &PulseOptions) -> Duration {
         match (self.connection, self.span) {
             (None, _) if self.asked_on.is_none() => options.poll_after,
-            (Some(_), Some(span)) => {
-                (span * LATE_FACTOR).min(MAX_QUIET).max(options.silent_after)
-            }
+            (Some(_), Some(span)) => (span * LATE_FACTOR).min(MAX_QUIET).max(options.silent_after),
             _ => options.silent_after,
         }
     }

@@ -65,11 +65,8 @@ impl Program {
 
     async fn spawn(mut program: Command) -> Self {
         provide_crypto();
-        let mut child = program
-            .env("CRYPTOPRICE__LOG__FORMAT", "json")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            program.env("CRYPTOPRICE__LOG__FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let (sender, receiver) = tokio::sync::oneshot::channel();
         let said = Arc::new(Mutex::new(Vec::new()));

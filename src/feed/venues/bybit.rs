@@ -238,13 +238,13 @@ fn best<'a>(
         other => return Err(ParseError::value("type", other.unwrap_or("absent"))),
     };
     let book = session.book(symbol)?;
-    let next = book.is_next(depth.u);
+    let (begun, next) = (book.has_begun(), book.is_next(depth.u));
     if next && follows {
         book.follow(&changes);
     } else {
         book.begin(&changes);
     }
-    let gap = (follows && !next).then_some(Event::Gap(Some(symbol)));
+    let gap = (begun && follows && !next).then_some(Event::Gap(Some(symbol)));
     let ticker = Ticker { symbol, book: Some(book.top()), time: Some(time), ..Ticker::default() };
     Ok(gap.into_iter().chain([Event::Ticker(ticker)]).collect())
 }
@@ -343,7 +343,7 @@ mod tests {
             tops(&[BOOK, &later, &next, CHANGE, BOOK]),
             ["1.49/1.51", "gap 1.48/-", "1.48/1.5", "gap 1.48/-", "1.49/1.51"]
         );
-        assert_eq!(tops(&[CHANGE, BOOK]), ["gap 1.48/-", "1.49/1.51"]);
+        assert_eq!(tops(&[CHANGE, BOOK]), ["1.48/-", "1.49/1.51"]);
         let bad = CHANGE.replace(r#""7""#, r#""-7""#);
         let after = later.replace("44", "43");
         assert_eq!(tops(&[BOOK, &bad, &after]), ["1.49/1.51", "value", "gap 1.48/-"]);

@@ -106,9 +106,8 @@ async fn a_venue_that_says_goodbye_for_maintenance_is_back_as_soon_as_it_can_be(
         let venue = stage.venue(tongue);
         let before = venue.handshakes();
         venue.say(&Said::Close(code, reason));
-        let source = stage
-            .until(tongue, "has said goodbye", |source| source.last_error.contains(reason))
-            .await;
+        let source =
+            stage.until(tongue, "has said goodbye", |source| source.last_error.contains(reason)).await;
         assert!(source.last_error.contains(&code.to_string()), "{}", source.last_error);
         stage.whole().await;
         assert_eq!(venue.handshakes(), before + 1);
@@ -123,9 +122,8 @@ async fn a_venue_that_cuts_every_connection_is_put_aside_then_tried_by_one() {
     let venue = stage.venue(Coinbase);
     venue.state().cuts = true;
     venue.cut();
-    let aside = stage
-        .until(Coinbase, "is put aside", |source| source.state() == SourceState::Penalized)
-        .await;
+    let aside =
+        stage.until(Coinbase, "is put aside", |source| source.state() == SourceState::Penalized).await;
     assert!(aside.penalty_end_time.is_some() && aside.retry_time == aside.penalty_end_time, "{aside:#?}");
     assert!(aside.state_reason.contains("again and again"), "{}", aside.state_reason);
     // The one of the start, and four that were cut before they said anything.

@@ -3,10 +3,10 @@
 use cryptoprice::client::v1::PriceStatus::Live;
 
 use super::{
+    line::Said,
     stage::{PAIR, Stage, TONGUES},
     tongue::Tongue::{Bybit, Coinbase, Gemini, Okx},
     tongue::{Quote, Tongue},
-    line::Said,
 };
 use crate::harness::eventually;
 
@@ -21,7 +21,8 @@ async fn a_lost_message_is_a_gap_and_what_was_traded_is_asked_for() {
         stage.until(tongue, "has a gap", |source| source.gap_count == 1).await;
         eventually("the trades are asked for", async || {
             let state = venue.state();
-            let asked = |(_, target): &(_, String)| target.contains("limit=1000") || target.contains("recent");
+            let asked =
+                |(_, target): &(_, String)| target.contains("limit=1000") || target.contains("recent");
             state.questions.iter().any(asked).then_some(())
         })
         .await;

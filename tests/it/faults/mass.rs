@@ -15,7 +15,8 @@ async fn a_network_that_goes_and_comes_back_makes_prices_stale_and_then_live() {
     let settings = [("AGGREGATION__MAX_AGE", "2s"), ("FEED__MAX_CONNECTING", "2")];
     let stage = Stage::set(&settings).await;
     stage.venues.iter().for_each(|venue| venue.refuse());
-    eventually("the price is stale", async || (stage.price(PAIR).await.status() == Stale).then_some(())).await;
+    eventually("the price is stale", async || (stage.price(PAIR).await.status() == Stale).then_some(()))
+        .await;
     let price = stage.price(PAIR).await;
     assert!(price.price.is_some() && price.observe_time.is_some(), "the last good price, with its age");
     assert_eq!(stage.get("/readyz").await["ready"], false);

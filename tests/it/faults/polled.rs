@@ -27,7 +27,8 @@ async fn while_a_stream_is_down_rest_keeps_the_price_fresh_and_then_the_stream_i
     assert_eq!(source.state(), SourceState::Connecting);
     // For longer than a quote may be old.
     let asked = tickers(venue).len();
-    eventually("it is asked again and again", async || (tickers(venue).len() > asked + 15).then_some(())).await;
+    eventually("it is asked again and again", async || (tickers(venue).len() > asked + 15).then_some(()))
+        .await;
     let said = stage.until_judged(Gate, QuoteVerdict::Used).await;
     assert!(said.age.is_some_and(|age| age.seconds < 3), "{said:?}");
     let source = stage.source(Gate).await;
@@ -44,7 +45,8 @@ async fn questions_stay_within_the_budget() {
     let stage = Stage::set(&settings).await;
     let venue = stage.venue(Bybit);
     venue.refuse_sockets();
-    eventually("what may be asked at once is asked", async || (tickers(venue).len() >= 16).then_some(())).await;
+    eventually("what may be asked at once is asked", async || (tickers(venue).len() >= 16).then_some(()))
+        .await;
     let asked = tickers(venue);
     let (first, last) = (asked[0], asked[asked.len() - 1]);
     let allowed = 15 + usize::try_from((last - first).as_secs()).unwrap() + 2;

@@ -45,8 +45,7 @@ async fn frozen_quotes_lose_their_vote_and_get_it_back_when_they_move() {
         stage.until_quoted(Gate, MIDDLE + step * 5_000).await;
     }
     stage.until_judged(Kraken, QuoteVerdict::Frozen).await;
-    let source =
-        stage.until(Kraken, "has a frozen market", |source| source.frozen_market_count == 1).await;
+    let source = stage.until(Kraken, "has a frozen market", |source| source.frozen_market_count == 1).await;
     assert!(source.frozen_time.is_some());
     assert_eq!(stage.price(PAIR).await.source_count, 4);
     stage.venue(Kraken).state().stuck = None;

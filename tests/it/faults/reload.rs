@@ -151,8 +151,7 @@ async fn a_venue_that_refuses_us_for_good_is_left_alone_until_its_settings_chang
     for (tongue, status) in [(Gate, 451), (Kraken, 403)] {
         stage.venue(tongue).show((status, "", "<html>not from where you are</html>".to_owned()));
         stage.venue(tongue).cut();
-        let source =
-            stage.until(tongue, "is blocked", |source| source.state() == SourceState::Blocked).await;
+        let source = stage.until(tongue, "is blocked", |source| source.state() == SourceState::Blocked).await;
         assert!(source.state_reason.contains(&status.to_string()), "{}", source.state_reason);
         assert_eq!((source.retry_time, source.connection_count), (None, 0));
     }

@@ -14,9 +14,8 @@ async fn a_connection_that_only_pings_is_made_anew() {
     let stage = Stage::set(&[]).await;
     let venue = stage.venue(Gate);
     venue.go_silent();
-    let source = stage
-        .until(Gate, "is found silent", |source| source.last_error.contains("no event for"))
-        .await;
+    let source =
+        stage.until(Gate, "is found silent", |source| source.last_error.contains("no event for")).await;
     assert!(source.state() != SourceState::Blocked, "{source:#?}");
     // It stands again and is silent still: REST speaks for it meanwhile.
     stage.until(Gate, "is polled", |source| source.polled_market_count == 1).await;

@@ -130,8 +130,7 @@ impl Stage {
     ) -> Self {
         let url = format!("http://{}", service.address());
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
-        let (prices, sources) =
-            (PriceServiceClient::new(channel.clone()), SourceServiceClient::new(channel));
+        let (prices, sources) = (PriceServiceClient::new(channel.clone()), SourceServiceClient::new(channel));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let witness = tokio::spawn(witness(prices.clone(), Arc::clone(&seen)));
         Self { venues, course, service, prices, sources, seen, tasks: vec![driver, witness] }

@@ -91,9 +91,7 @@ async fn a_market_that_is_delisted_loses_its_vote_at_once() {
     stage.venue(Okx).state().unlisted.insert(PAIR);
     stage.venue(Bybit).state().suspended.insert(PAIR);
     for (tongue, why) in [(Okx, "not listed"), (Bybit, "not traded: Closed")] {
-        let source = stage
-            .until(tongue, "has lost a market", |source| source.markets == ["ETH-USD"])
-            .await;
+        let source = stage.until(tongue, "has lost a market", |source| source.markets == ["ETH-USD"]).await;
         assert_eq!(absent(&source), [(PAIR, why)]);
         assert!(stage.contribution(tongue, PAIR).await.is_none(), "{tongue:?} has no quote of it any more");
     }

@@ -291,7 +291,8 @@ impl Shared {
         let say = |said| {
             let _ = standing.say.send(said);
         };
-        let spelled: HashSet<String> = state.refused.iter().map(|market| self.tongue.symbol(market)).collect();
+        let spelled: HashSet<String> =
+            state.refused.iter().map(|market| self.tongue.symbol(market)).collect();
         let bad: BTreeSet<&String> =
             wanted.iter().map(|(_, symbol)| symbol).filter(|symbol| spelled.contains(*symbol)).collect();
         bad.iter().for_each(|symbol| say(Said::Text(self.tongue.refuses(symbol))));
