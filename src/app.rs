@@ -181,17 +181,16 @@ impl Application {
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
         let mut reloader = None;
-        let input = match replay {
-            Some(replay) => Input::Replay(replay),
-            None => {
-                let shared = Shared::new(&config)?;
-                let venues = listened.listeners(&config.feed, &shared);
-                let (sender, changes) = mpsc::channel(1);
-                if origin == Origin::Live {
-                    reloader = Some(Reloader::new(config.clone(), shared, sender));
-                }
-                Input::Sockets { venues, queue: config.feed.queue, changes, simulation }
+        let input = if let Some(replay) = replay {
+            Input::Replay(replay)
+        } else {
+            let shared = Shared::new(&config)?;
+            let venues = listened.listeners(&config.feed, &shared);
+            let (sender, changes) = mpsc::channel(1);
+            if origin == Origin::Live {
+                reloader = Some(Reloader::new(config.clone(), shared, sender));
             }
+            Input::Sockets { venues, queue: config.feed.queue, changes, simulation }
         };
         Ok(Self {
             public,

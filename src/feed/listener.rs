@@ -92,8 +92,16 @@ struct Listener {
     shards: Vec<Shard>,
     tasks: JoinSet<Kept>,
     shutdown: CancellationToken,
-    told: Option<(Vec<Pair>, Vec<(Pair, String)>, usize)>,
+    told: Option<Told>,
     polled: usize,
+}
+
+/// What was told of what is listened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    markets: Vec<Pair>,
+    absent: Vec<(Pair, String)>,
+    connections: usize,
 }
 
 /// One connection and its successors.
@@ -176,9 +184,10 @@ impl Listener {
     async fn begin(&mut self) -> Result<(), Unheard> {
         let Some(rest) = self.rest.clone() else { return self.follow().await };
         let asking = Question::Instruments.ask(Arc::clone(&self.contact), rest);
-        match timeout(LISTED_WITHIN, asking).await {
-            Ok(answer) => self.take(answer).await?,
-            Err(_) => warn!(venue = self.name(), "the instruments of a venue are not told in time"),
+        if let Ok(answer) = timeout(LISTED_WITHIN, asking).await {
+            self.take(answer).await?;
+        } else {
+            warn!(venue = self.name(), "the instruments of a venue are not told in time");
         }
         if self.told.is_none() { self.follow().await } else { Ok(()) }
     }
@@ -231,11 +240,11 @@ impl Listener {
         }
         self.shards.retain(|shard| !shard.stop.is_cancelled());
         let markets: Vec<Pair> = markets.into_iter().collect();
-        let now = (markets, absent, self.shards.len());
+        let now = Told { markets, absent, connections: self.shards.len() };
         if self.told.as_ref() == Some(&now) {
             return Ok(());
         }
-        let (markets, absent, connections) = now.clone();
+        let Told { markets, absent, connections } = now.clone();
         info!(venue = self.name(), pairs = markets.len(), connections, "listening to {}", protocol.venue());
         self.told = Some(now);
         self.tell(DeliveryKind::Listening { markets, absent, connections }).await

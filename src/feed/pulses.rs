@@ -66,6 +66,7 @@ pub(super) struct Missed {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Pulse {
     /// The connection that was asked for it last, while it stands.
     asked_on: Option<u64>,

@@ -167,9 +167,8 @@ impl Aggregator {
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(heard, market);
             }
-            DeliveryKind::Left => self.quotes.left(venue, connection),
+            DeliveryKind::Left | DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
             DeliveryKind::Gap(Some(market)) => self.quotes.unsay(venue, market),
-            DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
             DeliveryKind::Listening { markets, .. } => {
                 let gone = self.quotes.keep(venue, &markets);
                 self.look_again(gone);
@@ -204,8 +203,8 @@ impl Aggregator {
             }
             let new: Vec<Pair> = wanted.into_iter().filter(|pair| !self.pairs.contains_key(pair)).collect();
             // What was derived is priced by itself from now on.
-            new.iter().for_each(|pair| drop(self.derived.remove(pair)));
             for pair in new {
+                self.derived.remove(&pair);
                 let unpriced = self.unpriced(pair, now);
                 self.pairs.insert(pair, PairState::new(unpriced.clone(), now));
                 self.publisher.publish(unpriced, Vec::new(), now);

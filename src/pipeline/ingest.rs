@@ -94,7 +94,9 @@ pub async fn run(
         clock: surroundings.clock.clone(),
         shutdown: shutdown.clone(),
     };
-    venues.into_iter().for_each(|listen| listeners.start(listen));
+    for listen in venues {
+        listeners.start(listen);
+    }
     aggregate(aggregator, &mut listeners, surroundings, receiver, shutdown).await;
     listeners.tasks.join_all().await;
 }

@@ -23,6 +23,7 @@ fn pulses() -> Pulses {
     pulses
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "that is how a ticker holds it")]
 fn book(bid: i64) -> Option<TopOfBook> {
     Some(TopOfBook { bid: Some(bid.into()), ask: Some((bid + 1).into()) })
 }
