@@ -9,6 +9,8 @@ use std::{env, fmt::Write as _, fs, path::PathBuf};
 const PACKAGE: &str = "cryptoprice.v1";
 
 const PROTOS: &[&str] = &[
+    "cryptoprice/v1/candle.proto",
+    "cryptoprice/v1/candle_service.proto",
     "cryptoprice/v1/error_reason.proto",
     "cryptoprice/v1/price.proto",
     "cryptoprice/v1/price_service.proto",

@@ -8,6 +8,7 @@ mod doors;
 mod markets;
 mod record;
 mod reload;
+mod store;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,12 +28,13 @@ use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
 use self::{
-    doors::Doors,
+    doors::{Doors, Services},
     markets::{Listened, Shared},
 };
 pub use self::{
     record::{RecordOptions, Recorder, RecorderStatus},
     reload::Reloader,
+    store::store_options,
 };
 use crate::{
     api::{
@@ -49,6 +51,7 @@ use crate::{
     pipeline::{
         aggregator::{Aggregator, Options},
         board::Board,
+        candles::hub::CandleHub,
         crosses::Crosses,
         fanout::Fanout,
         health::Sources as SourceHealth,
@@ -56,8 +59,9 @@ use crate::{
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
-    service::{prices::Prices, sources::Sources, streams::Streams},
+    service::{candles::Candles, history::History, prices::Prices, sources::Sources, streams::Streams},
     sim::{SimOptions, Simulation, Truth},
+    store::Store,
 };
 
 /// How often the simulated market moves in a second.
@@ -169,7 +173,16 @@ impl Application {
         let fanout = Fanout::new(board.clone(), 1 + threads);
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
-        let services = (prices, streams, Sources::new(health.clone(), clock.clone()));
+        let store = Arc::new(Store::open(store_options(&config, origin)?));
+        let hub = CandleHub::default();
+        let max_age = delta(config.aggregation.max_age);
+        let services = Services {
+            history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
+            candles: Candles::new(store, hub, prices.clone(), clock.clone(), stopping.clone()),
+            sources: Sources::new(health.clone(), clock.clone()),
+            prices,
+            streams,
+        };
         let registry = Registry::new();
         let times = metrics::ingest_times()?;
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;

@@ -17,10 +17,13 @@ mod convert;
 mod explain;
 mod failure;
 mod json;
+mod moment;
 mod price;
 mod record;
+mod redis_cli;
 mod serve;
 mod sources;
+mod store;
 mod table;
 mod watch;
 mod words;
@@ -34,8 +37,10 @@ pub use self::{
     explain::ExplainArgs,
     price::PriceArgs,
     record::RecordArgs,
+    redis_cli::RedisCliArgs,
     serve::{DemoArgs, ServeArgs},
     sources::SourcesArgs,
+    store::{BackupArgs, DbShellArgs, MigrateArgs},
     watch::WatchArgs,
 };
 use self::{console::Console, failure::Failure};
@@ -69,8 +74,16 @@ pub enum Command {
     /// Records what exchanges send, to be played by `serve --replay`
     #[command(after_help = record::HELP)]
     Record(RecordArgs),
+    /// Makes the tables of the history, or takes them back
+    Migrate(MigrateArgs),
+    /// Copies the embedded history into a file, while it is in use
+    Backup(BackupArgs),
+    /// Opens psql or sqlite3 on the history
+    DbShell(DbShellArgs),
     /// Prints the settings as they would be used
     Config(ConfigArgs),
+    /// Opens `redis-cli` on the Redis of the settings
+    RedisCli(RedisCliArgs),
     /// Prints the completions of a shell
     Completions(CompletionsArgs),
 }
@@ -112,7 +125,11 @@ impl Command {
             Self::Serve(arguments) => arguments.run().await,
             Self::Demo(arguments) => arguments.run().await,
             Self::Record(arguments) => arguments.run().await,
+            Self::Migrate(arguments) => arguments.run().await,
+            Self::Backup(arguments) => arguments.run().await,
+            Self::DbShell(arguments) => arguments.run(),
             Self::Config(arguments) => arguments.run(),
+            Self::RedisCli(arguments) => arguments.run(),
             Self::Completions(arguments) => arguments.run(),
         }
     }
@@ -189,6 +206,10 @@ mod tests {
             "record folder --for soon",
             "record folder --rotate-size 0",
             "record folder --rotate-every 13h",
+            "migrate",
+            "migrate sideways",
+            "backup",
+            "db-shell --origin martian",
         ] {
             let words = std::iter::once("cryptoprice").chain(line.split(' '));
             let error = Cli::try_parse_from(words).expect_err(line);

@@ -90,6 +90,16 @@ pub fn stopwatch() -> impl Fn() -> Duration {
     move || started.elapsed()
 }
 
+/// Gets the time since the machine was started. It never goes back, and where the system offers such a clock it goes on
+/// while the machine sleeps: what was promised until some time is over then, whatever happened in between.
+pub fn uptime() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let clock = rustix::time::ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let clock = rustix::time::ClockId::Monotonic;
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where the system's clock is read")]
 fn wall() -> DateTime<Utc> {
     SystemTime::now().into()

@@ -53,6 +53,10 @@ pub struct Config {
     pub cross: Cross,
     /// Connections to venues.
     pub feed: Feed,
+    /// The history.
+    pub store: StoreConfig,
+    /// What replicas share.
+    pub cache: Cache,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
 }
@@ -232,6 +236,46 @@ pub struct Feed {
     pub queue: usize,
 }
 
+/// The history.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct StoreConfig {
+    pub url: Address,
+    pub folder: String,
+    pub max_connections: u32,
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub statement_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub lock_timeout: Duration,
+    pub max_bytes: u64,
+}
+
+/// What replicas share through Redis.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Cache {
+    pub url: Address,
+    pub pool_size: u32,
+    #[serde(with = "humantime_serde")]
+    pub connect_timeout: Duration,
+    #[serde(with = "humantime_serde")]
+    pub command_timeout: Duration,
+    pub prefix: String,
+    #[serde(with = "humantime_serde")]
+    pub lease: Duration,
+    #[serde(with = "humantime_serde")]
+    pub renew_lease: Duration,
+    #[serde(with = "humantime_serde")]
+    pub keep_changes: Duration,
+    pub max_changes: usize,
+    pub memory: u64,
+    pub max_answer: usize,
+}
+
 /// One venue.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -304,10 +348,15 @@ impl Config {
                 .map_err(|source| ConfigError::Read { path: shown.clone(), source })?;
             merge(&mut table, parse(&shown, &text)?, "", &shown, &mut origins);
         }
+        let environment: Vec<_> = environment.into_iter().collect();
+        let folder = environment::data_folder(&environment);
         for setting in environment::settings(environment, &table)? {
             merge(&mut table, setting.table, "", &setting.variable, &mut origins);
         }
-        let config = read(table, &origins)?;
+        let mut config = read(table, &origins)?;
+        if config.store.folder.is_empty() {
+            config.store.folder = folder.unwrap_or_default();
+        }
         config.check()?;
         Ok(config)
     }

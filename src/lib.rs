@@ -15,13 +15,15 @@
 //!
 //! 1. [`domain`]: what a price is and how it comes about, as pure functions that are given the time;
 //! 2. [`feed`]: how venues are spoken to and understood, live or recorded;
-//! 3. [`sim`]: a simulated market behind venues that speak real wire formats; knows [`domain`] and nothing else;
-//! 4. [`pipeline`]: from what venues say to the board, live ([`pipeline::ingest`]) or replayed ([`pipeline::replay`]);
+//! 3. [`cache`]: what replicas share through Redis; knows [`domain`] and nothing else, and so do
+//! 4. [`store`]: the history, in PostgreSQL or SQLite;
+//! 5. [`sim`]: a simulated market behind venues that speak real wire formats;
+//! 6. [`pipeline`]: from what venues say to the board, live ([`pipeline::ingest`]) or replayed ([`pipeline::replay`]);
 //!    or to recordings instead ([`pipeline::record`]);
-//! 5. [`service`]: what can be asked, and the one closed list of what can go wrong;
-//! 6. [`api`]: the doors, the only floor that names a protobuf type or a gRPC code;
-//! 7. [`app`]: puts the house together and takes it down; [`config`], [`clock`] and [`telemetry`] stand beside it;
-//! 8. [`cli`]: the command line, whose client commands know the generated [`client`] and nothing else.
+//! 7. [`service`]: what can be asked, and the one closed list of what can go wrong;
+//! 8. [`api`]: the doors, the only floor that names a protobuf type or a gRPC code;
+//! 9. [`app`]: puts the house together and takes it down; [`config`], [`clock`] and [`telemetry`] stand beside it;
+//! 10. [`cli`]: the command line, whose client commands know the generated [`client`] and nothing else.
 //!
 //! # What always holds
 //!
@@ -33,6 +35,7 @@
 
 pub mod api;
 pub mod app;
+pub mod cache;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -42,4 +45,5 @@ pub mod feed;
 pub mod pipeline;
 pub mod service;
 pub mod sim;
+pub mod store;
 pub mod telemetry;

@@ -9,7 +9,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::pb::v1::ErrorReason;
 use crate::{
     domain::decimal,
-    service::error::{ServiceError, join},
+    service::error::{ServiceError, instant, join},
 };
 
 /// Who defines our reasons.
@@ -81,6 +81,8 @@ fn classify(error: &ServiceError) -> (Code, ErrorReason) {
         ServiceError::Divergent { .. } => (Code::Unavailable, ErrorReason::Divergent),
         ServiceError::PriceUnavailable { .. } => (Code::Unavailable, ErrorReason::PriceUnavailable),
         ServiceError::LegSkew { .. } => (Code::Unavailable, ErrorReason::LegSkew),
+        ServiceError::HistoryUnavailable { .. } => (Code::Unavailable, ErrorReason::HistoryUnavailable),
+        ServiceError::NotRecorded { .. } => (Code::NotFound, ErrorReason::PriceNotRecorded),
         ServiceError::Stopping { .. } => (Code::Unavailable, ErrorReason::Stopping),
         ServiceError::SlowReader { .. } => (Code::Unavailable, ErrorReason::SlowReader),
         ServiceError::ConnectionAge { .. } => (Code::Unavailable, ErrorReason::ConnectionAge),
@@ -102,7 +104,7 @@ fn metadata(error: &ServiceError) -> Vec<(&'static str, String)> {
             ("pair", pair.to_string()),
             ("age", span(*age)),
             ("max_age", span(*max_age)),
-            ("observe_time", observe_time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
+            ("observe_time", instant(*observe_time)),
         ],
         ServiceError::TooFewSources { pair, source_count, min_sources } => vec![
             ("pair", pair.to_string()),
@@ -136,6 +138,10 @@ fn metadata(error: &ServiceError) -> Vec<(&'static str, String)> {
         | ServiceError::StreamDeadline { resume_after } => resume_after.map_or_else(Vec::new, |cursor| {
             vec![("epoch", cursor.epoch.to_string()), ("sequence", cursor.sequence.to_string())]
         }),
+        ServiceError::NotRecorded { pair, time } => {
+            vec![("pair", pair.to_string()), ("time", instant(*time))]
+        }
+        ServiceError::HistoryUnavailable { reason } => vec![("reason", reason.clone())],
         ServiceError::PageToken => Vec::new(),
     }
 }

@@ -65,7 +65,7 @@ impl Checked {
                     known.get_or_insert(after);
                 }
             }
-            DeliveryKind::Connected => {
+            DeliveryKind::Connected(_) => {
                 self.connected_after.get_or_insert(after);
             }
             DeliveryKind::Disconnected { error, outlook } => {
@@ -85,7 +85,7 @@ impl Checked {
             | DeliveryKind::Confirm(_)
             | DeliveryKind::Gap(_)
             | DeliveryKind::Accepted(_)
-            | DeliveryKind::Left
+            | DeliveryKind::Left(_)
             | DeliveryKind::Subscribed
             | DeliveryKind::Message => {}
         }
@@ -153,7 +153,7 @@ mod tests {
     fn a_venue_is_decided_when_all_its_markets_have_spoken_or_none_will() {
         let seconds = Duration::from_secs;
         let mut checked = Checked::new(Venue::new("kraken"), &MARKETS);
-        checked.hear(DeliveryKind::Connected, seconds(1));
+        checked.hear(DeliveryKind::Connected([].into()), seconds(1));
         for (after, market) in [(2, MARKETS[1]), (3, MARKETS[1]), (4, Pair::literal("SOL", "USD"))] {
             checked.hear(ticker(market), seconds(after));
         }

@@ -15,8 +15,8 @@ use crate::{
         front::{Front, Plain},
         gateway::{Gateway, GatewayLimits, docs, openapi},
         grpc::{
-            PriceDoor, SourceDoor,
-            direct::{PriceServiceDirect, SourceServiceDirect},
+            CandleDoor, PriceDoor, SourceDoor,
+            direct::{CandleServiceDirect, PriceServiceDirect, SourceServiceDirect},
         },
         layer::CallsBuilder,
         limits::Limits,
@@ -24,11 +24,14 @@ use crate::{
         ops::{self, Readiness},
         pb::{
             self,
-            v1::{price_service_server::PriceServiceServer, source_service_server::SourceServiceServer},
+            v1::{
+                candle_service_server::CandleServiceServer, price_service_server::PriceServiceServer,
+                source_service_server::SourceServiceServer,
+            },
         },
     },
     config::Server,
-    service::{prices::Prices, sources::Sources, streams::Streams},
+    service::{candles::Candles, history::History, prices::Prices, sources::Sources, streams::Streams},
 };
 
 /// Paths that are served and are no call of the contract.
@@ -41,12 +44,20 @@ const HEALTH: &str = "grpc.health.v1.Health";
 const REFLECTION: [&str; 2] =
     ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
+/// What the doors ask.
+#[derive(Debug)]
+pub(super) struct Services {
+    pub(super) prices: Prices,
+    pub(super) streams: Streams,
+    pub(super) history: History,
+    pub(super) candles: Candles,
+    pub(super) sources: Sources,
+}
+
 /// What the doors lead to.
 #[derive(Debug)]
 pub(super) struct Doors<H: Health> {
-    prices: Prices,
-    streams: Streams,
-    sources: Sources,
+    services: Services,
     health: HealthServer<H>,
     gateway: Gateway,
     plain: Plain,
@@ -58,7 +69,7 @@ pub(super) struct Doors<H: Health> {
 impl<H: Health> Doors<H> {
     /// Makes the doors to these services.
     pub(super) fn new(
-        (prices, streams, sources): (Prices, Streams, Sources),
+        services: Services,
         health: HealthServer<H>,
         readiness: Readiness,
         server: &Server,
@@ -78,7 +89,7 @@ impl<H: Health> Doors<H> {
         let measures = Measures::new(registry, methods(&pool))?;
         let plain = Plain { paths: BESIDE_CONTRACT, router: plain_routes(&pool, readiness, &gateway)? };
         let server = server.clone();
-        Ok(Self { prices, streams, sources, health, gateway, plain, server, measures, listed })
+        Ok(Self { services, health, gateway, plain, server, measures, listed })
     }
 
     /// Lists what is served: the calls, each with its route, and what stands beside the contract.
@@ -110,11 +121,15 @@ impl<H: Health> Doors<H> {
             max_message: self.server.max_message,
             max_streams: self.server.max_streams,
         };
-        let prices = Arc::new(PriceDoor::new(self.prices.clone(), self.streams.on_lane(lane)));
-        let sources = Arc::new(SourceDoor::new(self.sources.clone()));
+        let Services { prices, streams, history, .. } = &self.services;
+        let prices = Arc::new(PriceDoor::new(prices.clone(), streams.on_lane(lane), history.clone()));
+        let sources = Arc::new(SourceDoor::new(self.services.sources.clone()));
+        let candles = Arc::new(CandleDoor::new(self.services.candles.clone()));
         let served = configured!(PriceServiceServer::from_arc(Arc::clone(&prices)));
         let calls = CallsBuilder::new(limits, self.measures.clone());
         let calls = calls.with_direct(served, PriceServiceDirect(prices));
+        let served = configured!(CandleServiceServer::from_arc(Arc::clone(&candles)));
+        let calls = calls.with_direct(served, CandleServiceDirect(candles));
         let served = configured!(SourceServiceServer::from_arc(Arc::clone(&sources)));
         let mut calls = calls.with_direct(served, SourceServiceDirect(sources)).with(self.health.clone());
         if self.server.reflection {

@@ -117,6 +117,7 @@ mod tests {
                 result: Some(api::price_result::Result::Error(
                     prost::Message::decode(status.details()).unwrap(),
                 )),
+                time: None,
             }],
         };
         let json = Json::new("cryptoprice.v1.BatchGetPricesResponse", Layout::Line).unwrap();

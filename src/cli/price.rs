@@ -1,4 +1,4 @@
-//! `cryptoprice price`: the prices of pairs, now.
+//! `cryptoprice price`: the prices of pairs, now or at a time in the past.
 
 use std::time::SystemTime;
 
@@ -9,6 +9,7 @@ use super::{
     console::Console,
     failure::{self, Failure},
     json::{Json, Layout},
+    moment::Moment,
     table::{Align, Cell, Table},
     words,
 };
@@ -23,6 +24,12 @@ pub struct PriceArgs {
     /// The pairs, such as BTC-USD
     #[arg(required = true, value_name = "PAIR")]
     pairs: Vec<String>,
+    /// As they were at this time: 2026-11-27T12:00:00Z, 2026-11-27 (UTC), or how long ago, such as 2h
+    #[arg(long, value_name = "TIME")]
+    at: Option<Moment>,
+    /// As they were known at this later time
+    #[arg(long, value_name = "TIME", requires = "at")]
+    known_by: Option<Moment>,
     #[command(flatten)]
     bar: BarArgs,
     #[command(flatten)]
@@ -33,6 +40,8 @@ impl PriceArgs {
     pub(super) async fn run(self, console: &mut Console<'_>) -> Result<Outcome, Failure> {
         let client = Client::connect(&self.client.server).await?;
         let bar = Bar::from(self.bar);
+        let [at, known_by] =
+            [self.at, self.known_by].map(|moment| moment.map(|moment| moment.timestamp(console.now())));
         let mut answer = api::BatchGetPricesResponse::default();
         for pairs in self.pairs.chunks(BATCH) {
             let request = api::BatchGetPricesRequest {
@@ -41,6 +50,8 @@ impl PriceArgs {
                 min_sources: bar.min_sources,
                 max_dispersion_bps: bar.max_dispersion_bps.clone(),
                 allow_derived: bar.allow_derived,
+                times: at.into_iter().collect(),
+                known_by,
             };
             let batch = client.answer(client.prices().batch_get_prices(client::timed(request)).await)?;
             answer.results.extend(batch.results);
@@ -50,7 +61,9 @@ impl PriceArgs {
             console.print(&Json::new("cryptoprice.v1.BatchGetPricesResponse", layout)?.text(&answer)?)?;
         } else {
             let prices = answer.results.iter().filter_map(priced);
-            console.print(&show(prices, console.now()))?;
+            // How old a price was, if it is asked for as it was.
+            let now = self.at.map_or(console.now(), |at| at.time(console.now()).into());
+            console.print(&show(prices, now))?;
         }
         Ok(complain_of_refused(&answer.results, console))
     }
@@ -114,7 +127,7 @@ mod tests {
     use std::time::Duration;
 
     fn item(pair: &str, result: Option<api::price_result::Result>) -> api::PriceResult {
-        api::PriceResult { pair: pair.to_owned(), result }
+        api::PriceResult { pair: pair.to_owned(), result, time: None }
     }
 
     fn bitcoin() -> api::Price {

@@ -5,6 +5,10 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use super::{Config, ConfigError};
+use crate::{
+    cache::{keys, pool},
+    store::Location,
+};
 
 /// The longest span that can be set: none of them is meant to be counted in days.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
@@ -18,6 +22,12 @@ impl Config {
             }
         }
         self.check_venues()?;
+        let url = self.store.url.expose();
+        if !url.is_empty()
+            && let Err(error) = Location::parse(url)
+        {
+            return Err(wrong("store.url", &error.to_string()));
+        }
         self.check_spans()?;
         self.check_numbers()?;
         let cap = self.aggregation.weight_cap.0;
@@ -37,6 +47,7 @@ impl Config {
         if !(1..=3).contains(&self.cross.max_hops) {
             return Err(wrong("cross.max_hops", "must be 1, 2 or 3"));
         }
+        self.check_cache()?;
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return Err(wrong("log.filter", &error.to_string()));
         }
@@ -60,6 +71,23 @@ impl Config {
         Ok(())
     }
 
+    /// Checks what is said about Redis. The address is not shown: what is wrong with it may be in the password.
+    fn check_cache(&self) -> Result<(), ConfigError> {
+        let cache = &self.cache;
+        if !cache.url.is_empty()
+            && let Err(error) = pool::check_address(cache.url.expose())
+        {
+            return Err(wrong("cache.url", &error.to_string()));
+        }
+        if !keys::is_prefix(&cache.prefix) {
+            return Err(wrong("cache.prefix", "must be 1 to 64 letters, digits, or any of -_.:"));
+        }
+        if cache.renew_lease.saturating_mul(3) > cache.lease {
+            return Err(wrong("cache.lease", "must be three times cache.renew_lease or more"));
+        }
+        Ok(())
+    }
+
     /// Checks that spans are of a length that somebody can mean.
     fn check_spans(&self) -> Result<(), ConfigError> {
         let (aggregation, feed) = (&self.aggregation, &self.feed);
@@ -74,6 +102,9 @@ impl Config {
             ("feed.poll_every", feed.poll_every),
             ("feed.refresh_markets", feed.refresh_markets),
             ("feed.rotate_after", feed.rotate_after),
+            ("cache.connect_timeout", self.cache.connect_timeout),
+            ("cache.command_timeout", self.cache.command_timeout),
+            ("cache.renew_lease", self.cache.renew_lease),
             ("server.call_timeout", self.server.call_timeout),
             ("server.max_connection_age", self.server.max_connection_age),
             ("server.max_idle", self.server.max_idle),
@@ -81,8 +112,13 @@ impl Config {
             ("server.keep_alive_timeout", self.server.keep_alive_timeout),
             ("streams.flush", self.streams.flush),
             ("streams.stall_timeout", self.streams.stall_timeout),
+            ("store.connect_timeout", self.store.connect_timeout),
+            ("store.statement_timeout", self.store.statement_timeout),
+            ("store.lock_timeout", self.store.lock_timeout),
         ];
         let others = [
+            ("cache.lease", self.cache.lease),
+            ("cache.keep_changes", self.cache.keep_changes),
             ("server.shutdown_grace", self.server.shutdown_grace),
             ("aggregation.frozen_after", aggregation.frozen_after),
             ("aggregation.max_future", aggregation.max_future),
@@ -125,10 +161,13 @@ impl Config {
             ("feed.max_connecting", self.feed.max_connecting == 0),
             ("feed.max_frame", self.feed.max_frame == 0),
             ("feed.queue", self.feed.queue == 0),
+            ("cache.pool_size", self.cache.pool_size == 0),
             ("server.max_header", self.server.max_header == 0),
             ("server.max_message", self.server.max_message == 0),
             ("server.max_streams", self.server.max_streams == 0),
             ("streams.send_buffer", self.streams.send_buffer == 0),
+            ("store.max_connections", self.store.max_connections == 0),
+            ("store.max_bytes", self.store.max_bytes == 0),
         ];
         match positive.iter().find(|(_, zero)| *zero) {
             Some((key, _)) => Err(wrong(key, "must be above 0")),

@@ -1,4 +1,4 @@
-//! Settings from the environment: `CRYPTOPRICE__SECTION__KEY`.
+//! Settings from the environment: `CRYPTOPRICE__SECTION__KEY`, and what others call the same.
 
 use toml::{Table, Value};
 
@@ -9,6 +9,10 @@ const PREFIX: &str = "CRYPTOPRICE__";
 
 /// Keys that the defaults do not hold and that have numbers.
 const NUMBERS: &[&str] = &["max_markets", "requests_per_minute"];
+
+/// Names that are usual elsewhere, and what they set. The prefixed name of the same setting wins over them.
+const ALIASES: [(&str, &str); 2] =
+    [("DATABASE_URL", "CRYPTOPRICE__STORE__URL"), ("REDIS_URL", "CRYPTOPRICE__CACHE__URL")];
 
 /// One setting, as a table with just that key.
 pub(super) struct Setting {
@@ -26,7 +30,9 @@ pub(super) fn settings(
 ) -> Result<Vec<Setting>, ConfigError> {
     let mut settings = Vec::new();
     for (variable, text) in environment {
-        let Some(path) = variable.strip_prefix(PREFIX) else {
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == variable);
+        let name = alias.map_or(variable.as_str(), |(_, name)| name);
+        let Some(path) = name.strip_prefix(PREFIX) else {
             continue;
         };
         let keys: Vec<String> = path.split("__").map(str::to_lowercase).collect();
@@ -37,8 +43,21 @@ pub(super) fn settings(
         })?;
         settings.push(Setting { table: nest(&keys, value), variable });
     }
-    settings.sort_by(|a, b| a.variable.cmp(&b.variable));
+    // What comes later wins.
+    settings.sort_by_key(|setting| (setting.variable.starts_with(PREFIX), setting.variable.clone()));
     Ok(settings)
+}
+
+/// Finds where a program may keep its data: the folder that systemd gives it, or its own in the user's data folder.
+pub(super) fn data_folder(environment: &[(String, String)]) -> Option<String> {
+    let find = |name| {
+        environment.iter().find(|(known, text)| known == name && !text.is_empty()).map(|(_, text)| text)
+    };
+    if let Some(folders) = find("STATE_DIRECTORY") {
+        return folders.split(':').next().map(str::to_owned);
+    }
+    let folder = find("XDG_DATA_HOME").cloned().or_else(|| Some(format!("{}/.local/share", find("HOME")?)));
+    Some(format!("{}/cryptoprice", folder?))
 }
 
 fn value(keys: &[String], text: &str, current: &Table) -> Result<Value, String> {

@@ -14,6 +14,11 @@ impl Address {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.expose().is_empty()
+    }
 }
 
 impl From<String> for Address {

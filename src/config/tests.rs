@@ -82,6 +82,15 @@ fn what_is_wrong_is_named() {
             "aggregation.refresh: must be at most 24h",
         ),
         (None, Some(("CRYPTOPRICE__FEED__MAX_BACKOFF", "0s")), "feed.max_backoff: must be longer than zero"),
+        (
+            None,
+            Some(("CRYPTOPRICE__CACHE__URL", "http://user:secret@host")),
+            "cache.url: the address of Redis is not understood: ",
+        ),
+        (None, Some(("REDIS_URL", "secret")), "cache.url: the address of Redis is not understood: "),
+        (None, Some(("CRYPTOPRICE__CACHE__PREFIX", "a{b}")), "cache.prefix: must be 1 to 64 letters"),
+        (None, Some(("CRYPTOPRICE__CACHE__LEASE", "800ms")), "cache.lease: must be three times"),
+        (None, Some(("CRYPTOPRICE__CACHE__POOL_SIZE", "0")), "cache.pool_size: must be above 0"),
         (None, Some(("CRYPTOPRICE__JUMP__THRESHOLD", "-0.1")), "jump.threshold: must not be negative"),
         (None, Some(("CRYPTOPRICE__PEG__ANCHORS", "0")), "peg.anchors: must be above 0"),
         (None, Some(("CRYPTOPRICE__PEG__COINS__DAI", "DAI")), "peg.coins.DAI: cannot be pegged to itself"),
@@ -93,6 +102,7 @@ fn what_is_wrong_is_named() {
     ] {
         let error = load(file, environment.as_slice()).unwrap_err();
         assert!(error.starts_with(expected), "{error}\nexpected: {expected}");
+        assert!(!error.contains("secret"), "{error}");
     }
 }
 
@@ -111,4 +121,51 @@ fn what_is_shown_hides_credentials_and_reads_back() {
     assert!(!shown.contains("secret"), "{shown}");
     assert_eq!(config.venues["kraken"].url.as_ref().unwrap().expose(), url);
     load(Some(&config.to_toml()), &[]).unwrap();
+}
+
+#[test]
+fn the_database_is_known_by_its_usual_name_too() {
+    let (usual, own) =
+        (("DATABASE_URL", "postgres://h/usual"), ("CRYPTOPRICE__STORE__URL", "postgres://h/own"));
+    let file = "[store]\nurl = \"postgres://h/file\"";
+    for (environment, expected) in [
+        (&[][..], "postgres://h/file"),
+        (&[usual], "postgres://h/usual"),
+        (&[usual, own], "postgres://h/own"),
+    ] {
+        let config = load(Some(file), environment).unwrap();
+        assert_eq!(config.store.url.expose(), expected);
+    }
+    let error = load(None, &[("DATABASE_URL", "mysql://me:hush@h/d")]).unwrap_err();
+    assert!(error.contains("store.url") && !error.contains("hush"), "{error}");
+    let config = load(None, &[("DATABASE_URL", "postgres://me:hush@h/d")]).unwrap();
+    assert!(!format!("{}{config:?}", config.to_toml()).contains("hush"));
+}
+
+#[test]
+fn the_embedded_database_lies_where_programs_keep_their_data() {
+    for (environment, expected) in [
+        (&[("HOME", "/home/me")][..], "/home/me/.local/share/cryptoprice"),
+        (&[("HOME", "/home/me"), ("XDG_DATA_HOME", "/data")], "/data/cryptoprice"),
+        (&[("STATE_DIRECTORY", "/var/lib/cryptoprice"), ("XDG_DATA_HOME", "/data")], "/var/lib/cryptoprice"),
+        (&[("CRYPTOPRICE__STORE__FOLDER", "/mine"), ("HOME", "/home/me")], "/mine"),
+        (&[], ""),
+    ] {
+        assert_eq!(load(None, environment).unwrap().store.folder, expected);
+    }
+}
+
+#[test]
+fn a_name_that_other_programs_use_yields_to_our_own() {
+    let usual = ("REDIS_URL", "redis://usual");
+    let own = ("CRYPTOPRICE__CACHE__URL", "redis://own");
+    for (environment, expected) in [
+        (vec![], ""),
+        (vec![usual], "redis://usual"),
+        (vec![own], "redis://own"),
+        (vec![own, usual], "redis://own"),
+        (vec![usual, own], "redis://own"),
+    ] {
+        assert_eq!(load(None, &environment).unwrap().cache.url.expose(), expected);
+    }
 }

@@ -1,11 +1,30 @@
 //! Candles: what the trades of an interval make.
+//!
+//! A [`Candle`] is a statement about one interval. It is made of trades by a [`market`], which keeps those of one pair at all
+//! venues; each venue by itself, and all together, have a [`builder`], with a `lane` for each interval. A [`tally`] adds
+//! trades up, exactly (`sum`) and in whatever order they come, each once (`seen`); [`listening`] is when there was anybody
+//! to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`gaps`] finds what is missing,
+//! [`fill`] says what is shown there.
+
+pub mod builder;
+pub mod fill;
+pub mod gaps;
+mod lane;
+pub mod listening;
+pub mod market;
+pub mod roll_up;
+#[cfg(test)]
+mod sample;
+mod seen;
+mod sum;
+pub mod tally;
 
 use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
-use super::{pair::Pair, venue::Venue};
+use super::{exact::Exact, pair::Pair, venue::Venue};
 
 /// What the trades of an interval make: of one venue, or of all together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +53,8 @@ pub struct Candle {
     pub trade_count: u64,
     /// How many venues traded.
     pub source_count: u32,
-    /// The share of the interval in which its trades were listened to, from 0 to 1.
+    /// The share of the interval in which its trades were listened to, from 0 to 1; of the composite, the mean share of the
+    /// venues that are expected. While it is formed, time to come counts as not listened to.
     pub coverage: Decimal,
 }
 
@@ -56,11 +76,11 @@ pub struct Ohlc {
 pub enum CandleState {
     /// Its interval is not over, or trades of it may still come: it will change.
     Forming,
-    /// It is over, and all trades that were expected have come.
+    /// It is over, and no trade of it is awaited any more. How much of it was listened to is its coverage.
     Final,
     /// It was final, and has changed since: a trade came late, or the venue told more.
     Restated,
-    /// Nothing is known of some part of its interval.
+    /// It is over, and nothing is known of it: nobody listened, which is not the same as that nothing was traded.
     Gap,
 }
 
@@ -92,6 +112,24 @@ pub enum Interval {
     Day,
     /// `1w`, from Monday.
     Week,
+}
+
+impl Candle {
+    /// Gets when it closes, exclusively.
+    pub fn close_time(&self) -> DateTime<Utc> {
+        self.interval.close_time(self.open_time)
+    }
+
+    /// Gets the mean price, weighted by volume: quote ÷ base, rounded once as every derived result is. There is none
+    /// where nothing was traded, or where it is beyond the range of a decimal.
+    pub fn vwap(&self) -> Option<Decimal> {
+        Exact::of(self.quote_volume)
+            .divided_by(self.base_volume)
+            .ok()?
+            .rounded()
+            .ok()
+            .filter(|_| self.prices.is_some())
+    }
 }
 
 /// A text that names no interval.
@@ -153,6 +191,11 @@ impl Interval {
         let open = seconds - (seconds - origin).rem_euclid(self.seconds());
         // Only what lies before the first week that can be said is left as it is.
         DateTime::from_timestamp(open, 0).unwrap_or(time)
+    }
+
+    /// Gets when the candle closes, exclusively, that opens at a moment.
+    pub fn close_time(self, open_time: DateTime<Utc>) -> DateTime<Utc> {
+        open_time.checked_add_signed(self.span()).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 

@@ -24,6 +24,11 @@ impl Exact {
         Self { numerator: BigInt::from(value.mantissa()), denominator: ten_to(value.scale()) }
     }
 
+    /// Takes so many units of 10⁻ˢᶜᵃˡᵉ.
+    pub fn of_units(units: BigInt, scale: u32) -> Self {
+        Self { numerator: units, denominator: ten_to(scale) }
+    }
+
     /// Multiplies by a decimal.
     #[must_use]
     pub fn times(self, factor: Decimal) -> Self {

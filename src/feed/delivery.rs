@@ -1,5 +1,7 @@
 //! What a feed hands on: owned, in canonical names, stamped with when it was received.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
@@ -78,10 +80,10 @@ pub enum DeliveryKind {
         /// What was wrong with it.
         error: String,
     },
-    /// The connection stands.
-    Connected,
-    /// The connection ended. Another may have taken over.
-    Left,
+    /// A connection stands, which is asked for these markets.
+    Connected(Arc<[Pair]>),
+    /// The connection ended, which was asked for these. Another may have taken over.
+    Left(Arc<[Pair]>),
     /// None has: a connection ended, or was not made.
     Disconnected {
         /// Why.

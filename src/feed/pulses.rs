@@ -107,16 +107,6 @@ impl Pulses {
         }
     }
 
-    /// Notes that a connection stands and is asked for these markets.
-    pub(super) fn stands(&self, connection: u64, asked: impl IntoIterator<Item = Pair>) {
-        let mut markets = self.markets();
-        for market in asked {
-            if let Some(pulse) = markets.get_mut(&market) {
-                pulse.asked_on = Some(connection);
-            }
-        }
-    }
-
     /// Takes in what was said on a connection. Tells which market speaks that was refused before.
     pub(super) fn hear(&self, connection: u64, said: &DeliveryKind, received: DateTime<Utc>) -> Option<Pair> {
         match said {
@@ -143,7 +133,15 @@ impl Pulses {
                     pulse.refused = true;
                 }
             }
-            DeliveryKind::Left => {
+            DeliveryKind::Connected(asked) => {
+                let mut markets = self.markets();
+                for market in asked.iter() {
+                    if let Some(pulse) = markets.get_mut(market) {
+                        pulse.asked_on = Some(connection);
+                    }
+                }
+            }
+            DeliveryKind::Left(_) => {
                 for pulse in self.markets().values_mut() {
                     pulse.asked_on = pulse.asked_on.filter(|asked| *asked != connection);
                     if pulse.connection == Some(connection) {

@@ -184,17 +184,17 @@ impl CandleReport {
     }
 }
 
-/// Reads an answer, or the refusal of the shape `R` that stands in its place.
+/// Reads an answer, or the object of the shape `R` that stands in its place and refuses.
 pub(super) fn answer<'a, T, R>(body: &'a str, words: impl FnOnce(R) -> Words<'a>) -> Result<T, ParseError>
 where
     T: Deserialize<'a>,
     R: Deserialize<'a>,
 {
-    // A list of one would read as a refusal of one field.
-    let object = body.trim_start().starts_with('{');
-    match object.then(|| serde_json::from_str(body)) {
+    // A list would be read as an object with its fields in order.
+    let refusal = body.trim_start().starts_with('{').then(|| serde_json::from_str(body));
+    match refusal {
         Some(Ok(refusal)) => Err(ParseError::refused(words(refusal).0)),
-        Some(Err(_)) | None => Ok(serde_json::from_str(body)?),
+        _ => Ok(serde_json::from_str(body)?),
     }
 }
 

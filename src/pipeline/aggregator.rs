@@ -167,7 +167,7 @@ impl Aggregator {
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(heard, market);
             }
-            DeliveryKind::Left | DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
+            DeliveryKind::Left(_) | DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
             DeliveryKind::Gap(Some(market)) => self.quotes.unsay(venue, market),
             DeliveryKind::Listening { markets, .. } => {
                 let gone = self.quotes.keep(venue, &markets);

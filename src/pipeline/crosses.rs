@@ -64,6 +64,17 @@ impl Crosses {
         Some((cross::derive(pair, &legs, &self.0.policy, &lost, now), newest))
     }
 
+    /// Finds the way that a pair would be derived by now.
+    pub fn route(&self, board: &Board, pair: Pair) -> Option<Vec<Step>> {
+        Some(self.legs(board, pair)?.into_iter().map(|(step, _)| step).collect())
+    }
+
+    /// Derives a price of the prices of the legs of a way, as they were at a time.
+    pub fn combine(&self, pair: Pair, legs: &[(Step, &Price)], time: DateTime<Utc>) -> Price {
+        let nothing_lost = |_| false;
+        cross::derive(pair, legs, &self.0.policy, &nothing_lost, time)
+    }
+
     /// Says which stablecoins have lost their peg: nothing is derived through them. Tells whether that is news.
     pub(super) fn set_depegged(&self, coins: BTreeSet<Asset>) -> bool {
         let news = **self.0.depegged.load() != coins;

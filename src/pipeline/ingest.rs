@@ -192,8 +192,8 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
     let now = delivery.receive_time;
     match &delivery.kind {
         DeliveryKind::Message => source.frame(now),
-        DeliveryKind::Connected => source.connected(delivery.connection.unwrap_or_default(), now),
-        DeliveryKind::Left => source.left(delivery.connection.unwrap_or_default(), now),
+        DeliveryKind::Connected(_) => source.connected(delivery.connection.unwrap_or_default(), now),
+        DeliveryKind::Left(_) => source.left(delivery.connection.unwrap_or_default(), now),
         DeliveryKind::Disconnected { error, outlook } => source.disconnected(error, *outlook, now),
         DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
         DeliveryKind::Refused { market, words } => {

@@ -86,7 +86,7 @@ async fn watch_over(mut receiver: mpsc::Receiver<Delivery>, connected: Connected
     let mut standing = HashSet::new();
     while let Some(Delivery { venue, kind, .. }) = receiver.recv().await {
         match kind {
-            DeliveryKind::Connected => {
+            DeliveryKind::Connected(_) => {
                 info!(%venue, "connected to {venue}");
                 standing.insert(venue);
             }

@@ -113,6 +113,20 @@ pub enum ServiceError {
     /// The page token is not of this list with these arguments.
     #[error("page_token: not a token of this list with these arguments")]
     PageToken,
+    /// The history has no price of the pair at that time.
+    #[error("no price of {pair} is recorded at or before {}", instant(*time))]
+    NotRecorded {
+        /// The pair.
+        pair: Pair,
+        /// The time that was asked for.
+        time: DateTime<Utc>,
+    },
+    /// The history cannot be read now.
+    #[error("the history is not available: {reason}")]
+    HistoryUnavailable {
+        /// Why.
+        reason: String,
+    },
     /// The service is stopping.
     #[error("the service is stopping{}", resume_hint(*resume_after))]
     Stopping {
@@ -149,6 +163,11 @@ impl ServiceError {
 fn seconds(span: TimeDelta) -> String {
     let seconds = span.as_seconds_f64();
     if seconds < 10.0 { format!("{seconds:.3} s") } else { format!("{seconds:.0} s") }
+}
+
+/// Writes an instant.
+pub fn instant(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)
 }
 
 /// Writes pairs as a list.

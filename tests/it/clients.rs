@@ -35,7 +35,7 @@ async fn grpcurl_lists_describes_and_calls_by_reflection() {
         assert!(services.lines().any(|line| line == service), "{service} is not listed: {services}");
     }
     let described = call(&[address, "describe", "cryptoprice.v1.PriceService.GetPrice"]).await;
-    assert!(described.contains("// Gets the price of one pair."), "the comments are lost: {described}");
+    assert!(described.contains("// Gets the price of one pair, now"), "the comments are lost: {described}");
 
     let answer =
         call(&["-d", r#"{"pair": "btc/usd"}"#, address, "cryptoprice.v1.PriceService/GetPrice"]).await;

@@ -72,6 +72,7 @@ async fn reflection_tells_the_contract_with_its_comments() {
     assert_eq!(
         named,
         [
+            "cryptoprice.v1.CandleService",
             "cryptoprice.v1.PriceService",
             "cryptoprice.v1.SourceService",
             "grpc.health.v1.Health",
@@ -84,7 +85,7 @@ async fn reflection_tells_the_contract_with_its_comments() {
     );
     let second = answers.next().await.unwrap().unwrap().message_response;
     let Some(MessageResponse::FileDescriptorResponse(files)) = second else { panic!("{second:?}") };
-    let comment = b"Gets the price of one pair.";
+    let comment = b"Gets the price of one pair, now";
     let kept = files
         .file_descriptor_proto
         .iter()

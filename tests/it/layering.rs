@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 /// The floors, from the ground up: each may import itself and what stands before it, but not its neighbours on a line.
 const FLOORS: &[&[&str]] = &[
     &["domain", "clock"],
-    &["feed", "sim"],
+    &["feed", "sim", "store", "cache"],
     &["pipeline"],
     &["service"],
     &["api", "client"],
@@ -23,6 +23,8 @@ const BESIDE: &[(&str, &str)] = &[
     // What the configuration is checked against.
     ("config", "domain"),
     ("config", "feed"),
+    ("config", "store"),
+    ("config", "cache"),
     // The plain messages that an encoded price is made of.
     ("api", "client"),
 ];

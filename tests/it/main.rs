@@ -10,6 +10,8 @@
 
 mod aggregation;
 mod bad_input;
+mod cache;
+mod candles;
 mod clients;
 mod data;
 mod demo;
@@ -22,6 +24,7 @@ mod health;
 mod http_rules;
 mod layering;
 mod limits;
+mod listings;
 mod messages;
 mod metrics;
 mod openapi;
@@ -32,8 +35,10 @@ mod record;
 mod recordings;
 mod replay;
 mod replies;
+mod rest;
 mod scorecard;
 mod sources_check;
 mod startup;
+mod store;
 mod stream_faults;
 mod streams;

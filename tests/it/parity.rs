@@ -42,6 +42,22 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
                 (json!({"pair": "BTC-USD", "maxAge": "-1s"}), "/v1/prices/BTC-USD?max_age=-1s"),
                 (json!({"pair": "BTX-USD"}), "/v1/prices/BTX-USD"),
                 (json!({"pair": "nonsense!"}), "/v1/prices/nonsense!"),
+                (
+                    json!({"pair": "BTC-USD", "time": "2001-01-01T00:00:00Z"}),
+                    "/v1/prices/BTC-USD?time=2001-01-01T00:00:00Z",
+                ),
+                (
+                    json!({"pair": "SHIB-EUR", "time": "2001-01-01T00:00:00Z", "knownBy": "2001-01-02T00:00:00Z"}),
+                    "/v1/prices/SHIB-EUR?time=2001-01-01T00:00:00Z&known_by=2001-01-02T00:00:00Z",
+                ),
+                (
+                    json!({"pair": "BTC-USD", "time": "9999-01-01T00:00:00Z"}),
+                    "/v1/prices/BTC-USD?time=9999-01-01T00:00:00Z",
+                ),
+                (
+                    json!({"pair": "BTC-USD", "knownBy": "2001-01-01T00:00:00Z"}),
+                    "/v1/prices/BTC-USD?knownBy=2001-01-01T00:00:00Z",
+                ),
             ],
         ),
         (
@@ -52,6 +68,10 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
                     "/v1/prices:batchGet?pairs=BTC-USD&pairs=eth/eur&pairs=NOPE-USD&pairs=!",
                 ),
                 (json!({"pairs": []}), "/v1/prices:batchGet"),
+                (
+                    json!({"pairs": ["BTC-USD", "NOPE-USD"], "times": ["2001-01-01T00:00:00Z", "9999-01-01T00:00:00Z"]}),
+                    "/v1/prices:batchGet?pairs=BTC-USD&pairs=NOPE-USD&times=2001-01-01T00:00:00Z&times=9999-01-01T00:00:00Z",
+                ),
                 (
                     json!({"pairs": ["ETH-USD"], "minSources": 5}),
                     "/v1/prices:batchGet?pairs=ETH-USD&minSources=5",
@@ -91,6 +111,44 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
                 (json!({"pair": "BTC-USD"}), "/v1/prices/BTC-USD:explain"),
                 (json!({"pair": "ETH-EUR", "minSources": 7}), "/v1/prices/ETH-EUR:explain?minSources=7"),
                 (json!({"pair": "NOPE-USD"}), "/v1/prices/NOPE-USD:explain"),
+            ],
+        ),
+        (
+            "GetPriceStats",
+            vec![
+                (json!({"pair": "BTC-USD"}), "/v1/prices/BTC-USD/stats"),
+                (json!({"pair": "NOPE-USD"}), "/v1/prices/NOPE-USD/stats"),
+            ],
+        ),
+        (
+            "ListCandles",
+            vec![
+                (json!({"pair": "BTC-USD", "interval": "1s"}), "/v1/candles/BTC-USD?interval=1s"),
+                (
+                    json!({"pair": "BTC-USD", "startTime": "2001-01-01T00:00:00Z", "endTime": "2001-01-01T00:03:00Z",
+                        "fill": "CANDLE_FILL_NULL", "orderBy": "open_time desc"}),
+                    "/v1/candles/BTC-USD?start_time=2001-01-01T00:00:00Z&end_time=2001-01-01T00:03:00Z\
+                     &fill=CANDLE_FILL_NULL&order_by=open_time%20desc",
+                ),
+                (json!({"pair": "NOPE-USD"}), "/v1/candles/NOPE-USD"),
+                (json!({"pair": "BTC-USD", "interval": "2m"}), "/v1/candles/BTC-USD?interval=2m"),
+                (json!({"pair": "BTC-USD", "source": "krake"}), "/v1/candles/BTC-USD?source=krake"),
+                (json!({"pair": "BTC-USD", "pageToken": "foreign"}), "/v1/candles/BTC-USD?pageToken=foreign"),
+                (
+                    json!({"pair": "BTC-USD", "fill": "CANDLE_FILL_NULL"}),
+                    "/v1/candles/BTC-USD?fill=CANDLE_FILL_NULL",
+                ),
+                (
+                    json!({"pair": "BTC-USD", "startTime": "2001-01-02T00:00:00Z", "endTime": "2001-01-01T00:00:00Z"}),
+                    "/v1/candles/BTC-USD?startTime=2001-01-02T00:00:00Z&endTime=2001-01-01T00:00:00Z",
+                ),
+            ],
+        ),
+        (
+            "StreamCandles",
+            vec![
+                (json!({"pair": "NOPE-USD"}), "/v1/candles/NOPE-USD:stream"),
+                (json!({"pair": "BTC-USD", "interval": "1y"}), "/v1/candles/BTC-USD:stream?interval=1y"),
             ],
         ),
         (

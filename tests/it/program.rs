@@ -19,7 +19,9 @@ use crate::harness::{Metrics, eventually, frames, provide_crypto};
 /// Makes the command, with nothing of the surroundings.
 pub(crate) fn command() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cryptoprice"));
-    program.env_remove("RUST_LOG").env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
+    program.env_remove("RUST_LOG").env_remove("REDIS_URL").env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
+    // What one test keeps is none of another's business.
+    program.env_remove("DATABASE_URL").env("CRYPTOPRICE__STORE__URL", "sqlite::memory:");
     program
 }
 

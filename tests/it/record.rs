@@ -145,8 +145,8 @@ async fn hear(mut receiver: mpsc::Receiver<Delivery>) -> BTreeMap<Venue, Heard> 
     while let Some(Delivery { venue, receive_time, kind, .. }) = receiver.recv().await {
         match kind {
             DeliveryKind::Message
-            | DeliveryKind::Connected
-            | DeliveryKind::Left
+            | DeliveryKind::Connected(_)
+            | DeliveryKind::Left(_)
             | DeliveryKind::Listening { .. } => {}
             DeliveryKind::Disconnected { error, .. } => panic!("{venue}: {error}"),
             kind => heard.entry(venue).or_default().push((receive_time, kind)),

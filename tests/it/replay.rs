@@ -143,7 +143,7 @@ async fn a_recording_that_is_missing_or_broken_is_refused() {
     ] {
         let options = ReplayOptions { files: vec![frame("KRAKEN"), file], speed: None, repeat: false };
         let free =
-            [("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"), ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0")];
+            ["CRYPTOPRICE__SERVER__LISTEN", "CRYPTOPRICE__OPS__LISTEN"].map(|name| (name, "127.0.0.1:0"));
         let config = Config::load(None, free.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap();
         let error = Application::build(config, Mode::Replay(options)).await.unwrap_err();
         let shown = format!("{error:#}");

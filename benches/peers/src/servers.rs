@@ -16,8 +16,9 @@ use tonic::{Request, Response, Status, transport::Server};
 
 use crate::v1::{
     BatchGetPricesRequest, BatchGetPricesResponse, ConvertAmountRequest, ConvertAmountResponse,
-    ExplainPriceRequest, ExplainPriceResponse, GetPriceRequest, GetPriceResponse, ListPricesRequest,
-    ListPricesResponse, Price, StreamPricesRequest, StreamPricesResponse,
+    ExplainPriceRequest, ExplainPriceResponse, GetPriceRequest, GetPriceResponse, GetPriceStatsRequest,
+    GetPriceStatsResponse, ListPricesRequest, ListPricesResponse, Price, StreamPricesRequest,
+    StreamPricesResponse,
     price_service_server::{PriceService, PriceServiceServer},
 };
 
@@ -212,6 +213,13 @@ impl PriceService for Bare {
         &self,
         _request: Request<ConvertAmountRequest>,
     ) -> Result<Response<ConvertAmountResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    async fn get_price_stats(
+        &self,
+        _request: Request<GetPriceStatsRequest>,
+    ) -> Result<Response<GetPriceStatsResponse>, Status> {
         Err(Status::unimplemented("not measured"))
     }
 }

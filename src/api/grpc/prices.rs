@@ -8,15 +8,18 @@ use futures::{
 };
 use tonic::{Request, Response, Status};
 
-use super::{requests::Barred as _, stream};
+use super::{
+    requests::{Barred as _, instant},
+    stream,
+};
 use crate::{
     api::{
         pb::v1::{
             BatchGetPricesRequest, BatchGetPricesResponse, Contribution, ConvertAmountRequest,
             ConvertAmountResponse, ExplainPriceRequest, ExplainPriceResponse, GetPriceRequest,
-            GetPriceResponse, ListPricesRequest, ListPricesResponse, PriceLeg, PriceResult, PriceStatus,
-            QuoteBasis, QuoteVerdict, StreamPricesRequest, StreamPricesResponse, price_result,
-            price_service_server::PriceService,
+            GetPriceResponse, GetPriceStatsRequest, GetPriceStatsResponse, ListPricesRequest,
+            ListPricesResponse, PriceLeg, PriceResult, PriceStats, PriceStatus, QuoteBasis, QuoteVerdict,
+            StreamPricesRequest, StreamPricesResponse, price_result, price_service_server::PriceService,
         },
         replies::{AsText, Opened, Reply, Source, Within},
         wire::{self, price},
@@ -29,6 +32,7 @@ use crate::{
     pipeline::board::{Explanation, Update},
     service::{
         error::ServiceError,
+        history::{History, Stats},
         prices::{Leg, ListQuery, Prices},
         streams::Streams,
     },
@@ -39,12 +43,13 @@ use crate::{
 pub struct PriceDoor {
     prices: Prices,
     streams: Streams,
+    history: History,
 }
 
 impl PriceDoor {
     /// Answers from these prices.
-    pub fn new(prices: Prices, streams: Streams) -> Self {
-        Self { prices, streams }
+    pub fn new(prices: Prices, streams: Streams, history: History) -> Self {
+        Self { prices, streams, history }
     }
 }
 
@@ -60,7 +65,12 @@ impl PriceService for PriceDoor {
         let as_text = wants_text(&request);
         let request = request.into_inner();
         let bar = request.bar()?;
-        let update = self.prices.get(&request.pair, &bar)?;
+        let known_by = instant("known_by", request.known_by)?;
+        let update = match instant("time", request.time)? {
+            Some(time) => self.history.price_at(&request.pair, time, known_by, &bar).await?,
+            None if known_by.is_some() => return Err(without_time("time").into()),
+            None => self.prices.get(&request.pair, &bar)?,
+        };
         let response = GetPriceResponse { price: Some(price(&update)) };
         Ok(naming(response, as_text, || [update]))
     }
@@ -72,16 +82,37 @@ impl PriceService for PriceDoor {
         let as_text = wants_text(&request);
         let request = request.into_inner();
         let bar = request.bar()?;
-        let outcomes = self.prices.batch(&request.pairs, &bar)?;
+        let known_by = instant("known_by", request.known_by)?;
+        let times: Vec<_> = request
+            .times
+            .iter()
+            .map(|time| instant("times", Some(*time)))
+            .filter_map(Result::transpose)
+            .collect::<Result<_, _>>()?;
+        let outcomes = if times.is_empty() {
+            if known_by.is_some() {
+                return Err(without_time("times").into());
+            }
+            self.prices.batch(&request.pairs, &bar)?
+        } else {
+            self.history.batch(&request.pairs, &times, known_by, &bar).await?
+        };
         let within: Vec<_> = outcomes.iter().filter(|_| as_text).flatten().cloned().collect();
-        let result = |(pair, outcome): (String, Result<Arc<Update>, ServiceError>)| PriceResult {
+        let result = |((pair, time), outcome): (_, Result<Arc<Update>, ServiceError>)| PriceResult {
             pair,
+            time,
             result: Some(match outcome {
                 Ok(update) => price_result::Result::Price(price(&update)),
                 Err(error) => price_result::Result::Error(as_value(error)),
             }),
         };
-        let results = request.pairs.into_iter().zip(outcomes).map(result).collect();
+        let times = &request.times;
+        let asked = request.pairs.into_iter().flat_map(|pair| {
+            let at: Vec<_> =
+                if times.is_empty() { vec![None] } else { times.iter().copied().map(Some).collect() };
+            at.into_iter().map(move |time| (pair.clone(), time))
+        });
+        let results = asked.zip(outcomes).map(result).collect();
         Ok(naming(BatchGetPricesResponse { results }, as_text, || within))
     }
 
@@ -136,6 +167,28 @@ impl PriceService for PriceDoor {
         }))
     }
 
+    async fn get_price_stats(
+        &self,
+        request: Request<GetPriceStatsRequest>,
+    ) -> Result<Response<GetPriceStatsResponse>, Status> {
+        let Stats { pair, stats, time } = self.history.stats(&request.into_inner().pair).await?;
+        let text = |value: Option<rust_decimal::Decimal>| value.map(decimal::text);
+        let stats = PriceStats {
+            pair: pair.to_string(),
+            price: text(stats.last),
+            change_1h: text(stats.change_1h),
+            change_24h: text(stats.change_24h),
+            change_7d: text(stats.change_7d),
+            high_24h: text(stats.high_24h),
+            low_24h: text(stats.low_24h),
+            base_volume_24h: text(stats.base_volume_24h),
+            quote_volume_24h: text(stats.quote_volume_24h),
+            time: Some(wire::timestamp(time)),
+            origin: wire::origin(self.history.origin()).into(),
+        };
+        Ok(Response::new(GetPriceStatsResponse { stats: Some(stats) }))
+    }
+
     async fn convert_amount(
         &self,
         request: Request<ConvertAmountRequest>,
@@ -146,6 +199,11 @@ impl PriceService for PriceDoor {
         let amount = decimal::text(amount);
         Ok(Response::new(ConvertAmountResponse { amount, price: Some(price(&update)) }))
     }
+}
+
+/// Says that what was known by some time is a question about the past.
+fn without_time(field: &str) -> ServiceError {
+    ServiceError::field("known_by", format!("needs {field}: it is a question about the past"))
 }
 
 /// Tells whether the answer will be written as text.

@@ -1,6 +1,6 @@
 //! What requests have in common: the caller's bar, spans and decimals.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use prost_types::Duration;
 use rust_decimal::Decimal;
 
@@ -32,6 +32,20 @@ macro_rules! barred {
 }
 
 barred!(GetPriceRequest BatchGetPricesRequest ListPricesRequest StreamPricesRequest ExplainPriceRequest ConvertAmountRequest);
+
+/// Reads an instant, if there is one.
+pub(super) fn instant(
+    field: &str,
+    time: Option<prost_types::Timestamp>,
+) -> Result<Option<DateTime<Utc>>, ServiceError> {
+    let read = |time: prost_types::Timestamp| {
+        let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
+        nanos
+            .and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos))
+            .ok_or_else(|| ServiceError::field(field, "is not an instant"))
+    };
+    time.map(read).transpose()
+}
 
 pub(super) fn positive(field: &str, span: Duration) -> Result<TimeDelta, ServiceError> {
     let nanos = u32::try_from(span.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);

@@ -19,7 +19,7 @@ const OPTIONS: PulseOptions = PulseOptions {
 fn pulses() -> Pulses {
     let pulses = Pulses::new(OPTIONS);
     pulses.expect(&[MARKET, OTHER].into(), Instant::now());
-    pulses.stands(1, [MARKET, OTHER]);
+    pulses.hear(1, &DeliveryKind::Connected([MARKET, OTHER].into()), at(0));
     pulses
 }
 
@@ -98,7 +98,7 @@ async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
 async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     let pulses = pulses();
     pulses.hear(1, &ticker(MARKET, 7), at(0));
-    pulses.hear(1, &DeliveryKind::Left, at(1));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(1));
     assert_eq!(pulses.late(pass(9).await), []);
     let now = pass(1).await;
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
@@ -108,7 +108,7 @@ async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     }
     assert_eq!(pulses.polled(), 2);
     // Another one stands, and does not bring them.
-    pulses.stands(2, [MARKET, OTHER]);
+    pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(0));
     let now = pass(30).await;
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
     assert_eq!(pulses.answered(MARKET, book(10), None, now), Finding::Dead);
@@ -133,7 +133,7 @@ async fn what_is_refused_is_polled_and_not_called_dead() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_answered_is_asked_again_as_soon_as_an_answer_would_be_due() {
     let pulses = pulses();
-    pulses.hear(1, &DeliveryKind::Left, at(1));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(1));
     let now = pass(10).await;
     pulses.asked(MARKET, now);
     pulses.asked(OTHER, now);
@@ -148,7 +148,7 @@ async fn trades_are_missed_from_the_last_one_to_the_return_of_the_stream() {
     let pulses = pulses();
     pulses.hear(1, &trade(MARKET, 3), at(4));
     pulses.hear(1, &ticker(OTHER, 3), at(4));
-    pulses.hear(1, &DeliveryKind::Left, at(5));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
     assert_eq!(pulses.missed(), []);
     pulses.hear(2, &trade(MARKET, 50), at(51));
     pulses.hear(2, &ticker(OTHER, 3), at(51));

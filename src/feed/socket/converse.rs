@@ -190,7 +190,7 @@ impl<'a> Conversation<'a> {
         let talk = self.talk(&mut socket, ping_every);
         let Err(ended) = shutdown.run_until_cancelled(talk).await.unwrap_or(Err(Ended::Stopped));
         // At a shutdown there may be nobody left to take it.
-        let leaving = self.deliver(DeliveryKind::Left);
+        let leaving = self.deliver(DeliveryKind::Left(self.markets()));
         let _ = timeout(CLOSE_WITHIN, leaving).await;
         // The other side may be gone already: whether it hears the goodbye changes nothing.
         let _ = timeout(CLOSE_WITHIN, socket.close(None)).await;
@@ -208,8 +208,7 @@ impl<'a> Conversation<'a> {
         let Contact { protocol, options, outlet, .. } = self.contact;
         let limits = protocol.limits();
         self.outgoing = self.requests(&self.subscriptions).into();
-        outlet.pulses.stands(self.connection, self.subscriptions.iter().map(|wanted| wanted.pair));
-        self.deliver(DeliveryKind::Connected).await?;
+        self.deliver(DeliveryKind::Connected(self.markets())).await?;
         let mut silent_at = Instant::now() + options.silence_limit;
         let mut ping_at = self.next_ping(ping_every);
         let mut send_at = Instant::now() + limits.settle;
@@ -254,6 +253,10 @@ impl<'a> Conversation<'a> {
             silent.flat_map(|wanted| self.requests(std::slice::from_ref(wanted))).collect();
         self.outgoing.extend(requests);
         self.singly = Singly::Done;
+    }
+
+    fn markets(&self) -> Arc<[Pair]> {
+        self.subscriptions.iter().map(|wanted| wanted.pair).collect()
     }
 
     /// Hands on what happens now on this connection.

@@ -77,7 +77,7 @@ impl Running {
         loop {
             let delivery = timeout(Duration::from_secs(10), self.deliveries.recv()).await;
             let kind = delivery.unwrap().unwrap().kind;
-            if !matches!(kind, DeliveryKind::Message | DeliveryKind::Left) {
+            if !matches!(kind, DeliveryKind::Message | DeliveryKind::Left(_)) {
                 return kind;
             }
         }
@@ -212,7 +212,7 @@ async fn a_connection_that_is_cut_is_made_and_subscribed_again() {
             assert!(heard.to_text().unwrap().contains(r#""event":"subscribe""#), "{heard}");
         }
         socket.send(Message::text(TRADE)).await.unwrap();
-        assert_eq!(running.delivered().await, DeliveryKind::Connected);
+        assert!(matches!(running.delivered().await, DeliveryKind::Connected(_)));
         let DeliveryKind::Trade { market, trade, .. } = running.delivered().await else { panic!("no trade") };
         assert_eq!(market, Pair::literal("BTC", "USDT"));
         assert_eq!(trade.id.as_deref(), Some("1"));
@@ -237,7 +237,7 @@ async fn what_is_said_is_recorded_before_it_is_understood() {
         let heard = socket.next().await.unwrap().unwrap();
         expected.push(RecordKind::Sent(heard.to_text().unwrap().to_owned()));
     }
-    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    assert!(matches!(running.delivered().await, DeliveryKind::Connected(_)));
     for (message, frame) in [
         (Message::text(TRADE), OwnedFrame::Text(TRADE.to_owned())),
         (Message::text("?"), OwnedFrame::Text("?".to_owned())),
@@ -265,7 +265,7 @@ async fn a_connection_whose_recording_falls_behind_is_made_again() {
     let mut running =
         Running::start_with(&Gate, format!("ws://{address}"), |options| options.tap = taps.pop());
     let mut socket = accept(&listener).await;
-    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    assert!(matches!(running.delivered().await, DeliveryKind::Connected(_)));
     socket.send(Message::text("x".repeat(4_000))).await.unwrap();
     let error = running.disconnected().await;
     assert!(error.contains("the disk is too slow"), "{error}");
@@ -273,7 +273,7 @@ async fn a_connection_whose_recording_falls_behind_is_made_again() {
     assert_eq!(progress.overruns(), 1);
     let writing = tokio::task::spawn_blocking(|| writer.run());
     let mut socket = accept(&listener).await;
-    while running.delivered().await != DeliveryKind::Connected {}
+    while !matches!(running.delivered().await, DeliveryKind::Connected(_)) {}
     socket.send(Message::text(TRADE)).await.unwrap();
     assert!(matches!(running.delivered().await, DeliveryKind::Trade { .. }));
     running.stop().await;
@@ -304,7 +304,7 @@ impl Running {
         loop {
             match self.delivered().await {
                 DeliveryKind::Trade { trade, .. } => return trade.id.unwrap(),
-                DeliveryKind::Connected => {}
+                DeliveryKind::Connected(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -389,7 +389,7 @@ async fn a_message_that_is_too_large_ends_the_connection() {
     let (listener, address) = listen().await;
     let mut running = Running::start(&Gate, format!("ws://{address}"));
     let mut socket = accept(&listener).await;
-    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    assert!(matches!(running.delivered().await, DeliveryKind::Connected(_)));
     socket.send(Message::text("x".repeat(4097))).await.unwrap();
     let error = running.disconnected().await;
     assert!(error.contains("4096"), "{error}");
@@ -459,7 +459,7 @@ async fn a_shutdown_ends_the_loop_wherever_it_is() {
     // Listening: the server hears the goodbye.
     let mut running = Running::start(&Gate, format!("ws://{address}"));
     let mut socket = accept(&listener).await;
-    assert_eq!(running.delivered().await, DeliveryKind::Connected);
+    assert!(matches!(running.delivered().await, DeliveryKind::Connected(_)));
     running.stop().await;
     let mut heard = Vec::new();
     while let Some(Ok(message)) = socket.next().await {

@@ -20,10 +20,10 @@ async fn a_lost_message_is_a_gap_and_what_was_traded_is_asked_for() {
         venue.deal_unheard(PAIR, MIDDLE);
         stage.until(tongue, "has a gap", |source| source.gap_count == 1).await;
         eventually("the trades are asked for", async || {
-            let state = venue.state();
+            let known = venue.state();
             let asked =
                 |(_, target): &(_, String)| target.contains("limit=1000") || target.contains("recent");
-            state.questions.iter().any(asked).then_some(())
+            known.questions.iter().any(asked).then_some(())
         })
         .await;
         assert_eq!(venue.handshakes(), 1, "the connection stays");
@@ -31,9 +31,9 @@ async fn a_lost_message_is_a_gap_and_what_was_traded_is_asked_for() {
     // Bybit counts the messages of each market: only what was missed of that one is asked for.
     let bybit = stage.venue(Bybit);
     let asked = |market: &str| {
-        let state = bybit.state();
+        let known = bybit.state();
         let wanted = format!("recent-trade?category=spot&symbol={market}");
-        state.questions.iter().filter(|(_, target)| target.contains(&wanted)).count()
+        known.questions.iter().filter(|(_, target)| target.contains(&wanted)).count()
     };
     assert_eq!((asked("BTCUSD"), asked("ETHUSD")), (1, 0));
     stage.well(&[Coinbase, Bybit], &[Live]).await;

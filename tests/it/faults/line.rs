@@ -111,7 +111,7 @@ async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
                         socket.send(Message::text(pong)).await.is_ok()
                     } else {
                         let wanted = serde_json::from_str(&text).unwrap_or_default();
-                        shared.subscribe(number, tongue.subscriptions(&wanted));
+                        shared.subscribe(number, &tongue.subscriptions(&wanted));
                         true
                     }
                 }

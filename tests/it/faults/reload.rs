@@ -1,6 +1,6 @@
 //! Settings that change while the service runs, and venues that are left alone until they do.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt::Write as _, path::PathBuf, sync::Arc};
 
 use cryptoprice::{
     client::v1::{PriceStatus::Live, SourceState},
@@ -44,18 +44,20 @@ impl File {
         for (key, value) in SETTINGS {
             let number = value.parse::<u32>().is_ok();
             let value = if number { (*value).to_owned() } else { format!("'{value}'") };
-            text += &format!("{} = {value}\n", key.to_lowercase().replace("__", "."));
+            writeln!(text, "{} = {value}", key.to_lowercase().replace("__", ".")).unwrap();
         }
         for name in venues::ALL.iter().map(|protocol| protocol.venue().as_str()) {
             let Some((tongue, pairs, more)) = wanted.iter().find(|(tongue, ..)| tongue.name() == name) else {
-                text += &format!("[venues.{name}]\nenabled = false\n");
+                writeln!(text, "[venues.{name}]\nenabled = false").unwrap();
                 continue;
             };
             let venue = self.venues.iter().find(|venue| venue.tongue == *tongue).unwrap();
             let (url, rest) = (venue.url(), venue.rest_url());
-            text += &format!(
-                "[venues.{name}]\npairs = {pairs:?}\nurl = '{url}'\nrest_url = '{rest}'\nrequests_per_minute = 60000\n{more}\n"
-            );
+            writeln!(
+                text,
+                "[venues.{name}]\npairs = {pairs:?}\nurl = '{url}'\nrest_url = '{rest}'\nrequests_per_minute = 60000\n{more}"
+            )
+            .unwrap();
         }
         text
     }
@@ -174,8 +176,8 @@ async fn a_venue_that_refuses_us_for_good_is_left_alone_until_its_settings_chang
     .await;
     assert_eq!((stage.venue(Gate).handshakes(), stage.venue(Kraken).handshakes()), (2, 2));
     for tongue in [Gate, Kraken] {
-        let mut state = stage.venue(tongue).state();
-        (state.instead, state.rest_instead) = (None, None);
+        let mut known = stage.venue(tongue).state();
+        (known.instead, known.rest_instead) = (None, None);
     }
     file.write(&all(both, both));
     stage.program().hang_up();

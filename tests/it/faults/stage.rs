@@ -105,7 +105,9 @@ impl Stage {
         let venues = open(tongues, markets).await;
         let course = Course::begin();
         let driver = tokio::spawn(drive(venues.clone(), Arc::clone(&course)));
-        venues.iter().for_each(|venue| prepare(venue));
+        for venue in &venues {
+            prepare(venue);
+        }
         let own: Vec<(String, String)> = surroundings(&venues).collect();
         let given = SETTINGS.iter().chain(settings);
         let given = given.map(|(key, value)| (format!("CRYPTOPRICE__{key}"), (*value).to_owned()));

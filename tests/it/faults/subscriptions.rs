@@ -34,8 +34,8 @@ async fn a_market_that_is_refused_is_named_and_polled_and_the_others_live() {
     assert_eq!(source.state(), SourceState::Live);
     let venue = stage.venue(Kraken);
     eventually("REST is asked for it", async || {
-        let state = venue.state();
-        (state.questions.iter().filter(|(_, asked)| asked.contains("/Ticker?pair=ETHUSD")).count() > 2)
+        let known = venue.state();
+        (known.questions.iter().filter(|(_, asked)| asked.contains("/Ticker?pair=ETHUSD")).count() > 2)
             .then_some(())
     })
     .await;
@@ -61,8 +61,8 @@ async fn a_batch_that_is_refused_for_the_sake_of_one_market_is_subscribed_singly
     let settings = [("FEED__SILENT_AFTER", "20s"), ("FEED__MARKET_SILENT_AFTER", "20s")];
     let stage = Stage::starting(&TONGUES, &markets, &settings, |venue| {
         if venue.tongue == Gate {
-            let mut state = venue.state();
-            (state.refuses_whole, state.refused) = (true, ["ETH-USD"].into());
+            let mut known = venue.state();
+            (known.refuses_whole, known.refused) = (true, ["ETH-USD"].into());
         }
     })
     .await;
@@ -98,8 +98,8 @@ async fn a_market_that_is_delisted_loses_its_vote_at_once() {
     eventually("three are left", async || (stage.price(PAIR).await.source_count == 3).then_some(())).await;
     assert_eq!(stage.price("ETH-USD").await.source_count, 5);
     for tongue in [Okx, Bybit] {
-        let mut state = stage.venue(tongue).state();
-        (state.unlisted, state.suspended) = Default::default();
+        let mut known = stage.venue(tongue).state();
+        (known.unlisted, known.suspended) = Default::default();
     }
     for tongue in [Okx, Bybit] {
         stage.until(tongue, "has it again", |source| source.absent_markets.is_empty()).await;

@@ -284,7 +284,7 @@ impl Shared {
     }
 
     /// Takes or refuses subscriptions, and says so.
-    pub(super) fn subscribe(&self, number: usize, wanted: Vec<(Channel, String)>) {
+    pub(super) fn subscribe(&self, number: usize, wanted: &[(Channel, String)]) {
         let mut state = self.state();
         let state = &mut *state;
         let Some(standing) = state.standing.get_mut(&number) else { return };
@@ -295,7 +295,9 @@ impl Shared {
             state.refused.iter().map(|market| self.tongue.symbol(market)).collect();
         let bad: BTreeSet<&String> =
             wanted.iter().map(|(_, symbol)| symbol).filter(|symbol| spelled.contains(*symbol)).collect();
-        bad.iter().for_each(|symbol| say(Said::Text(self.tongue.refuses(symbol))));
+        for symbol in &bad {
+            say(Said::Text(self.tongue.refuses(symbol)));
+        }
         if state.refuses_whole && !bad.is_empty() {
             return;
         }

@@ -48,8 +48,8 @@ impl Rest for CoinbaseRest {
 
     fn read_instruments(&self, body: &str) -> Result<Vec<Instrument>, ParseError> {
         let products = match read(body)? {
-            Products::Advanced { products } => products,
-            Products::Exchange(products) => products,
+            Products::Advanced { products } | Products::Exchange(products) => products,
+            Products::One(product) => vec![product],
         };
         Ok(products.iter().filter_map(listed).collect())
     }
@@ -126,19 +126,23 @@ enum Products<'a> {
         products: Vec<Product<'a>>,
     },
     Exchange(Vec<Product<'a>>),
+    /// What is said of one product alone.
+    One(Product<'a>),
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "that is how the venue says what a market is limited to")]
 struct Product<'a> {
-    #[serde(alias = "id")]
-    product_id: &'a str,
+    #[serde(alias = "product_id")]
+    id: &'a str,
     #[serde(alias = "base_currency")]
     base_currency_id: &'a str,
     #[serde(alias = "quote_currency")]
     quote_currency_id: &'a str,
     /// Absent from older answers, which list what is traded.
     status: Option<&'a str>,
-    product_type: Option<&'a str>,
+    #[serde(rename = "product_type")]
+    kind: Option<&'a str>,
     #[serde(default)]
     alias: &'a str,
     #[serde(default)]
@@ -201,7 +205,7 @@ fn read<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, ParseError> {
 }
 
 fn listed(product: &Product<'_>) -> Option<Instrument> {
-    if product.product_type.is_some_and(|kind| kind != "SPOT") || !product.alias.is_empty() {
+    if product.kind.is_some_and(|kind| kind != "SPOT") || !product.alias.is_empty() {
         return None;
     }
     let limits = [
@@ -216,7 +220,7 @@ fn listed(product: &Product<'_>) -> Option<Instrument> {
     let status = product.status.filter(|status| *status != "online");
     let limit = limits.iter().find_map(|(limited, name)| limited.then_some(*name));
     let state = InstrumentState::of(status.or(limit).unwrap_or("online"), "online");
-    Instrument::spot(product.product_id, product.base_currency_id, product.quote_currency_id, state)
+    Instrument::spot(product.id, product.base_currency_id, product.quote_currency_id, state)
 }
 
 fn candle(candle: &Candle<'_>) -> Result<CandleReport, ParseError> {
@@ -264,6 +268,8 @@ mod tests {
     fn answers_are_read() {
         expect::lists(&Coinbase, INFO, &["ABC-USD ABC-USD trading"]);
         expect::lists(&Coinbase, r#"{"products":[]}"#, &[]);
+        let one = r#"{"product_id":"ABC-USD","status":"online","base_currency_id":"ABC","quote_currency_id":"USD"}"#;
+        expect::lists(&Coinbase, one, &["ABC-USD ABC-USD trading"]);
         expect::tickers(
             &CoinbaseRest,
             &[

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::KuCoin;
 use crate::{
     domain::{candle::Interval, quote::TopOfBook, trade::Side},
     feed::{
@@ -19,7 +20,7 @@ use crate::{
             Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
             trades_in_order,
         },
-        venue::ParseError,
+        venue::{ParseError, Protocol},
     },
 };
 
@@ -44,6 +45,8 @@ impl Rest for KuCoinRest {
         Query::new("/api/v2/symbols").weighing(4)
     }
 
+    /// Reads the markets. An asset that was renamed is listed by its new name, while the symbol keeps the old one; that is
+    /// the one by which the venue knows it everywhere else.
     fn read_instruments(&self, body: &str) -> Result<Vec<Instrument>, ParseError> {
         let listings: Vec<Listing<'_>> = answer(body)?;
         let read = |listing: &Listing<'_>| {
@@ -52,7 +55,8 @@ impl Rest for KuCoinRest {
                 (true, Some(true)) => InstrumentState::Suspended("call auction".to_owned()),
                 (false, _) => InstrumentState::Suspended("trading not enabled".to_owned()),
             };
-            Instrument::spot(listing.symbol, listing.base_currency, listing.quote_currency, state)
+            let market = KuCoin.market(listing.symbol).ok()?;
+            Some(Instrument { symbol: listing.symbol.to_owned(), market, state })
         };
         Ok(listings.iter().filter_map(read).collect())
     }
@@ -134,8 +138,6 @@ struct Envelope<'a> {
 #[serde(rename_all = "camelCase")]
 struct Listing<'a> {
     symbol: &'a str,
-    base_currency: &'a str,
-    quote_currency: &'a str,
     enable_trading: bool,
     #[serde(rename = "callauctionIsEnabled")]
     auction: Option<bool>,
@@ -210,9 +212,9 @@ fn candle(row: &Row<'_>) -> Result<CandleReport, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::venues::{expect::rest as expect, kucoin::KuCoin};
+    use crate::feed::venues::expect::rest as expect;
 
-    const LIST: &str = r#"{"code":"200000","data":[{"symbol":"ABC-USDT","name":"ABC-USDT","baseCurrency":"ABC","quoteCurrency":"USDT","enableTrading":true},{"symbol":"XYZ-BTC","name":"XYZ-BTC","baseCurrency":"XYZ","quoteCurrency":"BTC","enableTrading":false},{"symbol":"NEW-USDT","name":"NEW-USDT","baseCurrency":"NEW","quoteCurrency":"USDT","enableTrading":true,"callauctionIsEnabled":true},{"symbol":"币-USDT","name":"币-USDT","baseCurrency":"币","quoteCurrency":"USDT","enableTrading":true}]}"#;
+    const LIST: &str = r#"{"code":"200000","data":[{"symbol":"ABC-USDT","name":"ABC-USDT","baseCurrency":"ABC","quoteCurrency":"USDT","enableTrading":true},{"symbol":"XYZ-BTC","name":"NEWXYZ-BTC","baseCurrency":"NEWXYZ","quoteCurrency":"BTC","enableTrading":false},{"symbol":"NEW-USDT","name":"NEW-USDT","baseCurrency":"NEW","quoteCurrency":"USDT","enableTrading":true,"callauctionIsEnabled":true},{"symbol":"币-USDT","name":"币-USDT","baseCurrency":"币","quoteCurrency":"USDT","enableTrading":true}]}"#;
     const STATS: &str = r#"{"code":"200000","data":{"time":1700000000099,"symbol":"A","buy":"1.49","sell":"1.51","changeRate":"-0.0055","vol":"1000.5","volValue":"1500.75","last":"1.50","averagePrice":null}}"#;
     const ALL: &str = r#"{"code":"200000","data":{"time":1700000000099,"ticker":[{"symbol":"B","buy":"7","sell":"8","last":"7.5","vol":"1"},{"symbol":"A","buy":null,"sell":"1.51","last":"1.50","vol":"1000.5","volValue":"1500.75"}]}}"#;
     const TRADES: &str = r#"{"code":"200000","data":[{"sequence":"10","side":"sell","size":"0.25","price":"1.50","time":1700000000099000001},{"sequence":"9","side":"buy","size":"2","price":"1.4","time":1700000000099000001},{"sequence":"8","side":"buy","size":"1","price":"1.5","time":1700000000098000000}]}"#;

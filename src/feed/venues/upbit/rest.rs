@@ -77,7 +77,7 @@ impl Rest for UpbitRest {
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
-        let trades: Vec<Trade<'a>> = answer(body)?;
+        let trades: Vec<Tick<'a>> = answer(body)?;
         trades_in_order(trades.iter().map(|t| trade(symbol, t)))
     }
 
@@ -109,7 +109,7 @@ impl Rest for UpbitRest {
     }
 
     fn read_candles(&self, body: &str) -> Result<Vec<CandleReport>, ParseError> {
-        let candles: Vec<Candle<'_>> = answer(body)?;
+        let candles: Vec<Bar<'_>> = answer(body)?;
         candles_in_order(candles.iter().map(candle))
     }
 }
@@ -135,7 +135,7 @@ struct Day<'a> {
 }
 
 #[derive(Deserialize)]
-struct Trade<'a> {
+struct Tick<'a> {
     timestamp: i64,
     trade_price: Number,
     trade_volume: Number,
@@ -145,7 +145,7 @@ struct Trade<'a> {
 }
 
 #[derive(Deserialize)]
-struct Candle<'a> {
+struct Bar<'a> {
     candle_date_time_utc: &'a str,
     opening_price: Number,
     high_price: Number,
@@ -159,7 +159,7 @@ fn answer<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, ParseError> {
     rest::answer::<_, Refusal<'a>>(body, |refusal| refusal.error.message)
 }
 
-fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
+fn trade<'a>(symbol: &'a str, trade: &Tick<'a>) -> Result<TradeReport<'a>, ParseError> {
     Ok(TradeReport {
         symbol,
         id: Some(trade.sequential_id.0),
@@ -171,7 +171,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     })
 }
 
-fn candle(candle: &Candle<'_>) -> Result<CandleReport, ParseError> {
+fn candle(candle: &Bar<'_>) -> Result<CandleReport, ParseError> {
     let text = candle.candle_date_time_utc;
     let open_time: NaiveDateTime =
         text.parse().map_err(|_| ParseError::value("candle_date_time_utc", text))?;

@@ -1,0 +1,3 @@
+DROP TABLE prices;
+DROP TABLE candles;
+DROP TABLE meta;

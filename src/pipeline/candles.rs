@@ -1,0 +1,195 @@
+//! Candles of everything that is listened to, kept as trades come.
+//!
+//! A plain state machine, as the aggregator is: it is told what came in ([`CandleBook::hear`]), with the time at which it
+//! came, and asked what has changed ([`CandleBook::tick`]). The same input at the same times gives the same candles.
+
+pub mod hub;
+mod progress;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::aggregator::Markets;
+use crate::{
+    domain::{
+        candle::{
+            Candle, Interval,
+            market::{Intake, Market, Policy},
+        },
+        pair::Pair,
+        trade::Trade,
+        venue::{MarketKind, Venue},
+    },
+    feed::{
+        delivery::{Delivery, DeliveryKind},
+        translate::believed,
+    },
+};
+use progress::Progress;
+
+/// The candles of all pairs, at each venue and of all together.
+#[derive(Debug)]
+pub struct CandleBook {
+    policy: Policy,
+    taken: Markets,
+    pairs: BTreeMap<Pair, Market>,
+    venues: BTreeMap<Venue, Progress>,
+    counts: BTreeMap<Intake, u64>,
+    now: DateTime<Utc>,
+}
+
+impl CandleBook {
+    /// Begins with no market.
+    pub fn new(policy: Policy, taken: Markets, now: DateTime<Utc>) -> Self {
+        Self { policy, taken, pairs: BTreeMap::new(), venues: BTreeMap::new(), counts: BTreeMap::new(), now }
+    }
+
+    /// Expects a venue's trades of a market: its candles begin now, whether it is connected to or not.
+    pub fn expect(&mut self, venue: Venue, market: Pair, now: DateTime<Utc>) {
+        let now = self.advance(now);
+        self.venues.entry(venue).or_insert_with(|| Progress::new(now));
+        self.pairs.entry(market).or_insert_with(|| Market::new(market, now, self.policy)).expect(venue, now);
+    }
+
+    /// Takes in a stored candle of the time before its market was [expected](Self::expect), for the longer ones that go on
+    /// across a restart. No two of a venue, or of the composite, may speak of the same time: the days of this week, the
+    /// hours of today, the minutes of this hour.
+    pub fn restore(&mut self, candle: &Candle) {
+        if let Some(market) = self.pairs.get_mut(&candle.pair) {
+            market.restore(candle);
+        }
+    }
+
+    /// Takes in what a venue said, as far as it concerns candles. Tells what became of a trade.
+    pub fn hear(&mut self, delivery: &Delivery) -> Option<Intake> {
+        let Delivery { venue, connection, receive_time, ref kind } = *delivery;
+        match kind {
+            DeliveryKind::Trade { market, kind, trade, snapshot } => {
+                if *kind == MarketKind::Spot {
+                    self.meet(venue, connection, *market, receive_time);
+                }
+                return Some(self.trade(venue, (*market, *kind), trade, *snapshot, receive_time));
+            }
+            DeliveryKind::Ticker { market, kind: MarketKind::Spot, .. } => {
+                self.meet(venue, connection, *market, receive_time);
+            }
+            DeliveryKind::Message => {
+                let now = self.advance(receive_time);
+                self.progress(venue).hear(connection, now);
+            }
+            DeliveryKind::Connected(markets) => {
+                let now = self.advance(receive_time);
+                let markets: Vec<Pair> =
+                    markets.iter().filter(|market| self.takes(**market)).copied().collect();
+                self.progress(venue).connect(connection, &markets, now);
+                for market in markets {
+                    self.connected(venue, market, now);
+                }
+            }
+            DeliveryKind::Left(_) => {
+                self.advance(receive_time);
+                for (market, heard) in self.progress(venue).leave(connection) {
+                    self.disconnected(venue, market, heard);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Takes in a trade.
+    pub fn trade(
+        &mut self,
+        venue: Venue,
+        (pair, kind): (Pair, MarketKind),
+        trade: &Trade,
+        snapshot: bool,
+        received: DateTime<Utc>,
+    ) -> Intake {
+        let time = believed(trade.time, received);
+        // Few venues have a clock so far ahead: the others' trades need no copy.
+        let mended = (time != trade.time).then(|| Trade { time, ..trade.clone() });
+        let trade = mended.as_ref().unwrap_or(trade);
+        let market = self.pairs.get_mut(&pair).filter(|_| kind == MarketKind::Spot);
+        let intake = market.map_or(Intake::Foreign, |market| market.trade(venue, trade, snapshot, received));
+        // What is sent as past, or not believed, tells nothing of how far the venue is.
+        let live = !snapshot && matches!(intake, Intake::Taken | Intake::TooLate);
+        if let Some(progress) = self.venues.get_mut(&venue).filter(|_| live) {
+            progress.reach(trade.time, received);
+        }
+        let count = self.counts.entry(intake).or_default();
+        *count = count.saturating_add(1);
+        intake
+    }
+
+    /// Notes that a venue's trades of a market are listened to from a time on.
+    pub fn connected(&mut self, venue: Venue, market: Pair, time: DateTime<Utc>) {
+        self.expect(venue, market, time);
+        if let Some(market) = self.pairs.get_mut(&market) {
+            market.connected(venue, time);
+        }
+    }
+
+    /// Notes until when a venue's trades of a market were listened to. That may be said late: candles that were closed since
+    /// are restated.
+    pub fn disconnected(&mut self, venue: Venue, market: Pair, time: DateTime<Utc>) {
+        if let Some(market) = self.pairs.get_mut(&market) {
+            market.disconnected(venue, time);
+        }
+    }
+
+    /// Closes what is over, and gives all candles that say something new since they were last given.
+    pub fn tick(&mut self, now: DateTime<Utc>) -> Vec<Candle> {
+        let now = self.advance(now);
+        self.venues.values_mut().for_each(|venue| venue.tick(now, &self.policy));
+        let mut out = Vec::new();
+        let venues = &self.venues;
+        let mark = |venue| venues.get(&venue).map_or(now, Progress::mark);
+        self.pairs.values_mut().for_each(|market| market.tick(now, mark, &mut out));
+        out
+    }
+
+    /// Gets the earliest candle of an interval that is not over, of a venue or of all together.
+    pub fn forming(&mut self, pair: Pair, venue: Option<Venue>, interval: Interval) -> Option<Candle> {
+        let now = self.now;
+        self.pairs.get_mut(&pair)?.forming(venue, interval, now)
+    }
+
+    /// Tells how many trades met some fate.
+    pub fn count(&self, intake: Intake) -> u64 {
+        self.counts.get(&intake).copied().unwrap_or_default()
+    }
+
+    /// Expects a market from now on if it is one that is taken in, and listens to it if that is how it was met.
+    fn meet(&mut self, venue: Venue, connection: Option<u64>, market: Pair, now: DateTime<Utc>) {
+        if !self.takes(market) {
+            return;
+        }
+        if self.progress(venue).meet(connection, market) {
+            self.connected(venue, market, now);
+        } else if !self.pairs.get(&market).is_some_and(|known| known.venues().any(|known| known == venue)) {
+            self.expect(venue, market, now);
+        }
+    }
+
+    fn takes(&self, market: Pair) -> bool {
+        match &self.taken {
+            Markets::Configured(pairs) => pairs.contains(&market),
+            Markets::Met => true,
+        }
+    }
+
+    fn progress(&mut self, venue: Venue) -> &mut Progress {
+        self.venues.entry(venue).or_insert_with(|| Progress::new(self.now))
+    }
+
+    /// Gets the time, which does not go back.
+    fn advance(&mut self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.now = self.now.max(now);
+        self.now
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! How far a venue has come: the time up to which its trades are known.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::{candle::market::Policy, pair::Pair};
+
+/// How far a venue has come, and what is listened to on the connections to it.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// The latest trade, by the venue's clock, and when it came, by ours.
+    latest: Option<(DateTime<Utc>, DateTime<Utc>)>,
+    mark: DateTime<Utc>,
+    connections: BTreeMap<Option<u64>, Connection>,
+}
+
+/// A connection that stands.
+#[derive(Debug)]
+struct Connection {
+    /// When it was last heard.
+    heard: DateTime<Utc>,
+    markets: BTreeSet<Pair>,
+}
+
+impl Progress {
+    /// Begins to follow a venue.
+    pub(super) const fn new(now: DateTime<Utc>) -> Self {
+        Self { latest: None, mark: now, connections: BTreeMap::new() }
+    }
+
+    /// Notes that a connection stands.
+    pub(super) fn connect(&mut self, number: Option<u64>, markets: &[Pair], now: DateTime<Utc>) {
+        let markets = markets.iter().copied().collect();
+        self.connections.insert(number, Connection { heard: now, markets });
+    }
+
+    /// Notes that something was said on a connection.
+    pub(super) fn hear(&mut self, number: Option<u64>, now: DateTime<Utc>) {
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.heard = connection.heard.max(now);
+        }
+    }
+
+    /// Notes that a market was met on a connection. Tells whether that is news.
+    pub(super) fn meet(&mut self, number: Option<u64>, market: Pair) -> bool {
+        !self.hears(market)
+            && self.connections.get_mut(&number).is_some_and(|connection| connection.markets.insert(market))
+    }
+
+    /// Notes that a connection has ended. Gives the markets that are not listened to any more, and until when they were:
+    /// whether they still were after the last message, nobody knows.
+    pub(super) fn leave(&mut self, number: Option<u64>) -> Vec<(Pair, DateTime<Utc>)> {
+        let Some(Connection { heard, markets }) = self.connections.remove(&number) else {
+            return Vec::new();
+        };
+        markets.into_iter().filter(|market| !self.hears(*market)).map(|market| (market, heard)).collect()
+    }
+
+    fn hears(&self, market: Pair) -> bool {
+        self.connections.values().any(|connection| connection.markets.contains(&market))
+    }
+
+    /// Notes a live trade.
+    pub(super) fn reach(&mut self, time: DateTime<Utc>, received: DateTime<Utc>) {
+        if self.latest.is_none_or(|(latest, _)| time > latest) {
+            self.latest = Some((time, received));
+        }
+    }
+
+    /// Moves the mark, which never goes back: to the venue's clock, which is taken to go on as ours does from the latest
+    /// trade, but is not followed beyond what is believed of it.
+    pub(super) fn tick(&mut self, now: DateTime<Utc>, policy: &Policy) {
+        let clock = self.latest.map_or(now, |(time, received)| {
+            time.checked_add_signed((now - received).max(TimeDelta::zero())).unwrap_or(time)
+        });
+        let earliest = now.checked_sub_signed(policy.max_lag).unwrap_or(now);
+        let latest = now.checked_add_signed(policy.max_future).unwrap_or(now);
+        self.mark = self.mark.max(clock.clamp(earliest, latest));
+    }
+
+    /// Gets the time up to which its trades are known.
+    pub(super) const fn mark(&self) -> DateTime<Utc> {
+        self.mark
+    }
+}

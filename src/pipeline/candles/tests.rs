@@ -1,0 +1,251 @@
+use chrono::TimeDelta;
+use rust_decimal::Decimal;
+
+use super::*;
+use crate::domain::{
+    candle::CandleState,
+    trade::{Side, Trade},
+};
+
+const KRAKEN: Venue = Venue::new("kraken");
+const OKX: Venue = Venue::new("okx");
+const BTC_USD: Pair = Pair::literal("BTC", "USD");
+const BTC_USDT: Pair = Pair::literal("BTC", "USDT");
+
+fn at(millis: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_795_392_000_000 + millis).unwrap()
+}
+
+fn book() -> CandleBook {
+    let taken = Markets::Configured([BTC_USD, BTC_USDT].into());
+    let mut book = CandleBook::new(Policy::default(), taken, at(0));
+    book.expect(KRAKEN, BTC_USD, at(0));
+    book.expect(OKX, BTC_USDT, at(0));
+    book
+}
+
+fn say(book: &mut CandleBook, venue: Venue, received: i64, kind: DeliveryKind) -> Option<Intake> {
+    book.hear(&Delivery { venue, connection: Some(1), receive_time: at(received), kind })
+}
+
+fn traded(market: Pair, id: &str, millis: i64) -> DeliveryKind {
+    let trade =
+        Trade { id: Some(id.into()), price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(millis) };
+    DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
+}
+
+fn connected() -> DeliveryKind {
+    DeliveryKind::Connected([BTC_USD].into())
+}
+
+fn ended() -> DeliveryKind {
+    DeliveryKind::Left([].into())
+}
+
+/// Gets the states of the seconds of a venue or of all, as they are told up to a time: when each opened, and its coverage.
+fn seconds(book: &mut CandleBook, venue: Option<Venue>, until: i64) -> Vec<(i64, CandleState, Decimal)> {
+    let mut told = book.tick(at(until));
+    told.retain(|candle| candle.venue == venue && candle.interval == Interval::Second);
+    let second = |candle: &Candle| ((candle.open_time - at(0)).num_seconds(), candle.state, candle.coverage);
+    told.iter().map(second).collect()
+}
+
+#[test]
+fn a_silent_market_closes_by_our_clock() {
+    let mut book = book();
+    say(&mut book, KRAKEN, 0, connected());
+    let whole = |second| (second, CandleState::Final, Decimal::ONE);
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 2_999), []);
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 4_000), [whole(0), whole(1)]);
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 3_000), [], "time does not go back");
+}
+
+#[test]
+fn a_venue_whose_clock_is_behind_is_waited_for() {
+    let mut book = book();
+    say(&mut book, KRAKEN, 0, connected());
+    // Its trades come four seconds after it says that they happened.
+    assert_eq!(say(&mut book, KRAKEN, 4_500, traded(BTC_USD, "1", 500)), Some(Intake::Taken));
+    let [(0, CandleState::Forming, _)] = seconds(&mut book, Some(KRAKEN), 6_999)[..] else {
+        panic!("closed before its time");
+    };
+    let [(0, CandleState::Final, _)] = seconds(&mut book, Some(KRAKEN), 7_000)[..] else {
+        panic!("not closed in time");
+    };
+    // If they come later than that, they are waited for no longer than is set.
+    assert_eq!(say(&mut book, KRAKEN, 40_000, traded(BTC_USD, "2", 2_500)), Some(Intake::Taken));
+    let closed = seconds(&mut book, Some(KRAKEN), 40_000);
+    let whole = |second| (second, CandleState::Final, Decimal::ONE);
+    assert_eq!(closed, (1..28).map(whole).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_venue_that_is_ahead_closes_nothing_before_its_time() {
+    let mut book = book();
+    say(&mut book, KRAKEN, 0, connected());
+    assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USD, "1", 5_000)), Some(Intake::Taken));
+    assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USD, "2", 500_000)), Some(Intake::Future));
+    // Its clock is five seconds ahead, and its trades of this second are awaited for two.
+    let closed = |book: &mut CandleBook, until| {
+        seconds(book, Some(KRAKEN), until).iter().filter(|(_, state, _)| *state == CandleState::Final).count()
+    };
+    assert_eq!(closed(&mut book, 999), 0);
+    assert_eq!(closed(&mut book, 1_000), 1);
+    assert_eq!(book.count(Intake::Future), 1);
+    assert_eq!(book.count(Intake::Taken), 1);
+}
+
+#[test]
+fn the_end_of_a_connection_is_when_it_was_last_heard() {
+    let mut book = book();
+    say(&mut book, KRAKEN, 0, connected());
+    say(&mut book, KRAKEN, 2_500, DeliveryKind::Message);
+    // Told before any message came, and by another venue: that is nothing to Kraken.
+    say(&mut book, OKX, 3_000, ended());
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 6_000).len(), 4);
+    say(&mut book, KRAKEN, 6_000, ended());
+    say(&mut book, KRAKEN, 6_100, ended());
+    let restated = |second, state, coverage: &str| (second, state, coverage.parse().unwrap());
+    assert_eq!(
+        seconds(&mut book, Some(KRAKEN), 7_000),
+        [
+            restated(2, CandleState::Restated, "0.5"),
+            restated(3, CandleState::Gap, "0"),
+            restated(4, CandleState::Gap, "0")
+        ]
+    );
+    say(&mut book, KRAKEN, 7_250, connected());
+    let closed = seconds(&mut book, Some(KRAKEN), 10_000);
+    assert_eq!(closed.last(), Some(&restated(7, CandleState::Final, "0.75")));
+}
+
+#[test]
+fn one_market_may_be_lost_while_the_venue_stays() {
+    let mut book = book();
+    book.expect(OKX, BTC_USD, at(0));
+    book.connected(KRAKEN, BTC_USD, at(0));
+    book.connected(OKX, BTC_USD, at(0));
+    book.connected(OKX, BTC_USDT, at(0));
+    book.disconnected(OKX, BTC_USD, at(500));
+    let half = |second, coverage: &str| (second, CandleState::Final, coverage.parse().unwrap());
+    let composite = book.tick(at(4_000));
+    let of = |pair: Pair, venue: Option<Venue>| {
+        let seconds = composite.iter().filter(move |candle| {
+            (candle.pair, candle.venue, candle.interval) == (pair, venue, Interval::Second)
+        });
+        seconds.enumerate().map(|(at, candle)| (at, candle.state, candle.coverage)).collect::<Vec<_>>()
+    };
+    assert_eq!(of(BTC_USD, None), [half(0, "0.75"), half(1, "0.5")]);
+    assert_eq!(of(BTC_USD, Some(OKX)), [half(0, "0.5"), (1, CandleState::Gap, Decimal::ZERO)]);
+    assert_eq!(of(BTC_USDT, None), [half(0, "1"), half(1, "1")]);
+}
+
+#[test]
+fn a_market_is_listened_to_as_long_as_one_connection_brings_it() {
+    let mut book = book();
+    let mut hear = |connection, millis, kind| {
+        book.hear(&Delivery { venue: KRAKEN, connection: Some(connection), receive_time: at(millis), kind })
+    };
+    hear(1, 0, connected());
+    // Another takes over, and the first is left.
+    hear(2, 1_000, connected());
+    hear(1, 1_500, DeliveryKind::Left([BTC_USD].into()));
+    hear(2, 2_500, DeliveryKind::Message);
+    hear(2, 3_500, DeliveryKind::Left([BTC_USD].into()));
+    let row = |second, state, coverage: &str| (second, state, coverage.parse().unwrap());
+    assert_eq!(
+        seconds(&mut book, Some(KRAKEN), 6_000),
+        [
+            row(0, CandleState::Final, "1"),
+            row(1, CandleState::Final, "1"),
+            row(2, CandleState::Final, "0.5"),
+            row(3, CandleState::Gap, "0"),
+        ]
+    );
+}
+
+#[test]
+fn only_spot_markets_that_are_taken_in_have_candles() {
+    let mut book = book();
+    say(&mut book, KRAKEN, 0, connected());
+    let DeliveryKind::Trade { trade, .. } = traded(BTC_USD, "1", 0) else { unreachable!() };
+    for kind in [MarketKind::Perpetual, MarketKind::Dated] {
+        let said = DeliveryKind::Trade { market: BTC_USD, kind, trade: trade.clone(), snapshot: false };
+        assert_eq!(say(&mut book, KRAKEN, 0, said), Some(Intake::Foreign));
+    }
+    let other = Pair::literal("ETH", "USD");
+    assert_eq!(say(&mut book, KRAKEN, 0, traded(other, "1", 0)), Some(Intake::Foreign));
+    // A pair that is taken in, at a venue that was not expected to have it.
+    assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USDT, "1", 0)), Some(Intake::Taken));
+    assert_eq!(book.forming(other, None, Interval::Minute), None);
+    // Tether is not the dollar.
+    assert_eq!(book.forming(BTC_USD, None, Interval::Minute).unwrap().trade_count, 0);
+    assert_eq!(book.forming(BTC_USDT, None, Interval::Minute).unwrap().trade_count, 1);
+    let told = book.tick(at(3_000));
+    let kraken: Vec<_> = told
+        .iter()
+        .filter(|candle| candle.pair == BTC_USDT && candle.interval == Interval::Second)
+        .map(|candle| (candle.venue.map(Venue::as_str), candle.source_count, candle.coverage.to_string()))
+        .collect();
+    // OKX is expected to have it too, and was not heard.
+    let row = |venue, sources, coverage: &str| (venue, sources, coverage.to_owned());
+    assert_eq!(kraken, [row(Some("okx"), 0, "0"), row(Some("kraken"), 1, "1"), row(None, 1, "0.5")]);
+}
+
+#[test]
+fn in_a_recording_markets_are_met() {
+    let mut book = CandleBook::new(Policy::default(), Markets::Met, at(0));
+    say(&mut book, KRAKEN, 0, DeliveryKind::Connected([].into()));
+    let ticker = DeliveryKind::Ticker {
+        market: BTC_USD,
+        kind: MarketKind::Spot,
+        book: None,
+        last: None,
+        base_volume_24h: None,
+        quote_volume_24h: None,
+        time: None,
+    };
+    say(&mut book, KRAKEN, 1_500, ticker);
+    say(&mut book, OKX, 1_600, traded(BTC_USDT, "1", 1_600));
+    let row = |second, coverage: &str| (second, CandleState::Final, coverage.parse().unwrap());
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 5_000), [row(1, "0.5"), row(2, "1")]);
+    // Nothing says that there is a connection, but there is a trade.
+    assert_eq!(book.forming(BTC_USDT, Some(OKX), Interval::Minute).unwrap().trade_count, 1);
+    assert_eq!(book.forming(BTC_USDT, Some(OKX), Interval::Minute).unwrap().coverage, Decimal::ZERO);
+}
+
+#[test]
+fn past_trades_do_not_move_the_time() {
+    let mut book = book();
+    say(&mut book, KRAKEN, 0, connected());
+    let mut past = traded(BTC_USD, "1", 100);
+    if let DeliveryKind::Trade { snapshot, .. } = &mut past {
+        *snapshot = true;
+    }
+    assert_eq!(say(&mut book, KRAKEN, 5_000, past), Some(Intake::Taken));
+    let closed = seconds(&mut book, Some(KRAKEN), 5_000);
+    assert_eq!(closed.len(), 3);
+    assert_eq!(book.forming(BTC_USD, None, Interval::Hour).unwrap().trade_count, 1);
+}
+
+#[test]
+fn the_mark_never_goes_back() {
+    let policy = Policy::default();
+    let mut progress = Progress::new(at(0));
+    let mut mark = progress.mark();
+    for (time, received, now) in [
+        (5_000, 5_000, 5_000),
+        (1_000, 6_000, 6_000),
+        (5_001, 20_000, 3_000),
+        (i64::MAX, 21_000, 22_000),
+        (90_000_000, 21_000, 23_000),
+        (0, 0, 24_000),
+    ] {
+        let time = if time == i64::MAX { DateTime::<Utc>::MAX_UTC } else { at(time) };
+        progress.reach(time, at(received));
+        progress.tick(at(now), &policy);
+        assert!(progress.mark() >= mark && progress.mark() <= at(now.max(5_000)) + TimeDelta::seconds(5));
+        mark = progress.mark();
+    }
+    assert_eq!(mark, at(29_000));
+}

@@ -1,0 +1,65 @@
+//! Where candles are missing.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Engine, Store, StoreError,
+    candles::{NEWEST, Series},
+    moment::{Moment, Timestamp},
+    statement::Statement,
+};
+
+/// A span of time, half-open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Its first moment.
+    pub from: DateTime<Utc>,
+    /// The first moment after it.
+    pub to: DateTime<Utc>,
+}
+
+impl Store {
+    /// Lists the spans within a time of which a series has no candles, or such as say GAP; from the oldest, and at most so
+    /// many. The ends are moved outwards to where candles open and close.
+    pub async fn missing(&self, series: Series, within: Range, limit: u32) -> Result<Vec<Range>, StoreError> {
+        let span = series.interval.span();
+        let from = series.interval.open_time(within.from);
+        let last = series.interval.open_time(within.to);
+        let to = if last < within.to { last + span } else { last };
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        let engine = self.engine().await?;
+        let key =
+            "origin = ? AND interval = ? AND pair = ? AND venue = ? AND open_time >= ? AND open_time < ?";
+        let mut binds = self.series_binds(series);
+        binds.extend([from.into(), to.into()]);
+        // The candle before the first, and the one after the last, stand at the ends as if they were there.
+        let (known, close) = match engine {
+            Engine::Postgres(_) => (
+                format!(
+                    "SELECT open_time FROM (SELECT DISTINCT ON (open_time) open_time, state FROM candles WHERE {key} \
+                     ORDER BY open_time, revision DESC) AS newest WHERE state <> 'GAP'"
+                ),
+                "open_time + ? * interval '1 microsecond'",
+            ),
+            Engine::Sqlite { .. } => {
+                binds.push(DateTime::<Utc>::MAX_UTC.into());
+                let text = format!(
+                    "SELECT open_time FROM candles AS candle WHERE {key} AND {NEWEST} AND state <> 'GAP'"
+                );
+                (text, "open_time + ?")
+            }
+        };
+        let text = format!(
+            "SELECT open_time, next FROM (SELECT open_time, lead(open_time, 1) OVER (ORDER BY open_time) AS next \
+             FROM (SELECT open_time FROM ({known}) AS known UNION ALL SELECT ? UNION ALL SELECT ?) AS edge) AS step \
+             WHERE next > {close} ORDER BY open_time LIMIT ?"
+        );
+        let micros = span.num_microseconds().unwrap_or_default();
+        binds.extend([(from - span).into(), to.into(), micros.into(), i64::from(limit).into()]);
+        let rows: Vec<(Moment, Moment)> =
+            engine.load(Statement::<(Timestamp, Timestamp)>::new(text, binds)).await?;
+        Ok(rows.into_iter().map(|(open, next)| Range { from: open.0 + span, to: next.0 }).collect())
+    }
+}

@@ -1,0 +1,10 @@
+//! What replicas share through Redis: with real ones, which are killed, emptied, paused, slow and cut off.
+
+mod fetch;
+mod lease;
+mod mirror;
+mod other_process;
+mod pool;
+mod proxy;
+mod redis_cli;
+mod server;
