@@ -198,18 +198,17 @@ impl Application {
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
         let mut reloader = None;
-        let input = match replay {
-            Some(replay) => Input::Replay(replay),
-            None => {
-                let shared = Shared::new(&config)?;
-                let venues = listened.listeners(&config.feed, &shared);
-                let (sender, changes) = mpsc::channel(1);
-                let backfill = backfill::beside(&config, &venues, &store, &clock, &registry)?;
-                if origin == Origin::Live {
-                    reloader = Some(Reloader::new(config.clone(), shared, sender));
-                }
-                Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }
+        let input = if let Some(replay) = replay {
+            Input::Replay(replay)
+        } else {
+            let shared = Shared::new(&config)?;
+            let venues = listened.listeners(&config.feed, &shared);
+            let (sender, changes) = mpsc::channel(1);
+            if origin == Origin::Live {
+                reloader = Some(Reloader::new(config.clone(), shared, sender));
             }
+            let backfill = backfill::beside(&config, &venues, &store, &clock, &registry)?;
+            Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }
         };
         Ok(Self {
             public,

@@ -431,7 +431,9 @@ fn read(table: Table, origins: &BTreeMap<String, String>) -> Result<Config, Conf
         {
             key = if key == "." { unknown.to_owned() } else { format!("{key}.{unknown}") };
         }
-        let origin = origins.get(&key).cloned();
+        // One of a list was set with the list.
+        let set = key.split('[').next().unwrap_or_default();
+        let origin = origins.get(set).cloned();
         ConfigError::Key { key, origin, message }
     })
 }

@@ -73,16 +73,18 @@ impl Checked {
                 self.problem = Some(error);
             }
             DeliveryKind::Refused { words, .. } => self.problem = Some(words),
-            DeliveryKind::Malformed { error, .. } => self.problem = Some(error),
+            DeliveryKind::Malformed { error, .. } | DeliveryKind::Asked { error: Some(error), .. } => {
+                self.problem = Some(error);
+            }
             DeliveryKind::Listening { absent, .. } => {
                 for (market, why) in absent {
                     self.absent.insert(market, why);
                 }
             }
-            DeliveryKind::Asked { error: Some(error), .. } => self.problem = Some(error),
             DeliveryKind::Asked { error: None, .. }
             | DeliveryKind::Confirm(_)
             | DeliveryKind::Gap(_)
+            | DeliveryKind::Accepted(_)
             | DeliveryKind::Left(_)
             | DeliveryKind::Subscribed
             | DeliveryKind::Message => {}

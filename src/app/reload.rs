@@ -10,7 +10,7 @@ use super::{
 use crate::{
     config::{Config, Plan},
     domain::price::Origin,
-    feed::venues,
+    feed::{venue::Protocol, venues},
     pipeline::ingest::Changes,
 };
 
@@ -32,7 +32,7 @@ impl Reloader {
         let plan = Plan::between(&self.config, &new);
         let listened = Listened::configured(&new)?;
         let options = options(&new, Origin::Live, &listened);
-        let venue = |name: &String| venues::by_name(name).map(|protocol| protocol.venue());
+        let venue = |name: &String| venues::by_name(name).map(Protocol::venue);
         let begins =
             |name: &str| [&plan.start, &plan.anew].iter().any(|names| names.iter().any(|n| n == name));
         let wanted = plan.change.iter().filter_map(|(name, _)| {

@@ -105,10 +105,13 @@ fn show_all(sources: &[api::Source], now: SystemTime) -> String {
         ("bps p50", Align::Right),
         ("bps p99", Align::Right),
         ("frozen", Align::Right),
+        ("polled", Align::Right),
+        ("absent", Align::Right),
         ("malformed", Align::Right),
         ("reconnects", Align::Right),
+        ("gaps", Align::Right),
         ("last received", Align::Right),
-        ("last error", Align::Left),
+        ("reason or last error", Align::Left),
     ]);
     for source in sources {
         table.row([
@@ -122,10 +125,19 @@ fn show_all(sources: &[api::Source], now: SystemTime) -> String {
             deviation(source.deviation_p50_bps.as_deref()).into(),
             deviation(source.deviation_p99_bps.as_deref()).into(),
             source.frozen_market_count.to_string().into(),
+            source.polled_market_count.to_string().into(),
+            source.absent_markets.len().to_string().into(),
             source.malformed_count.to_string().into(),
             source.reconnect_count.to_string().into(),
+            source.gap_count.to_string().into(),
             words::age(source.last_receive_time.as_ref(), now).into(),
-            source.last_error.clone().into(),
+            // Why it is as it is says more than what went wrong last.
+            [&source.state_reason, &source.last_error]
+                .into_iter()
+                .find(|words| !words.is_empty())
+                .cloned()
+                .unwrap_or_default()
+                .into(),
         ]);
     }
     if table.is_empty() { "the server has no sources\n".to_owned() } else { table.to_string() }
@@ -141,7 +153,13 @@ fn show_one(source: &api::Source, now: SystemTime) -> String {
         ("owner", source.owner.clone()),
         ("formats from", source.evidence.clone()),
         ("state", format!("{} for {}", state(source), words::age(source.state_time.as_ref(), now))),
+        ("state reason", source.state_reason.clone()),
+        ("connections", format!("{} of {}", source.connection_count, source.wanted_connection_count)),
+        ("tried again in", ahead(source.retry_time.as_ref(), now)),
+        ("left alone for", ahead(source.penalty_end_time.as_ref(), now)),
         ("markets", source.markets.join(" ")),
+        ("polled", polled(source)),
+        ("absent", absent(source)),
         ("frames", format!("{} ({:.1} a second)", source.frame_count, source.frame_rate)),
         ("tickers", source.ticker_count.to_string()),
         ("trades", source.trade_count.to_string()),
@@ -150,6 +168,8 @@ fn show_one(source: &api::Source, now: SystemTime) -> String {
         ("out of order", source.out_of_order_count.to_string()),
         ("malformed", malformed(source)),
         ("reconnects", source.reconnect_count.to_string()),
+        ("gaps", source.gap_count.to_string()),
+        ("clock ahead by", source.clock_offset.map(|offset| lag(Some(offset))).unwrap_or_default()),
         ("lag", lag(source.lag)),
         ("lag p50, p99", both(&lag(source.lag_p50), &lag(source.lag_p99))),
         (
@@ -188,6 +208,27 @@ fn lag(lag: Option<prost_types::Duration>) -> String {
         Err(_) => return words::NOTHING.to_owned(),
     };
     format!("{sign}{}ms", lag.as_millis())
+}
+
+/// Says how long it is until some time; nothing if it has come.
+fn ahead(time: Option<&Timestamp>, now: SystemTime) -> String {
+    let time = time.and_then(|time| SystemTime::try_from(*time).ok());
+    let left = time.and_then(|time| time.duration_since(now).ok());
+    left.map(|left| format!("{:.1}s", left.as_secs_f64())).unwrap_or_default()
+}
+
+/// Says how many markets are asked for over REST.
+fn polled(source: &api::Source) -> String {
+    match source.polled_market_count {
+        0 => String::new(),
+        markets => format!("{markets} of its markets, over REST"),
+    }
+}
+
+/// Lists the markets that cannot be listened to, and why.
+fn absent(source: &api::Source) -> String {
+    let absent = source.absent_markets.iter().map(|absent| format!("{} ({})", absent.market, absent.reason));
+    absent.collect::<Vec<_>>().join(", ")
 }
 
 /// Shows how far a source is from the others, in basis points.
@@ -247,6 +288,21 @@ mod tests {
             lag: Some(prost_types::Duration { seconds: 0, nanos: -12_000_000 }),
             last_receive_time: Some(Timestamp { seconds: 0, nanos: 0 }),
             origin: api::Origin::Live.into(),
+            state_reason: "1 of 2 connections stand: cut; 1 markets over REST".to_owned(),
+            connection_count: 1,
+            wanted_connection_count: 2,
+            retry_time: Some(Timestamp { seconds: 2, nanos: 500_000_000 }),
+            penalty_end_time: Some(Timestamp { seconds: 90, nanos: 0 }),
+            gap_count: 4,
+            clock_offset: Some(prost_types::Duration { seconds: -60, nanos: -250_000_000 }),
+            polled_market_count: 1,
+            absent_markets: vec![
+                api::AbsentMarket { market: "ABC-USD".to_owned(), reason: "not listed".to_owned() },
+                api::AbsentMarket {
+                    market: "XYZ-USD".to_owned(),
+                    reason: "refused: no such pair".to_owned(),
+                },
+            ],
             ..api::Source::default()
         }
     }
@@ -263,9 +319,9 @@ mod tests {
             ..api::Source::default()
         };
         insta::assert_snapshot!(show_all(&[binance, kraken()], NOW), @r"
-        source   state                    for  markets  frames/s    lag  lag p99  bps p50  bps p99  frozen  malformed  reconnects  last received  last error
-        binance  CONNECTING (simulated)     -        0       0.0      -        -        -        -       0          0           3              -  connection reset
-        kraken   LIVE                    0.0s        2      21.7  -12ms   1250ms      0.5     3.25       1          3           0           0.0s
+        source   state                    for  markets  frames/s    lag  lag p99  bps p50  bps p99  frozen  polled  absent  malformed  reconnects  gaps  last received  reason or last error
+        binance  CONNECTING (simulated)     -        0       0.0      -        -        -        -       0       0       0          0           3     0              -  connection reset
+        kraken   LIVE                    0.0s        2      21.7  -12ms   1250ms      0.5     3.25       1       1       2          3           0     4           0.0s  1 of 2 connections stand: cut; 1 markets over REST
         ");
         assert_eq!(show_all(&[], NOW), "the server has no sources\n");
     }
@@ -276,7 +332,13 @@ mod tests {
         source           kraken
         owner            payward
         state            LIVE for 0.0s
+        state reason     1 of 2 connections stand: cut; 1 markets over REST
+        connections      1 of 2
+        tried again in   2.5s
+        left alone for   90.0s
         markets          BTC-USD ETH-USD
+        polled           1 of its markets, over REST
+        absent           ABC-USD (not listed), XYZ-USD (refused: no such pair)
         frames           1300 (21.7 a second)
         tickers          1204
         trades           88
@@ -285,6 +347,8 @@ mod tests {
         out of order     0
         malformed        3 (json 2, value 1)
         reconnects       0
+        gaps             4
+        clock ahead by   -60250ms
         lag              -12ms
         lag p50, p99     8ms, 1250ms
         bps p50, p99     0.5, 3.25

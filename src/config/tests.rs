@@ -44,7 +44,11 @@ fn what_is_wrong_is_named() {
             "aggregation.max_spread_bps (FILE): `1e2` is not a decimal",
         ),
         (Some("[venues.nowhere]\npairs = []"), None, "venues.nowhere: no venue has this name"),
-        (Some("[venues.kraken]\npairs = [\"BTC\"]"), None, "venues.kraken.pairs[0]: `BTC` is not a pair"),
+        (
+            Some("[venues.kraken]\npairs = [\"BTC\"]"),
+            None,
+            "venues.kraken.pairs[0] (FILE): `BTC` is not a pair",
+        ),
         (Some("= nonsense"), None, "the configuration file FILE is not valid TOML"),
         (
             None,

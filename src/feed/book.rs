@@ -22,6 +22,8 @@ pub(super) struct Book {
     bids: BTreeSet<Decimal>,
     asks: BTreeSet<Decimal>,
     state: State,
+    /// It has been whole before.
+    begun: bool,
     /// The number of the last update, at venues that count.
     number: u64,
 }
@@ -49,7 +51,7 @@ impl Book {
     /// Forgets what was known and begins with what is there.
     pub(super) fn begin(&mut self, changes: &[Change]) {
         self.lose();
-        self.state = State::Whole;
+        (self.state, self.begun) = (State::Whole, true);
         self.follow(changes);
     }
 
@@ -72,6 +74,11 @@ impl Book {
         if self.bids.len().max(self.asks.len()) > MAX_PRICES {
             self.lose();
         }
+    }
+
+    /// Tells whether all was known once, so that what is not known now was missed.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
     }
 
     /// Remembers the number of an update, and tells whether it is the one after the last.

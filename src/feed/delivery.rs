@@ -69,6 +69,8 @@ pub enum DeliveryKind {
         /// The venue's own words.
         words: String,
     },
+    /// A market that was refused before speaks now.
+    Accepted(Pair),
     /// A message came. What it says follows, if it says anything.
     Message,
     /// The message that came is not understood.

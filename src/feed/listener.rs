@@ -48,8 +48,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Questions that are on their way at the same time.
 const QUESTIONS: usize = 4;
 
-/// How soon a connection is made anew again for the sake of a market that is dead.
+/// How soon a connection is made anew again for the sake of a market that is dead. It doubles each time…
 const REVIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// … up to this.
+const REVIVE_AFTER_AT_MOST: Duration = Duration::from_secs(3_600);
 
 /// How a venue is listened to.
 #[derive(Debug)]
@@ -89,8 +92,16 @@ struct Listener {
     shards: Vec<Shard>,
     tasks: JoinSet<Kept>,
     shutdown: CancellationToken,
-    told: Option<(Vec<Pair>, Vec<(Pair, String)>, usize)>,
+    told: Option<Told>,
     polled: usize,
+}
+
+/// What was told of what is listened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    markets: Vec<Pair>,
+    absent: Vec<(Pair, String)>,
+    connections: usize,
 }
 
 /// One connection and its successors.
@@ -99,7 +110,8 @@ struct Shard {
     markets: BTreeSet<Pair>,
     wanted: watch::Sender<Arc<[Subscription]>>,
     stop: CancellationToken,
-    revived: Option<Instant>,
+    /// When it may be made anew for the sake of a dead market, and how long not after that.
+    revival: (Instant, Duration),
 }
 
 /// Listens until `shutdown`, or until nobody listens to `out` any more.
@@ -146,7 +158,7 @@ impl Listener {
         loop {
             tokio::select! {
                 changed = self.wanted.changed(), if !settled => match changed {
-                    Ok(()) => self.follow().await?,
+                    Ok(()) => self.obey().await?,
                     // Nothing else can be wanted any more: what is, goes on.
                     Err(_) => settled = true,
                 },
@@ -157,7 +169,7 @@ impl Listener {
                 }
                 Some(answer) = questions.next(), if !questions.is_empty() => self.take(answer).await?,
                 _ = ticks.tick() => {
-                    if let Some(rest) = self.rest.clone() {
+                    if let Some(rest) = self.rest.clone().filter(|rest| !rest.is_blocked()) {
                         for question in self.due(QUESTIONS.saturating_sub(questions.len())) {
                             questions.push(question.ask(Arc::clone(&self.contact), rest.clone()));
                         }
@@ -172,9 +184,10 @@ impl Listener {
     async fn begin(&mut self) -> Result<(), Unheard> {
         let Some(rest) = self.rest.clone() else { return self.follow().await };
         let asking = Question::Instruments.ask(Arc::clone(&self.contact), rest);
-        match timeout(LISTED_WITHIN, asking).await {
-            Ok(answer) => self.take(answer).await?,
-            Err(_) => warn!(venue = self.name(), "the instruments of a venue are not told in time"),
+        if let Ok(answer) = timeout(LISTED_WITHIN, asking).await {
+            self.take(answer).await?;
+        } else {
+            warn!(venue = self.name(), "the instruments of a venue are not told in time");
         }
         if self.told.is_none() { self.follow().await } else { Ok(()) }
     }
@@ -190,8 +203,16 @@ impl Listener {
         if self.wanted.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
-        if let Some(rest) = &self.rest {
+        self.obey().await
+    }
+
+    /// Follows another configuration. What the venue has refused for good over REST is tried again.
+    async fn obey(&mut self) -> Result<(), Unheard> {
+        if let Some(rest) = &self.rest
+            && rest.is_blocked()
+        {
             rest.forgive();
+            self.list_at = Instant::now();
         }
         self.follow().await
     }
@@ -219,11 +240,11 @@ impl Listener {
         }
         self.shards.retain(|shard| !shard.stop.is_cancelled());
         let markets: Vec<Pair> = markets.into_iter().collect();
-        let now = (markets, absent, self.shards.len());
+        let now = Told { markets, absent, connections: self.shards.len() };
         if self.told.as_ref() == Some(&now) {
             return Ok(());
         }
-        let (markets, absent, connections) = now.clone();
+        let Told { markets, absent, connections } = now.clone();
         info!(venue = self.name(), pairs = markets.len(), connections, "listening to {}", protocol.venue());
         self.told = Some(now);
         self.tell(DeliveryKind::Listening { markets, absent, connections }).await
@@ -248,7 +269,8 @@ impl Listener {
                 let stop = self.shutdown.child_token();
                 let (contact, stopped) = (Arc::clone(&self.contact), stop.clone());
                 self.tasks.spawn(async move { socket::run(&contact, receiver, stopped).await });
-                self.shards.push(Shard { markets, wanted: sender, stop, revived: None });
+                let revival = (Instant::now(), REVIVE_AFTER);
+                self.shards.push(Shard { markets, wanted: sender, stop, revival });
             }
         }
     }
@@ -308,7 +330,10 @@ impl Listener {
                 }
                 Ok(())
             }
-            Answer::Ticker { outcome: Err(error), .. } => self.tell_polled(Some(error)).await,
+            Answer::Ticker { market, outcome: Err(error) } => {
+                self.contact.outlet.pulses.unanswered(market, Instant::now());
+                self.tell_polled(Some(error)).await
+            }
             Answer::Trades { missed, outcome: Err(error) } => {
                 // An answer that cannot be understood will not be the next time.
                 if !matches!(error, RestError::Answer(_)) {
@@ -324,10 +349,12 @@ impl Listener {
         let venue = self.name();
         let now = Instant::now();
         let shard = self.shards.iter_mut().find(|shard| shard.markets.contains(&market));
-        let due = |shard: &&mut Shard| shard.revived.is_none_or(|last| now - last >= REVIVE_AFTER);
-        if let Some(shard) = shard.filter(due) {
+        if let Some(shard) = shard.filter(|shard| shard.revival.0 <= now) {
             warn!(venue, %market, "a market has moved and its stream has not said so: it is subscribed anew");
-            shard.revived = Some(now);
+            let (last, wait) = shard.revival;
+            // After a long time without, it begins anew.
+            let wait = if now - last > REVIVE_AFTER_AT_MOST { REVIVE_AFTER } else { wait };
+            shard.revival = (now + wait, (2 * wait).min(REVIVE_AFTER_AT_MOST));
             shard.wanted.send_modify(|_| ());
         }
     }

@@ -27,7 +27,9 @@ pub(super) struct Unheard;
 
 impl Outlet {
     pub(super) fn new(venue: Venue, clock: Clock, pulses: Pulses, out: mpsc::Sender<Delivery>) -> Self {
-        Self { venue, clock, pulses, out, connections: AtomicU64::new(0) }
+        // A venue that is listened to anew is not to mistake a connection of before for one of its own.
+        let before = u64::try_from(clock.now().timestamp_micros()).unwrap_or_default();
+        Self { venue, clock, pulses, out, connections: AtomicU64::new(before) }
     }
 
     /// Numbers a new connection.
@@ -47,10 +49,12 @@ impl Outlet {
         connection: Option<u64>,
         kind: DeliveryKind,
     ) -> Result<(), Unheard> {
-        if let Some(connection) = connection {
-            self.pulses.hear(connection, &kind, receive_time);
+        let accepted = connection.and_then(|number| self.pulses.hear(number, &kind, receive_time));
+        let kinds = std::iter::once(kind).chain(accepted.map(DeliveryKind::Accepted));
+        for kind in kinds {
+            let delivery = Delivery { venue: self.venue, connection, receive_time, kind };
+            self.out.send(delivery).await.map_err(|_| Unheard)?;
         }
-        let delivery = Delivery { venue: self.venue, connection, receive_time, kind };
-        self.out.send(delivery).await.map_err(|_| Unheard)
+        Ok(())
     }
 }

@@ -3,7 +3,8 @@
 //! A connection that stands does not prove that each of its markets still comes. A market is late when it has said nothing
 //! for some times as long as it usually does; then it is asked for over REST. If REST tells what the stream told last, the
 //! market is quiet. If it tells something else, and still does when asked again, the stream is dead for this market. One
-//! whose connection is down is asked for after a shorter while, and goes on being asked for until the stream is back.
+//! whose connection is down is asked for after a shorter while, and goes on being asked for until the stream is back; so is
+//! one that the venue refuses.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use tokio::time::Instant;
 
@@ -26,6 +27,9 @@ const SMOOTHING: u32 = 8;
 
 /// The longest time between two questions after a market that is quiet.
 const MAX_QUIET: Duration = Duration::from_secs(600);
+
+/// How long before the last trade some may have been missed, where numbers show a gap: those may be of another channel.
+const GAP: TimeDelta = TimeDelta::seconds(5);
 
 /// When markets are asked for over REST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +66,12 @@ pub(super) struct Missed {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Pulse {
+    /// The connection that was asked for it last, while it stands.
+    asked_on: Option<u64>,
+    /// The venue refuses it.
+    refused: bool,
     /// The connection that spoke last, while it stands.
     connection: Option<u64>,
     /// When the stream spoke last; before it has, since when it should.
@@ -98,30 +107,47 @@ impl Pulses {
         }
     }
 
-    /// Takes in what was said on a connection.
-    pub(super) fn hear(&self, connection: u64, said: &DeliveryKind, received: DateTime<Utc>) {
+    /// Takes in what was said on a connection. Tells which market speaks that was refused before.
+    pub(super) fn hear(&self, connection: u64, said: &DeliveryKind, received: DateTime<Utc>) -> Option<Pair> {
         match said {
             DeliveryKind::Ticker { market, book, last, .. } => {
                 if let Some(pulse) = self.markets().get_mut(market) {
-                    pulse.beat(connection, Instant::now());
+                    let accepted = pulse.beat(connection, Instant::now());
                     pulse.book = book.or(pulse.book);
                     pulse.last = last.or(pulse.last);
+                    return accepted.then_some(*market);
                 }
             }
             DeliveryKind::Trade { market, trade, .. } => {
                 if let Some(pulse) = self.markets().get_mut(market) {
-                    pulse.beat(connection, Instant::now());
+                    let accepted = pulse.beat(connection, Instant::now());
                     if pulse.trade_time.is_none_or(|known| known <= trade.time) {
                         pulse.trade_time = Some(trade.time);
                         pulse.last = Some(trade.price);
                     }
+                    return accepted.then_some(*market);
+                }
+            }
+            DeliveryKind::Refused { market: Some(market), .. } => {
+                if let Some(pulse) = self.markets().get_mut(market) {
+                    pulse.refused = true;
+                }
+            }
+            DeliveryKind::Connected(asked) => {
+                let mut markets = self.markets();
+                for market in asked.iter() {
+                    if let Some(pulse) = markets.get_mut(market) {
+                        pulse.asked_on = Some(connection);
+                    }
                 }
             }
             DeliveryKind::Left(_) => {
-                let mut markets = self.markets();
-                for pulse in markets.values_mut().filter(|pulse| pulse.connection == Some(connection)) {
-                    pulse.connection = None;
-                    pulse.miss(received, false);
+                for pulse in self.markets().values_mut() {
+                    pulse.asked_on = pulse.asked_on.filter(|asked| *asked != connection);
+                    if pulse.connection == Some(connection) {
+                        pulse.connection = None;
+                        pulse.miss(received, TimeDelta::zero(), false);
+                    }
                 }
             }
             DeliveryKind::Gap(market) => {
@@ -129,12 +155,13 @@ impl Pulses {
                 for (pair, pulse) in &mut *markets {
                     let concerned = market.map_or(pulse.connection == Some(connection), |gap| gap == *pair);
                     if concerned {
-                        pulse.miss(received, true);
+                        pulse.miss(received, GAP, true);
                     }
                 }
             }
             _ => {}
         }
+        None
     }
 
     /// Lists markets that are to be asked for now, the longest silent first.
@@ -158,6 +185,14 @@ impl Pulses {
         }
     }
 
+    /// Notes that a question was not answered: it is asked again when an answer would be due.
+    pub(super) fn unanswered(&self, market: Pair, now: Instant) {
+        if let Some(pulse) = self.markets().get_mut(&market) {
+            pulse.polled = false;
+            pulse.next_question = Some(now + self.options.poll_every);
+        }
+    }
+
     /// Takes in an answer over REST.
     pub(super) fn answered(
         &self,
@@ -172,9 +207,10 @@ impl Pulses {
             |known: Option<_>, told: Option<_>| known.zip(told).is_some_and(|(known, told)| known != told);
         let moved =
             !pulse.spoke || differs(pulse.book, book) || pulse.last.zip(last).is_some_and(|(a, b)| a != b);
-        let down = pulse.connection.is_none();
-        let dead = moved && pulse.suspect && !(down && pulse.spoke);
-        pulse.polled = down || moved;
+        let down = pulse.asked_on.is_none() && pulse.connection.is_none();
+        // One that is refused is not dead, and asking for it anew would not bring it to life.
+        let dead = moved && pulse.suspect && !down && !pulse.refused;
+        pulse.polled = pulse.connection.is_none() || moved;
         pulse.suspect = moved;
         let wait = if pulse.polled {
             self.options.poll_every
@@ -217,6 +253,8 @@ impl Pulses {
 impl Pulse {
     fn new(now: Instant) -> Self {
         Self {
+            asked_on: None,
+            refused: false,
             connection: None,
             heard: now,
             span: None,
@@ -232,7 +270,8 @@ impl Pulse {
         }
     }
 
-    fn beat(&mut self, connection: u64, now: Instant) {
+    /// Notes that the stream speaks. Tells whether it was refused before.
+    fn beat(&mut self, connection: u64, now: Instant) -> bool {
         if self.spoke && self.connection.is_some() {
             let new = now.duration_since(self.heard);
             self.span = Some(self.span.map_or(new, |old| (old * (SMOOTHING - 1) + new) / SMOOTHING));
@@ -243,163 +282,26 @@ impl Pulse {
         if let Some((_, due)) = &mut self.missed {
             *due = true;
         }
+        std::mem::take(&mut self.refused)
     }
 
-    /// Notes that trades may be missing since the last one that came.
-    fn miss(&mut self, now: DateTime<Utc>, due: bool) {
+    /// Notes that trades may be missing since some time before the last one that came.
+    fn miss(&mut self, now: DateTime<Utc>, before: TimeDelta, due: bool) {
         if self.spoke {
-            let since = self.missed.map_or(self.trade_time.unwrap_or(now), |(since, _)| since);
-            self.missed = Some((since, due));
+            let last = self.trade_time.unwrap_or(now);
+            let since = last.checked_sub_signed(before).unwrap_or(last);
+            self.missed = Some((self.missed.map_or(since, |(known, _)| known.min(since)), due));
         }
     }
 
     fn limit(&self, options: &PulseOptions) -> Duration {
         match (self.connection, self.span) {
-            (None, _) if self.spoke => options.poll_after,
-            (Some(_), Some(span)) => (span * LATE_FACTOR).clamp(options.silent_after, MAX_QUIET),
+            (None, _) if self.asked_on.is_none() => options.poll_after,
+            (Some(_), Some(span)) => (span * LATE_FACTOR).min(MAX_QUIET).max(options.silent_after),
             _ => options.silent_after,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::{
-        trade::{Side, Trade},
-        venue::MarketKind,
-    };
-    use tokio::time::advance;
-
-    const MARKET: Pair = Pair::literal("BTC", "USD");
-    const OTHER: Pair = Pair::literal("ETH", "USD");
-
-    const OPTIONS: PulseOptions = PulseOptions {
-        silent_after: Duration::from_secs(30),
-        poll_after: Duration::from_secs(10),
-        poll_every: Duration::from_secs(5),
-    };
-
-    fn pulses() -> Pulses {
-        let pulses = Pulses::new(OPTIONS);
-        pulses.expect(&[MARKET, OTHER].into(), Instant::now());
-        pulses
-    }
-
-    fn book(bid: i64) -> Option<TopOfBook> {
-        Some(TopOfBook { bid: Some(bid.into()), ask: Some((bid + 1).into()) })
-    }
-
-    fn ticker(market: Pair, bid: i64) -> DeliveryKind {
-        DeliveryKind::Ticker {
-            market,
-            kind: MarketKind::Spot,
-            book: book(bid),
-            last: None,
-            base_volume_24h: None,
-            quote_volume_24h: None,
-            time: None,
-        }
-    }
-
-    fn at(second: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
-    }
-
-    fn trade(market: Pair, second: i64) -> DeliveryKind {
-        let trade = Trade { id: None, price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(second) };
-        DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
-    }
-
-    async fn pass(seconds: u64) -> Instant {
-        advance(Duration::from_secs(seconds)).await;
-        Instant::now()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_market_is_late_by_its_own_measure() {
-        let pulses = pulses();
-        // One speaks every second, the other every ten.
-        for second in 0..100 {
-            pass(1).await;
-            pulses.hear(1, &ticker(MARKET, 1), at(second));
-            if second % 10 == 0 {
-                pulses.hear(1, &ticker(OTHER, 1), at(second));
-            }
-        }
-        assert_eq!(pulses.late(pass(29).await), []);
-        assert_eq!(pulses.late(pass(1).await), [MARKET]);
-        assert_eq!(pulses.late(pass(45).await), [OTHER, MARKET]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
-        let pulses = pulses();
-        pulses.hear(1, &ticker(MARKET, 7), at(0));
-        let now = pass(30).await;
-        pulses.asked(MARKET, now);
-        assert_eq!(pulses.late(now), [OTHER]);
-        assert_eq!(pulses.answered(MARKET, book(7), None, now), Finding::Expected);
-        assert_eq!(pulses.polled(), 0);
-        // Asked again, but later and later.
-        assert!(!pulses.late(pass(59).await).contains(&MARKET));
-        let now = pass(1).await;
-        assert!(pulses.late(now).contains(&MARKET));
-
-        assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Expected);
-        let now = pass(5).await;
-        assert!(pulses.late(now).contains(&MARKET));
-        assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Dead);
-        assert_eq!(pulses.polled(), 1);
-        pulses.hear(1, &ticker(MARKET, 8), at(99));
-        assert_eq!(pulses.polled(), 0);
-        assert!(!pulses.late(pass(5).await).contains(&MARKET));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_never_came_is_dead_and_what_is_down_is_polled() {
-        let pulses = pulses();
-        pulses.hear(1, &ticker(MARKET, 7), at(0));
-        pulses.hear(1, &DeliveryKind::Left([].into()), at(1));
-        assert_eq!(pulses.late(pass(9).await), []);
-        let now = pass(1).await;
-        assert_eq!(pulses.late(now), [MARKET]);
-        for _ in 0..3 {
-            // The connection is known to be down: no need to call the stream dead.
-            assert_eq!(pulses.answered(MARKET, book(9), None, now), Finding::Expected);
-        }
-        assert_eq!(pulses.polled(), 1);
-        let now = pass(20).await;
-        assert_eq!(pulses.late(now), [MARKET, OTHER]);
-        assert_eq!(pulses.answered(OTHER, book(9), None, now), Finding::Expected);
-        assert_eq!(pulses.answered(OTHER, book(9), None, now), Finding::Dead);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn trades_are_missed_from_the_last_one_to_the_return_of_the_stream() {
-        let pulses = pulses();
-        pulses.hear(1, &trade(MARKET, 3), at(4));
-        pulses.hear(1, &ticker(OTHER, 3), at(4));
-        pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
-        assert_eq!(pulses.missed(), []);
-        pulses.hear(2, &trade(MARKET, 50), at(51));
-        pulses.hear(2, &ticker(OTHER, 3), at(51));
-        let mut missed = pulses.missed();
-        missed.sort_unstable_by_key(|missed| missed.market);
-        assert_eq!(missed, [Missed { market: MARKET, since: at(3) }, Missed { market: OTHER, since: at(5) }]);
-        assert_eq!(pulses.missed(), []);
-        pulses.still_missed(missed[0]);
-        assert_eq!(pulses.missed(), [missed[0]]);
-        // A gap in the middle is asked for at once.
-        pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(60));
-        assert_eq!(pulses.missed(), [Missed { market: MARKET, since: at(50) }]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_not_expected_any_more_is_forgotten() {
-        let pulses = pulses();
-        pulses.expect(&[OTHER].into(), Instant::now());
-        pulses.hear(1, &ticker(MARKET, 7), at(0));
-        assert_eq!(pulses.late(pass(1_000).await), [OTHER]);
-    }
-}
+mod tests;

@@ -16,6 +16,10 @@ use crate::domain::{pair::Pair, trade::Trade};
 /// How far a venue's clock may be ahead of ours. What is further ahead is no time that can be used.
 const MAX_AHEAD: TimeDelta = TimeDelta::seconds(60);
 
+/// How long after the first word of a connection the past may still come as an answer to its subscriptions. A trade that
+/// is later and yet of before comes from a venue whose clock is behind.
+const ANSWERED_WITHIN: TimeDelta = TimeDelta::seconds(10);
+
 /// A trade that happened longer than this before the connection told anything is of the past, though the venue may not
 /// mark it so: some send the last one as an answer to the subscription.
 const PAST: TimeDelta = TimeDelta::seconds(2);
@@ -40,8 +44,8 @@ impl Translator {
 
     /// Translates one event that was received at `receive_time`.
     ///
-    /// A time more than a minute ahead of that is not believed: a ticker is then without a time, a trade happened
-    /// when it was received.
+    /// A time more than a minute ahead of that is not believed: a ticker is then without a time. A trade keeps it, for that is
+    /// how far the venue's clock is ahead; when it happened tells [`believed`].
     pub fn translate(
         &mut self,
         event: Event<'_>,
@@ -57,9 +61,9 @@ impl Translator {
             Event::Trade(trade) => {
                 let (market, scale) = self.market(trade.symbol)?;
                 let trade = scale.trade(&trade)?;
-                let time = if trade.time > latest { receive_time } else { trade.time };
-                let snapshot = trade.snapshot || began - time > PAST;
-                trade_delivery(market, &trade, time, snapshot)
+                let answer = receive_time - began <= ANSWERED_WITHIN;
+                let snapshot = trade.snapshot || (answer && began - trade.time > PAST);
+                trade_delivery(market, &trade, snapshot)
             }
             Event::Confirm(None) => DeliveryKind::Confirm(None),
             Event::Confirm(Some(symbol)) => DeliveryKind::Confirm(Some(self.market(symbol)?.0.pair)),
@@ -89,6 +93,11 @@ impl Translator {
     }
 }
 
+/// Tells when something happened: when the venue says, unless that is more than a minute ahead of when it was received.
+pub fn believed(time: DateTime<Utc>, receive_time: DateTime<Utc>) -> DateTime<Utc> {
+    if time - receive_time > MAX_AHEAD { receive_time } else { time }
+}
+
 fn ticker_delivery(market: Market, ticker: &Ticker<'_>, latest: DateTime<Utc>) -> DeliveryKind {
     DeliveryKind::Ticker {
         market: market.pair,
@@ -101,12 +110,7 @@ fn ticker_delivery(market: Market, ticker: &Ticker<'_>, latest: DateTime<Utc>) -
     }
 }
 
-fn trade_delivery(
-    market: Market,
-    trade: &TradeReport<'_>,
-    time: DateTime<Utc>,
-    snapshot: bool,
-) -> DeliveryKind {
+fn trade_delivery(market: Market, trade: &TradeReport<'_>, snapshot: bool) -> DeliveryKind {
     DeliveryKind::Trade {
         market: market.pair,
         kind: market.kind,
@@ -115,7 +119,7 @@ fn trade_delivery(
             price: trade.price,
             amount: trade.amount,
             side: trade.side,
-            time,
+            time: trade.time,
         },
         snapshot,
     }
@@ -193,19 +197,20 @@ mod tests {
     #[test]
     fn a_clock_far_ahead_is_not_believed() {
         let mut translator = Translator::new(&Htx);
-        for (ahead, believed) in [(-3600, true), (0, true), (60, true), (61, false), (1_000_000, false)] {
+        for (ahead, is_believed) in [(-3600, true), (0, true), (60, true), (61, false), (1_000_000, false)] {
             let time = RECEIVED + TimeDelta::seconds(ahead);
             let ticker = Event::Ticker(Ticker { symbol: "btcusdt", time: Some(time), ..Ticker::default() });
             let DeliveryKind::Ticker { time: told, .. } = translator.translate(ticker, RECEIVED).unwrap()
             else {
                 panic!("no ticker")
             };
-            assert_eq!(told, believed.then_some(time), "{ahead}");
+            assert_eq!(told, is_believed.then_some(time), "{ahead}");
             let event = trade("btcusdt", time);
             let DeliveryKind::Trade { trade, .. } = translator.translate(event, RECEIVED).unwrap() else {
                 panic!("no trade")
             };
-            assert_eq!(trade.time, if believed { time } else { RECEIVED }, "{ahead}");
+            assert_eq!(trade.time, time, "it tells how far the clock is ahead");
+            assert_eq!(believed(time, RECEIVED), if is_believed { time } else { RECEIVED }, "{ahead}");
         }
     }
 
@@ -216,11 +221,15 @@ mod tests {
         for (after, past) in [(-3600, true), (-3, true), (-2, false), (0, false), (90, false)] {
             let time = RECEIVED + TimeDelta::seconds(after);
             let Event::Trade(report) = trade("BTC-USDT", time) else { panic!("no trade") };
-            let event = Event::Trade(TradeReport { snapshot: false, ..report });
+            let event = Event::Trade(TradeReport { snapshot: false, ..report.clone() });
             // Received late: what counts is when the connection began.
-            let delivery = translator.translate(event, RECEIVED + TimeDelta::seconds(100)).unwrap();
+            let delivery = translator.translate(event, RECEIVED + TimeDelta::seconds(10)).unwrap();
             let DeliveryKind::Trade { snapshot, .. } = delivery else { panic!("no trade") };
             assert_eq!(snapshot, past, "{after}");
+            // Later than any answer: the venue's clock is behind.
+            let event = Event::Trade(TradeReport { snapshot: false, ..report });
+            let delivery = translator.translate(event, RECEIVED + TimeDelta::seconds(11)).unwrap();
+            assert!(matches!(delivery, DeliveryKind::Trade { snapshot: false, .. }), "{after}");
         }
     }
 

@@ -159,6 +159,8 @@ pub struct Session {
     pub begun: HashSet<String>,
     /// Books by symbol, at venues that send changes of them.
     books: HashMap<String, Book>,
+    /// The number of the last message, at venues that count all messages of a connection.
+    number: Option<u64>,
 }
 
 impl Session {
@@ -170,6 +172,12 @@ impl Session {
     /// Tells whether this is the first message of trades of a symbol: the one with past trades.
     pub(super) fn begins(&mut self, symbol: &str) -> bool {
         !self.begun.contains(symbol) && self.begun.insert(symbol.to_owned())
+    }
+
+    /// Takes in the number of a message; tells whether some before it were missed. One that comes late is none the more.
+    pub(super) fn missed_before(&mut self, number: u64) -> bool {
+        let last = self.number.replace(self.number.map_or(number, |last| last.max(number)));
+        last.is_some_and(|last| number > last.saturating_add(1))
     }
 
     /// Finds the book of a symbol, or starts to keep one of which nothing is known yet.
@@ -275,6 +283,13 @@ fn shorten(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_is_left_out_is_a_message_that_was_missed() {
+        let mut session = Session::default();
+        let missed: Vec<bool> = [7, 8, 8, 10, 9, 11, 14].map(|number| session.missed_before(number)).into();
+        assert_eq!(missed, [false, false, false, true, false, false, true]);
+    }
 
     #[test]
     fn the_books_of_a_connection_are_bounded() {

@@ -25,7 +25,10 @@ use crate::{
         price::{Origin, Price, Status, StatusReason, Value},
         venue::{MarketKind, Venue},
     },
-    feed::delivery::{Delivery, DeliveryKind},
+    feed::{
+        delivery::{Delivery, DeliveryKind},
+        translate::believed,
+    },
 };
 
 /// What the aggregator is told at the start.
@@ -141,9 +144,10 @@ impl Aggregator {
                     self.note(venue, market, effect, receive_time);
                 }
             }
-            DeliveryKind::Trade { market, kind, trade, snapshot } => {
+            DeliveryKind::Trade { market, kind, mut trade, snapshot } => {
                 let counted = if snapshot { Counted::SnapshotTrade } else { Counted::Trade };
                 let time = trade.time;
+                trade.time = believed(time, receive_time);
                 let effect = self.takes(venue, market, kind).then(|| {
                     let consensus = self.consensus(market);
                     self.quotes.trade(heard, market, trade, consensus)
@@ -163,9 +167,8 @@ impl Aggregator {
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(heard, market);
             }
-            DeliveryKind::Left(_) => self.quotes.left(venue, connection),
+            DeliveryKind::Left(_) | DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
             DeliveryKind::Gap(Some(market)) => self.quotes.unsay(venue, market),
-            DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
             DeliveryKind::Listening { markets, .. } => {
                 let gone = self.quotes.keep(venue, &markets);
                 self.look_again(gone);
@@ -200,8 +203,8 @@ impl Aggregator {
             }
             let new: Vec<Pair> = wanted.into_iter().filter(|pair| !self.pairs.contains_key(pair)).collect();
             // What was derived is priced by itself from now on.
-            new.iter().for_each(|pair| drop(self.derived.remove(pair)));
             for pair in new {
+                self.derived.remove(&pair);
                 let unpriced = self.unpriced(pair, now);
                 self.pairs.insert(pair, PairState::new(unpriced.clone(), now));
                 self.publisher.publish(unpriced, Vec::new(), now);

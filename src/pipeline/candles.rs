@@ -21,7 +21,10 @@ use crate::{
         trade::Trade,
         venue::{MarketKind, Venue},
     },
-    feed::delivery::{Delivery, DeliveryKind},
+    feed::{
+        delivery::{Delivery, DeliveryKind},
+        translate::believed,
+    },
 };
 use progress::Progress;
 
@@ -80,7 +83,9 @@ impl CandleBook {
                 let markets: Vec<Pair> =
                     markets.iter().filter(|market| self.takes(**market)).copied().collect();
                 self.progress(venue).connect(connection, &markets, now);
-                markets.into_iter().for_each(|market| self.connected(venue, market, now));
+                for market in markets {
+                    self.connected(venue, market, now);
+                }
             }
             DeliveryKind::Left(_) => {
                 self.advance(receive_time);
@@ -102,6 +107,10 @@ impl CandleBook {
         snapshot: bool,
         received: DateTime<Utc>,
     ) -> Intake {
+        let time = believed(trade.time, received);
+        // Few venues have a clock so far ahead: the others' trades need no copy.
+        let mended = (time != trade.time).then(|| Trade { time, ..trade.clone() });
+        let trade = mended.as_ref().unwrap_or(trade);
         let market = self.pairs.get_mut(&pair).filter(|_| kind == MarketKind::Spot);
         let intake = market.map_or(Intake::Foreign, |market| market.trade(venue, trade, snapshot, received));
         // What is sent as past, or not believed, tells nothing of how far the venue is.

@@ -1,5 +1,6 @@
 //! What each source does, counted as it happens and read without stopping the count.
 
+mod connections;
 mod recent;
 mod report;
 mod source;

@@ -97,7 +97,9 @@ pub async fn run(
         clock: surroundings.clock.clone(),
         shutdown: shutdown.clone(),
     };
-    venues.into_iter().for_each(|listen| listeners.start(listen));
+    for listen in venues {
+        listeners.start(listen);
+    }
     aggregate(aggregator, &mut listeners, surroundings, receiver, shutdown).await;
     listeners.tasks.join_all().await;
 }
@@ -196,14 +198,15 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
     let now = delivery.receive_time;
     match &delivery.kind {
         DeliveryKind::Message => source.frame(now),
-        DeliveryKind::Connected(_) => source.connected(now),
-        DeliveryKind::Left(_) => source.left(now),
+        DeliveryKind::Connected(_) => source.connected(delivery.connection.unwrap_or_default(), now),
+        DeliveryKind::Left(_) => source.left(delivery.connection.unwrap_or_default(), now),
         DeliveryKind::Disconnected { error, outlook } => source.disconnected(error, *outlook, now),
         DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
         DeliveryKind::Refused { market, words } => {
             warn!(venue = %delivery.venue, market = market.map(tracing::field::display), words, "a venue refuses something");
             source.refused(*market, words, now);
         }
+        DeliveryKind::Accepted(market) => source.accepted(*market),
         DeliveryKind::Gap(_) => source.gap(),
         DeliveryKind::Listening { markets, absent, connections } => {
             source.listening(markets.clone(), absent, *connections);

@@ -51,6 +51,8 @@ pub(super) struct Heard {
 #[derive(Debug, Default)]
 pub(super) struct Quotes {
     markets: HashMap<Pair, Vec<Standing>>,
+    /// What venues are listened to for, where that is known. What a connection still says of other markets is not heard.
+    listened: HashMap<Venue, HashSet<Pair>>,
 }
 
 /// One venue's quote of one market, and what is needed to judge the next message.
@@ -73,7 +75,7 @@ impl Quotes {
 
     /// Tells whether any venue quotes a market.
     pub(super) fn has(&self, market: Pair) -> bool {
-        self.markets.contains_key(&market)
+        self.markets.get(&market).is_some_and(|venues| !venues.is_empty())
     }
 
     /// Takes in a ticker.
@@ -85,7 +87,7 @@ impl Quotes {
         consensus: Option<Decimal>,
     ) -> Effect {
         let time = ticker.time.unwrap_or(heard.receive_time);
-        let standing = self.standing(heard, market, time);
+        let Some(standing) = self.standing(heard, market, time) else { return Effect::Confirmed };
         if ticker.time.zip(standing.book_time).is_some_and(|(new, known)| new < known) {
             return Effect::OutOfOrder;
         }
@@ -117,7 +119,7 @@ impl Quotes {
         trade: Trade,
         consensus: Option<Decimal>,
     ) -> Effect {
-        let standing = self.standing(heard, market, trade.time);
+        let Some(standing) = self.standing(heard, market, trade.time) else { return Effect::Confirmed };
         if let Some(id) = trade.id
             && !standing.remember(id)
         {
@@ -165,6 +167,7 @@ impl Quotes {
 
     /// Forgets what a venue said of markets that it is not listened to for any more; lists these.
     pub(super) fn keep(&mut self, venue: Venue, listened: &[Pair]) -> Vec<Pair> {
+        self.listened.insert(venue, listened.iter().copied().collect());
         let mut gone = Vec::new();
         for (pair, venues) in &mut self.markets {
             let before = venues.len();
@@ -198,14 +201,19 @@ impl Quotes {
         Heard { venue, receive_time: received, .. }: Heard,
         market: Pair,
         time: DateTime<Utc>,
-    ) -> &mut Standing {
+    ) -> Option<&mut Standing> {
         let venues = self.markets.entry(market).or_default();
-        let at = venues.iter().position(|standing| standing.quote.venue == venue).unwrap_or_else(|| {
+        let known = venues.iter().position(|standing| standing.quote.venue == venue);
+        if known.is_none() {
+            if self.listened.get(&venue).is_some_and(|listened| !listened.contains(&market)) {
+                return None;
+            }
             venues.push(Standing::new(venue, market, time, received));
-            venues.len() - 1
-        });
-        #[expect(clippy::indexing_slicing, reason = "found or pushed just above")]
-        &mut venues[at]
+        }
+        match known {
+            Some(at) => venues.get_mut(at),
+            None => venues.last_mut(),
+        }
     }
 }
 
@@ -290,6 +298,19 @@ mod tests {
 
     fn trade(id: &str, price: i64, time: i64) -> Trade {
         Trade { id: Some(id.into()), price: price.into(), amount: 1.into(), side: Side::Buy, time: at(time) }
+    }
+
+    #[test]
+    fn what_is_not_listened_to_any_more_is_not_heard() {
+        let mut quotes = Quotes::default();
+        quotes.ticker(heard(1), MARKET, &book(1, 3, None), None);
+        assert_eq!(quotes.keep(VENUE, &[]), [MARKET]);
+        // A connection that has not been left yet still says something.
+        quotes.ticker(heard(2), MARKET, &book(1, 3, None), None);
+        assert!(quotes.of(&[MARKET]).is_empty() && !quotes.has(MARKET));
+        quotes.keep(VENUE, &[MARKET]);
+        quotes.ticker(heard(3), MARKET, &book(1, 3, None), None);
+        assert!(quotes.has(MARKET));
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Replay {
         shutdown: CancellationToken,
     ) -> Result<(), RecordingError> {
         for venue in self.venues() {
-            sources.get(venue).into_iter().for_each(|source| source.connected(self.start));
+            sources.get(venue).into_iter().for_each(|source| source.connected(0, self.start));
         }
         let mut pace = Pace::new(self.start, self.options.speed);
         let mut next_tick = self.start + TICK;

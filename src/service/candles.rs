@@ -24,7 +24,7 @@ use crate::{
         price::Origin,
         venue::Venue,
     },
-    feed::venues,
+    feed::{venue::Protocol, venues},
     pipeline::candles::hub::CandleHub,
     store::{
         Store,
@@ -389,7 +389,7 @@ fn span(interval: Interval, count: usize) -> TimeDelta {
 
 fn venue(name: &str) -> Result<Venue, ServiceError> {
     let known = || venues::ALL.iter().map(|protocol| protocol.venue().as_str().to_owned());
-    venues::by_name(name).map(|protocol| protocol.venue()).ok_or_else(|| ServiceError::SourceUnknown {
+    venues::by_name(name).map(Protocol::venue).ok_or_else(|| ServiceError::SourceUnknown {
         source_name: name.chars().take(48).collect(),
         nearest: nearest(name, known()),
     })

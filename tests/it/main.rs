@@ -18,6 +18,7 @@ mod data;
 mod demo;
 mod doors;
 mod encode_once;
+mod faults;
 mod gateway;
 mod harness;
 mod health;

@@ -3,7 +3,9 @@
 use std::{
     io::{BufRead as _, BufReader},
     net::SocketAddr,
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -29,6 +31,7 @@ pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
     ops: SocketAddr,
+    log: Arc<Mutex<Vec<serde_json::Value>>>,
 }
 
 impl Program {
@@ -42,19 +45,34 @@ impl Program {
         Self::start(&["--speed", "max"], settings).await
     }
 
+    /// Listens to the venues of a file of settings.
+    pub(crate) async fn live(config: &Path) -> Self {
+        let mut arguments = command();
+        arguments.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(config);
+        Self::spawn(arguments).await
+    }
+
     async fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
+        let mut program = command();
+        program.args(["serve", "--listen", "127.0.0.1:0", "--replay"]).args(frames()).args(arguments);
+        program.envs(settings.iter().copied());
+        let program = Self::spawn(program).await;
+        eventually("there are prices", async || {
+            let answer = reqwest::get(program.url("/v1/prices/EUR-USD")).await.unwrap();
+            answer.status().is_success().then_some(())
+        })
+        .await;
+        program
+    }
+
+    async fn spawn(mut program: Command) -> Self {
         provide_crypto();
-        let mut child = command()
-            .args(["serve", "--listen", "127.0.0.1:0", "--replay"])
-            .args(frames())
-            .args(arguments)
-            .env("CRYPTOPRICE__LOG__FORMAT", "json")
-            .envs(settings.iter().copied())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            program.env("CRYPTOPRICE__LOG__FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let (sender, receiver) = tokio::sync::oneshot::channel();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&said);
         // Reads on to the end: a program whose log nobody reads would wait for that.
         std::thread::spawn(move || {
             let mut sender = Some(sender);
@@ -66,17 +84,24 @@ impl Program {
                 {
                     let _ = sender.send(addresses);
                 }
+                kept.lock().unwrap().push(said);
             }
         });
-        let said = tokio::time::timeout(Duration::from_secs(30), receiver).await;
-        let (address, ops) = said.expect("it serves in time").expect("it says where it serves");
-        let program = Self { child, address, ops };
-        eventually("there are prices", async || {
-            let answer = reqwest::get(program.url("/v1/prices/EUR-USD")).await.unwrap();
-            answer.status().is_success().then_some(())
-        })
-        .await;
-        program
+        let serves = tokio::time::timeout(Duration::from_secs(30), receiver).await;
+        let (address, ops) = serves.expect("it serves in time").expect("it says where it serves");
+        Self { child, address, ops, log: said }
+    }
+
+    /// Lists the lines of its log of which something holds, as they are written.
+    pub(crate) fn logged(&self, holds: impl Fn(&serde_json::Value) -> bool) -> Vec<String> {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| holds(line)).map(ToString::to_string).collect()
+    }
+
+    /// Tells it to read its settings again.
+    pub(crate) fn hang_up(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -13,6 +13,7 @@ use crate::{
         rest::{Instrument, RestClient, RestError},
         socket::Contact,
         translate::Translator,
+        venue::ParseError,
     },
 };
 
@@ -52,7 +53,12 @@ impl Question {
 
 async fn instruments(client: &RestClient) -> Result<Vec<Instrument>, RestError> {
     let body = client.ask(client.rest().instruments()).await?;
-    Ok(client.rest().read_instruments(&body)?)
+    let instruments = client.rest().read_instruments(&body)?;
+    // No venue closes all of its markets at once: this one does not know what it says.
+    if instruments.is_empty() {
+        return Err(ParseError::value("list of markets", "empty").into());
+    }
+    Ok(instruments)
 }
 
 /// Asks how a market stands: an answer tells what holds now, whenever the venue says that it last changed.

@@ -107,6 +107,11 @@ impl RestClient {
         self.state().budget = budget.unwrap_or_else(|| self.rest.budget());
     }
 
+    /// Tells whether the venue has refused us for good.
+    pub fn is_blocked(&self) -> bool {
+        self.state().blocked
+    }
+
     /// Lets it be tried again after the venue has refused us for good.
     pub fn forgive(&self) {
         self.state().blocked = false;

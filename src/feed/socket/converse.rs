@@ -323,10 +323,10 @@ impl<'a> Conversation<'a> {
     /// Remembers which markets have spoken, and what was refused.
     fn note(&mut self, kind: &mut DeliveryKind) {
         match kind {
-            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. } => {
-                if !self.spoken.contains(market) {
-                    self.spoken.insert(*market);
-                }
+            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. }
+                if !self.spoken.contains(market) =>
+            {
+                self.spoken.insert(*market);
             }
             DeliveryKind::Refused { market, words } => {
                 let named = |wanted: &&Subscription| {

@@ -180,7 +180,7 @@ fn data<'a>(session: &mut Session, topic: &'a str, message: &Message<'a>) -> Res
         }
         BEST => {
             let depth: Depth = serde_json::from_str(data()?)?;
-            Ok(Parsed::one(channel, Event::Ticker(best(session, symbol, message, &depth)?)))
+            Ok(Parsed::many(channel, best(session, symbol, message, &depth)?))
         }
         _ if IGNORED.iter().any(|name| channel.starts_with(name)) => Ok(Parsed::ignored(channel)),
         _ => Err(ParseError::unknown_channel(channel)),
@@ -220,14 +220,14 @@ fn ticker<'a>(day: &Day<'a>, time: DateTime<Utc>) -> Ticker<'a> {
 
 /// Keeps the book and gets its best bid and ask.
 ///
-/// If an update was missed, only what this one says is known: its level is the only one of its side. The other side
-/// is unknown until a message tells it.
+/// If an update was missed, that is told first, and only what this one says is known: its level is the only one of its
+/// side. The other side is unknown until a message tells it.
 fn best<'a>(
     session: &mut Session,
     symbol: &'a str,
     message: &Message<'a>,
     depth: &Depth,
-) -> Result<Ticker<'a>, ParseError> {
+) -> Result<Vec<Event<'a>>, ParseError> {
     let time = time(message)?;
     let bids = depth.b.iter().map(|(price, amount)| Change::read(Side::Buy, *price, *amount));
     let asks = depth.a.iter().map(|(price, amount)| Change::read(Side::Sell, *price, *amount));
@@ -238,12 +238,15 @@ fn best<'a>(
         other => return Err(ParseError::value("type", other.unwrap_or("absent"))),
     };
     let book = session.book(symbol)?;
-    if book.is_next(depth.u) && follows {
+    let (begun, next) = (book.has_begun(), book.is_next(depth.u));
+    if next && follows {
         book.follow(&changes);
     } else {
         book.begin(&changes);
     }
-    Ok(Ticker { symbol, book: Some(book.top()), time: Some(time), ..Ticker::default() })
+    let gap = (begun && follows && !next).then_some(Event::Gap(Some(symbol)));
+    let ticker = Ticker { symbol, book: Some(book.top()), time: Some(time), ..Ticker::default() };
+    Ok(gap.into_iter().chain([Event::Ticker(ticker)]).collect())
 }
 
 fn time(message: &Message<'_>) -> Result<DateTime<Utc>, ParseError> {
@@ -275,14 +278,20 @@ mod tests {
         Bybit.parse(Box::leak(Box::default()), text).unwrap().events
     }
 
-    /// Reads messages of one connection; tells best bid and ask after each.
+    /// Reads messages of one connection; tells best bid and ask after each, and where something was missed.
     fn tops(texts: &[&str]) -> Vec<String> {
         let mut session = Session::default();
         let mut tops = Vec::new();
         for text in texts {
-            let line = Bybit.parse(&mut session, text).map(|parsed| expect::line(&parsed.events[0]));
-            let top = line.map(|line| line.split(' ').nth(1).unwrap().to_owned());
-            tops.push(top.unwrap_or_else(|error| error.kind().to_owned()));
+            tops.push(match Bybit.parse(&mut session, text) {
+                Ok(parsed) => {
+                    let gap = parsed.events[0] == Event::Gap(Some("ABCUSDT"));
+                    let line = expect::line(&parsed.events[usize::from(gap)]);
+                    let gap = if gap { "gap " } else { "" };
+                    format!("{gap}{}", line.split(' ').nth(1).unwrap())
+                }
+                Err(error) => error.kind().to_owned(),
+            });
         }
         tops
     }
@@ -332,12 +341,12 @@ mod tests {
             .replace("42", "45");
         assert_eq!(
             tops(&[BOOK, &later, &next, CHANGE, BOOK]),
-            ["1.49/1.51", "1.48/-", "1.48/1.5", "1.48/-", "1.49/1.51"]
+            ["1.49/1.51", "gap 1.48/-", "1.48/1.5", "gap 1.48/-", "1.49/1.51"]
         );
         assert_eq!(tops(&[CHANGE, BOOK]), ["1.48/-", "1.49/1.51"]);
         let bad = CHANGE.replace(r#""7""#, r#""-7""#);
         let after = later.replace("44", "43");
-        assert_eq!(tops(&[BOOK, &bad, &after]), ["1.49/1.51", "value", "1.48/-"]);
+        assert_eq!(tops(&[BOOK, &bad, &after]), ["1.49/1.51", "value", "gap 1.48/-"]);
     }
 
     #[test]

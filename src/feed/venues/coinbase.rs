@@ -1,8 +1,9 @@
 //! Coinbase: the Advanced Trade feed, `{"channel", "timestamp", "events"}`; and the older Exchange feed, `{"type"}`.
 //!
 //! Both name the **maker's** side of a trade, so the taker's is the other one. `market_trades` begins with past
-//! trades (Exchange: `last_match` is one). `heartbeats` comes once a second. Times are RFC 3339. Source: Coinbase's
-//! public documentation, and recordings, where trades at the best ask carry `SELL`.
+//! trades (Exchange: `last_match` is one). `heartbeats` comes once a second. Times are RFC 3339. `sequence_num` counts all
+//! messages of a connection, from zero: one that is left out was missed. Source: Coinbase's public documentation, and
+//! recordings, where trades at the best ask carry `SELL`.
 
 mod rest;
 
@@ -68,10 +69,17 @@ impl Protocol for Coinbase {
             .to_vec()
     }
 
-    fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
+    fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         let message: Message<'a> = serde_json::from_str(text)?;
         match (message.channel, message.kind) {
-            (Some(channel), _) => advanced(channel, &message),
+            (Some(channel), _) => {
+                let mut parsed = advanced(channel, &message)?;
+                // What was missed comes before what this one says.
+                if message.sequence_num.is_some_and(|number| session.missed_before(number)) {
+                    parsed.events.insert(0, Event::Gap(None));
+                }
+                Ok(parsed)
+            }
             (None, Some("error")) => {
                 let words = message.reason.or(message.words).unwrap_or(Words(""));
                 Ok(Parsed::one("error", Event::Refused(words.0)))
@@ -92,6 +100,7 @@ struct Message<'a> {
     #[serde(rename = "type")]
     kind: Option<&'a str>,
     timestamp: Option<DateTime<Utc>>,
+    sequence_num: Option<u64>,
     #[serde(borrow)]
     events: Option<&'a RawValue>,
     #[serde(borrow, rename = "message")]
@@ -244,6 +253,17 @@ mod tests {
             );
             assert_eq!(trade.price.normalize().to_string(), "1.5");
             assert_eq!(trade.time.timestamp_micros(), 1_767_323_045_123_456);
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_left_out_is_a_gap_of_the_connection() {
+        let mut session = Session::default();
+        let later = HEARTBEAT.replace(":5,", ":7,");
+        for (text, gap) in [(TRADES, false), (TICKER, false), (&later, true), (TICKER, false)] {
+            let events = Coinbase.parse(&mut session, text).unwrap().events;
+            assert_eq!(events.first() == Some(&Event::Gap(None)), gap, "{text}");
+            assert_eq!(events.len(), 1 + usize::from(gap));
         }
     }
 

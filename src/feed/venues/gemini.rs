@@ -4,8 +4,8 @@
 //! book has the last trades beside it, in `trades`, and is known by them: the first of a symbol, and the first after the
 //! symbol was subscribed anew. `trade` carries a trade as it happens (`side` is the taker's), `heartbeat` proves the
 //! connection and says nothing about a market. There is no ticker: best bid and ask come from the book, and no message
-//! has the volume of 24 hours. Updates are not numbered; if one cannot be read the book is unknown, and its symbol is
-//! subscribed anew. Perpetual contracts are spelled `BTCGUSDPERP`. Source: Gemini's public WebSocket documentation.
+//! has the volume of 24 hours. Updates are not numbered; if one cannot be read the book is unknown, the next one tells that
+//! something was missed, and its symbol is subscribed anew. Perpetual contracts are spelled `BTCGUSDPERP`. Source: Gemini's public WebSocket documentation.
 
 mod rest;
 
@@ -151,8 +151,10 @@ fn update<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>
         book.follow(&changes);
     }
     let top = Ticker { symbol, book: Some(book.top()), ..Ticker::default() };
-    let reply = book.wants_all().then(|| subscription(symbol));
-    let mut events = vec![Event::Ticker(top)];
+    let wants_all = book.wants_all();
+    let reply = wants_all.then(|| subscription(symbol));
+    let gap = (wants_all && book.has_begun()).then_some(Event::Gap(Some(symbol)));
+    let mut events: Vec<_> = gap.into_iter().chain([Event::Ticker(top)]).collect();
     if let Some(trades) = message.trades {
         let past: Vec<Trade<'a>> = serde_json::from_str(trades.get())?;
         for report in &past {
@@ -214,9 +216,11 @@ mod tests {
         for text in texts {
             tops.push(match Gemini.parse(&mut session, text) {
                 Ok(parsed) => {
-                    let top = expect::line(&parsed.events[0]);
+                    let gap = parsed.events[0] == Event::Gap(Some("ABCUSD"));
+                    let top = expect::line(&parsed.events[usize::from(gap)]);
+                    let gap = if gap { " gap" } else { "" };
                     let asked = if parsed.reply.is_some() { " asked" } else { "" };
-                    format!("{}{asked}", top.split(' ').nth(1).unwrap())
+                    format!("{}{gap}{asked}", top.split(' ').nth(1).unwrap())
                 }
                 Err(error) => error.kind().to_owned(),
             });
@@ -278,7 +282,7 @@ mod tests {
         ] {
             assert_eq!(
                 tops(&[FIRST, &bad, UPDATE, UPDATE, FIRST]),
-                ["1.49/1.51", kind, "-/- asked", "-/-", "1.49/1.51"],
+                ["1.49/1.51", kind, "-/- gap asked", "-/-", "1.49/1.51"],
                 "{bad}"
             );
         }

@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::{
+    connections::Connections,
     recent::Recent,
     report::{Counts, SourceReport, SourceState},
 };
@@ -45,22 +46,6 @@ pub struct Source {
     last_error: ArcSwapOption<(String, DateTime<Utc>)>,
     recent: Mutex<Recent>,
     frozen: ArcSwapOption<(u32, DateTime<Utc>)>,
-}
-
-/// How the connections to a source are.
-#[derive(Debug)]
-struct Connections {
-    /// Made so far.
-    made: u64,
-    /// Standing now.
-    open: usize,
-    /// Wanted now, and the most that ever were.
-    wanted: usize,
-    most: usize,
-    /// Why the last one ended or was not made, and what comes next; `None` once one stands again.
-    lost: Option<(String, Outlook)>,
-    absent: BTreeMap<Pair, String>,
-    polled: usize,
 }
 
 /// What a message was, for counting.
@@ -169,23 +154,24 @@ impl Source {
         self.lag.store(smoothed, Relaxed);
     }
 
-    /// Notes a connection made.
-    pub fn connected(&self, now: DateTime<Utc>) {
+    /// Notes a connection made, by its number.
+    pub fn connected(&self, number: u64, now: DateTime<Utc>) {
         let mut connections = lock(&self.connections);
         connections.made += 1;
-        connections.open += 1;
-        connections.lost = None;
+        connections.open.insert(number);
+        if connections.open.len() >= connections.wanted {
+            connections.lost = None;
+        }
         drop(connections);
         self.enter(SourceState::Live, now);
     }
 
-    /// Notes a connection that ended.
-    pub fn left(&self, now: DateTime<Utc>) {
+    /// Notes a connection that ended. One that was not known is from before a venue was listened to anew.
+    pub fn left(&self, number: u64, now: DateTime<Utc>) {
         let mut connections = lock(&self.connections);
-        connections.open = connections.open.saturating_sub(1);
-        let none = connections.open == 0;
+        let last = connections.open.remove(&number) && connections.open.is_empty();
         drop(connections);
-        if none {
+        if last {
             self.enter(SourceState::Connecting, now);
         }
     }
@@ -195,7 +181,7 @@ impl Source {
         self.error(error, now);
         let mut connections = lock(&self.connections);
         connections.lost = Some((error.to_owned(), outlook));
-        let none = connections.open == 0;
+        let none = connections.open.is_empty();
         drop(connections);
         match outlook {
             Outlook::Blocked => self.enter(SourceState::Blocked, now),
@@ -208,8 +194,9 @@ impl Source {
     /// Notes what is listened to.
     pub fn listening(&self, mut markets: Vec<Pair>, absent: &[(Pair, String)], connections: usize) {
         markets.sort_unstable();
-        self.markets.store(Arc::new(markets));
         let mut known = lock(&self.connections);
+        known.refused.retain(|market, _| markets.contains(market));
+        self.markets.store(Arc::new(markets));
         known.absent = absent.iter().cloned().collect();
         known.wanted = connections;
         known.most = known.most.max(connections);
@@ -227,24 +214,28 @@ impl Source {
     pub fn refused(&self, market: Option<Pair>, words: &str, now: DateTime<Utc>) {
         self.error(words, now);
         if let Some(market) = market {
-            let mut connections = lock(&self.connections);
-            connections.absent.insert(market, format!("refused: {words}"));
+            lock(&self.connections).refused.insert(market, format!("refused: {words}"));
         }
     }
 
-    /// Tells whether a market is wanted and the venue does not list it.
-    pub(super) fn lacks(&self, market: Pair) -> bool {
-        lock(&self.connections).absent.contains_key(&market)
+    /// Notes that a market speaks which was refused.
+    pub fn accepted(&self, market: Pair) {
+        lock(&self.connections).refused.remove(&market);
     }
 
-    /// Lists the markets that are wanted and not listened to.
+    /// Lists the markets that are wanted and that the venue does not list, does not trade, or refuses.
     pub(super) fn absent(&self) -> Vec<Pair> {
-        lock(&self.connections).absent.keys().copied().collect()
+        lock(&self.connections).lacking().into_keys().collect()
     }
 
-    /// Tells whether a market is listened to.
+    /// Tells whether a market is wanted and absent.
+    pub(super) fn lacks(&self, market: Pair) -> bool {
+        lock(&self.connections).lacking().contains_key(&market)
+    }
+
+    /// Tells whether a market is listened to, and not refused.
     pub(super) fn has(&self, market: Pair) -> bool {
-        self.markets.load().contains(&market)
+        self.markets.load().contains(&market) && !lock(&self.connections).refused.contains_key(&market)
     }
 
     /// Counts messages that were missed.
@@ -291,8 +282,8 @@ impl Source {
             state,
             state_time,
             state_reason: connections.reason(state, now - quiet_since),
-            connections: (connections.open, connections.wanted),
-            absent: connections.absent.clone(),
+            connections: (connections.open.len(), connections.wanted),
+            absent: connections.lacking(),
             polled: connections.polled,
             markets: self.markets.load().to_vec(),
             counts: Counts {
@@ -316,46 +307,6 @@ impl Source {
             recent: self.recent().report(now),
             frozen: self.frozen.load().as_deref().copied(),
             origin: self.origin,
-        }
-    }
-}
-
-impl Connections {
-    fn new() -> Self {
-        Self { made: 0, open: 0, wanted: 1, most: 1, lost: None, absent: BTreeMap::new(), polled: 0 }
-    }
-
-    /// Says why a source is as it is.
-    fn reason(&self, state: SourceState, quiet: TimeDelta) -> String {
-        let error = self.lost.as_ref().map_or("", |(error, _)| error);
-        match state {
-            SourceState::Live => {
-                let missing = (self.open < self.wanted)
-                    .then(|| format!("{} of {} connections stand: {error}", self.open, self.wanted));
-                let polled = (self.polled > 0).then(|| format!("{} markets over REST", self.polled));
-                missing.into_iter().chain(polled).collect::<Vec<_>>().join("; ")
-            }
-            SourceState::Silent => format!("nothing received for {} s", quiet.num_seconds()),
-            SourceState::Connecting if self.polled > 0 => {
-                format!("{error}; {} markets over REST meanwhile", self.polled)
-            }
-            SourceState::Connecting | SourceState::Blocked => error.to_owned(),
-            SourceState::Penalized => format!("failed again and again: {error}"),
-            SourceState::Ended => String::new(),
-        }
-    }
-
-    fn retry_time(&self) -> Option<DateTime<Utc>> {
-        match self.lost {
-            Some((_, Outlook::Retry(time) | Outlook::Penalty(time))) => Some(time),
-            Some((_, Outlook::Blocked)) | None => None,
-        }
-    }
-
-    fn penalty_end_time(&self) -> Option<DateTime<Utc>> {
-        match self.lost {
-            Some((_, Outlook::Penalty(time))) => Some(time),
-            _ => None,
         }
     }
 }

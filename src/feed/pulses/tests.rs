@@ -1,0 +1,172 @@
+//! Pulses on a clock that is moved by hand.
+
+use super::*;
+use crate::domain::{
+    trade::{Side, Trade},
+    venue::MarketKind,
+};
+use tokio::time::advance;
+
+const MARKET: Pair = Pair::literal("BTC", "USD");
+const OTHER: Pair = Pair::literal("ETH", "USD");
+
+const OPTIONS: PulseOptions = PulseOptions {
+    silent_after: Duration::from_secs(30),
+    poll_after: Duration::from_secs(10),
+    poll_every: Duration::from_secs(5),
+};
+
+fn pulses() -> Pulses {
+    let pulses = Pulses::new(OPTIONS);
+    pulses.expect(&[MARKET, OTHER].into(), Instant::now());
+    pulses.hear(1, &DeliveryKind::Connected([MARKET, OTHER].into()), at(0));
+    pulses
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "that is how a ticker holds it")]
+fn book(bid: i64) -> Option<TopOfBook> {
+    Some(TopOfBook { bid: Some(bid.into()), ask: Some((bid + 1).into()) })
+}
+
+fn ticker(market: Pair, bid: i64) -> DeliveryKind {
+    DeliveryKind::Ticker {
+        market,
+        kind: MarketKind::Spot,
+        book: book(bid),
+        last: None,
+        base_volume_24h: None,
+        quote_volume_24h: None,
+        time: None,
+    }
+}
+
+fn at(second: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
+}
+
+fn trade(market: Pair, second: i64) -> DeliveryKind {
+    let trade = Trade { id: None, price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(second) };
+    DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
+}
+
+async fn pass(seconds: u64) -> Instant {
+    advance(Duration::from_secs(seconds)).await;
+    Instant::now()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_market_is_late_by_its_own_measure() {
+    let pulses = pulses();
+    // One speaks every second, the other every ten.
+    for second in 0..100 {
+        pass(1).await;
+        pulses.hear(1, &ticker(MARKET, 1), at(second));
+        if second % 10 == 0 {
+            pulses.hear(1, &ticker(OTHER, 1), at(second));
+        }
+    }
+    assert_eq!(pulses.late(pass(29).await), []);
+    assert_eq!(pulses.late(pass(1).await), [MARKET]);
+    assert_eq!(pulses.late(pass(45).await), [OTHER, MARKET]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
+    let pulses = pulses();
+    pulses.hear(1, &ticker(MARKET, 7), at(0));
+    let now = pass(30).await;
+    pulses.asked(MARKET, now);
+    assert_eq!(pulses.late(now), [OTHER]);
+    assert_eq!(pulses.answered(MARKET, book(7), None, now), Finding::Expected);
+    assert_eq!(pulses.polled(), 0);
+    // Asked again, but later and later.
+    assert!(!pulses.late(pass(59).await).contains(&MARKET));
+    let now = pass(1).await;
+    assert!(pulses.late(now).contains(&MARKET));
+
+    assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Expected);
+    let now = pass(5).await;
+    assert!(pulses.late(now).contains(&MARKET));
+    assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Dead);
+    assert_eq!(pulses.polled(), 1);
+    pulses.hear(1, &ticker(MARKET, 8), at(99));
+    assert_eq!(pulses.polled(), 0);
+    assert!(!pulses.late(pass(5).await).contains(&MARKET));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_never_came_is_dead_and_what_is_down_is_polled() {
+    let pulses = pulses();
+    pulses.hear(1, &ticker(MARKET, 7), at(0));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(1));
+    assert_eq!(pulses.late(pass(9).await), []);
+    let now = pass(1).await;
+    assert_eq!(pulses.late(now), [MARKET, OTHER]);
+    for market in [MARKET, OTHER, MARKET, OTHER] {
+        // The connection is known to be down: no need to call the stream dead.
+        assert_eq!(pulses.answered(market, book(9), None, now), Finding::Expected);
+    }
+    assert_eq!(pulses.polled(), 2);
+    // Another one stands, and does not bring them.
+    pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(0));
+    let now = pass(30).await;
+    assert_eq!(pulses.late(now), [MARKET, OTHER]);
+    assert_eq!(pulses.answered(MARKET, book(10), None, now), Finding::Dead);
+    assert_eq!(pulses.answered(OTHER, book(9), None, now), Finding::Dead);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_polled_and_not_called_dead() {
+    let pulses = pulses();
+    let refused = DeliveryKind::Refused { market: Some(MARKET), words: "no".to_owned() };
+    assert_eq!(pulses.hear(1, &refused, at(0)), None);
+    let now = pass(30).await;
+    for price in 1..5 {
+        assert_eq!(pulses.answered(MARKET, book(price), None, now), Finding::Expected);
+    }
+    assert_eq!(pulses.polled(), 1);
+    assert_eq!(pulses.hear(1, &ticker(MARKET, 7), at(1)), Some(MARKET), "it speaks after all");
+    assert_eq!(pulses.hear(1, &ticker(MARKET, 7), at(2)), None);
+    assert_eq!(pulses.polled(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_answered_is_asked_again_as_soon_as_an_answer_would_be_due() {
+    let pulses = pulses();
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(1));
+    let now = pass(10).await;
+    pulses.asked(MARKET, now);
+    pulses.asked(OTHER, now);
+    pulses.unanswered(MARKET, now);
+    assert_eq!(pulses.late(pass(4).await), []);
+    assert_eq!(pulses.late(pass(1).await), [MARKET]);
+    assert_eq!(pulses.polled(), 0, "REST says nothing either");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trades_are_missed_from_the_last_one_to_the_return_of_the_stream() {
+    let pulses = pulses();
+    pulses.hear(1, &trade(MARKET, 3), at(4));
+    pulses.hear(1, &ticker(OTHER, 3), at(4));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
+    assert_eq!(pulses.missed(), []);
+    pulses.hear(2, &trade(MARKET, 50), at(51));
+    pulses.hear(2, &ticker(OTHER, 3), at(51));
+    let mut missed = pulses.missed();
+    missed.sort_unstable_by_key(|missed| missed.market);
+    assert_eq!(missed, [Missed { market: MARKET, since: at(3) }, Missed { market: OTHER, since: at(5) }]);
+    assert_eq!(pulses.missed(), []);
+    pulses.still_missed(missed[0]);
+    assert_eq!(pulses.missed(), [missed[0]]);
+    // A gap in the middle is asked for at once. What was missed may be from before the last that came.
+    pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(60));
+    assert_eq!(pulses.missed(), [Missed { market: MARKET, since: at(45) }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_expected_any_more_is_forgotten() {
+    let pulses = pulses();
+    pulses.expect(&[OTHER].into(), Instant::now());
+    assert_eq!(pulses.hear(1, &ticker(MARKET, 7), at(0)), None);
+    assert_eq!(pulses.late(pass(1_000).await), [OTHER]);
+}

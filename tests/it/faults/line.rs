@@ -1,0 +1,183 @@
+//! One connection to a loopback venue: a question over REST, or a WebSocket.
+
+use std::{sync::Arc, time::Duration, time::Instant};
+
+use chrono::{DateTime, Utc};
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::mpsc,
+    time::{interval, sleep},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role},
+    },
+};
+
+use super::{
+    tongue::{Deal, Quote, Spoken},
+    venue::{Answer, Shared},
+};
+
+/// How often a WebSocket is pinged: a connection that stands and says nothing.
+const PING_EVERY: Duration = Duration::from_millis(100);
+
+/// What is said on a WebSocket.
+#[derive(Debug, Clone)]
+pub(super) enum Said {
+    /// A subscription is taken.
+    Taken,
+    /// Best bid and ask, and when.
+    Quote(String, Quote, DateTime<Utc>),
+    /// The book of a market begins anew.
+    Anew(String),
+    /// A trade.
+    Deal(String, Deal),
+    /// A message of a market that is lost on its way.
+    Lost(String),
+    /// A text as it is.
+    Text(String),
+    /// Bytes as they are, past all framing.
+    Bytes(Vec<u8>),
+    /// A frame whose bytes come one by one and never end.
+    Drip,
+    /// Goodbye, with a code and a reason.
+    Close(u16, &'static str),
+    /// The end, without a word.
+    Cut,
+}
+
+/// Takes a connection: reads the head of the request, and answers.
+pub(super) async fn take(mut stream: TcpStream, shared: Arc<Shared>) {
+    let Some(head) = head(&mut stream).await else { return };
+    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim().to_owned())
+    });
+    let Some(key) = key else {
+        let answer = shared.answer(&target);
+        answer_with(&mut stream, &answer).await;
+        return;
+    };
+    let (instead, wait, cuts) = {
+        let mut state = shared.state();
+        state.handshakes.push(Instant::now());
+        state.pending += 1;
+        state.most_pending = state.most_pending.max(state.pending);
+        (state.instead.clone(), state.handshake, state.cuts)
+    };
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    shared.state().pending -= 1;
+    if let Some(answer) = instead {
+        answer_with(&mut stream, &answer).await;
+        return;
+    }
+    let accepted = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {}\r\n\r\n",
+        derive_accept_key(key.as_bytes())
+    );
+    if stream.write_all(accepted.as_bytes()).await.is_err() || cuts {
+        return;
+    }
+    talk(WebSocketStream::from_raw_socket(stream, Role::Server, None).await, &shared).await;
+}
+
+/// Talks to the end of the connection.
+async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
+    let tongue = shared.tongue;
+    let (say, mut said) = mpsc::unbounded_channel();
+    let number = shared.stands(say);
+    let mut spoken = Spoken::default();
+    let mut pings = interval(PING_EVERY);
+    let mut drips = None;
+    loop {
+        let sent = tokio::select! {
+            _ = pings.tick() => match drips {
+                // One byte of a text that never ends.
+                Some(()) => socket.get_mut().write_all(b"x").await.is_ok(),
+                None => socket.send(Message::Ping(Vec::new().into())).await.is_ok(),
+            },
+            heard = socket.next() => match heard {
+                Some(Ok(Message::Text(text))) => {
+                    if let Some(pong) = tongue.pongs(&text) {
+                        socket.send(Message::text(pong)).await.is_ok()
+                    } else {
+                        let wanted = serde_json::from_str(&text).unwrap_or_default();
+                        shared.subscribe(number, &tongue.subscriptions(&wanted));
+                        true
+                    }
+                }
+                Some(Ok(_)) => true,
+                Some(Err(_)) | None => false,
+            },
+            Some(said) = said.recv(), if drips.is_none() => {
+                let text = match said {
+                    Said::Taken => tongue.takes(&mut spoken),
+                    Said::Quote(symbol, quote, time) => tongue.quote(&mut spoken, &symbol, quote, time),
+                    Said::Deal(symbol, deal) => tongue.deal(&mut spoken, &symbol, &deal),
+                    Said::Text(text) => text,
+                    Said::Anew(symbol) => {
+                        spoken.forget(&symbol);
+                        continue;
+                    }
+                    Said::Lost(symbol) => {
+                        spoken.lose(&symbol);
+                        continue;
+                    }
+                    Said::Bytes(bytes) => {
+                        if socket.get_mut().write_all(&bytes).await.is_err() {
+                            break;
+                        }
+                        continue;
+                    }
+                    Said::Drip => {
+                        // The head of a text frame of 4,096 bytes.
+                        drips = Some(());
+                        if socket.get_mut().write_all(&[0x81, 126, 0x10, 0]).await.is_err() {
+                            break;
+                        }
+                        continue;
+                    }
+                    Said::Close(code, reason) => {
+                        let close = CloseFrame { code: code.into(), reason: reason.into() };
+                        let _ = socket.close(Some(close)).await;
+                        break;
+                    }
+                    Said::Cut => break,
+                };
+                socket.send(Message::text(text)).await.is_ok()
+            }
+        };
+        if !sent {
+            break;
+        }
+    }
+    shared.ended(number);
+}
+
+/// Reads the head of a request; nothing if the caller is gone.
+async fn head(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    String::from_utf8(head).ok()
+}
+
+async fn answer_with(stream: &mut TcpStream, (status, headers, body): &Answer) {
+    let length = body.len();
+    let answer = format!(
+        "HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    // Whoever asked may be gone.
+    let _ = stream.write_all(answer.as_bytes()).await;
+    let _ = stream.shutdown().await;
+}

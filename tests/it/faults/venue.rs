@@ -1,0 +1,384 @@
+//! A venue on loopback that speaks a real one's protocols over WebSocket and REST on one port, and misbehaves on command.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+};
+
+use super::{
+    counter::Asked,
+    line::{self, Said},
+    tongue::{Channel, Deal, Quote, Tongue},
+};
+
+/// A status, further headers, and a body.
+pub(super) type Answer = (u16, &'static str, String);
+
+/// A running venue. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Venue {
+    pub(super) tongue: Tongue,
+    pub(super) address: SocketAddr,
+    shared: Arc<Shared>,
+    open: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+/// What the venue's connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) tongue: Tongue,
+    markets: Vec<&'static str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Answers to whoever wants a WebSocket, in its place.
+    pub(super) instead: Option<Answer>,
+    /// Answers to whoever asks over REST, in the place of what is asked.
+    pub(super) rest_instead: Option<Answer>,
+    /// How long a handshake takes.
+    pub(super) handshake: Duration,
+    /// Cuts every connection as soon as it stands.
+    pub(super) cuts: bool,
+    /// Says nothing of these, or of all, though it takes the subscription.
+    pub(super) muted: BTreeSet<&'static str>,
+    /// Refuses to subscribe to these…
+    pub(super) refused: BTreeSet<&'static str>,
+    /// … and with them, to all that are named in the same message.
+    pub(super) refuses_whole: bool,
+    /// Not traded.
+    pub(super) suspended: BTreeSet<&'static str>,
+    /// Not listed.
+    pub(super) unlisted: BTreeSet<&'static str>,
+    /// How far the clock is ahead.
+    pub(super) skew: TimeDelta,
+    /// What it quotes instead of what it is told to.
+    pub(super) stuck: Option<Quote>,
+    /// When each WebSocket was asked for, and each question came over REST.
+    pub(super) handshakes: Vec<Instant>,
+    pub(super) questions: Vec<(Instant, String)>,
+    /// Handshakes that are under way, and the most there were.
+    pub(super) pending: usize,
+    pub(super) most_pending: usize,
+    standing: BTreeMap<usize, Standing>,
+    quotes: BTreeMap<&'static str, (Quote, DateTime<Utc>)>,
+    deals: BTreeMap<&'static str, Vec<Deal>>,
+    sent: HashSet<(&'static str, u64)>,
+    copies: BTreeMap<&'static str, u64>,
+    next_id: u64,
+}
+
+#[derive(Debug)]
+struct Standing {
+    say: mpsc::UnboundedSender<Said>,
+    subscribed: HashSet<(Channel, String)>,
+}
+
+impl Venue {
+    /// Opens a venue with these markets.
+    pub(super) async fn open(tongue: Tongue, markets: &[&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared =
+            Arc::new(Shared { tongue, markets: markets.to_vec(), state: Mutex::new(State::default()) });
+        shared.state().next_id = 1_000_000;
+        let (open, opened) = watch::channel(true);
+        let server = tokio::spawn(serve(listener, address, Arc::clone(&shared), opened));
+        Self { tongue, address, shared, open, server }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.tongue.name()
+    }
+
+    pub(super) fn markets(&self) -> &[&'static str] {
+        &self.shared.markets
+    }
+
+    /// Looks at what has happened, or changes how it behaves.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+
+    /// Refuses connections from now on, and cuts those that stand.
+    pub(super) fn refuse(&self) {
+        self.open.send_replace(false);
+        self.cut();
+    }
+
+    /// Takes connections again.
+    pub(super) fn accept(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Cuts all connections.
+    pub(super) fn cut(&self) {
+        self.say(&Said::Cut);
+    }
+
+    /// Says something on all connections, as it is.
+    pub(super) fn say(&self, said: &Said) {
+        for standing in self.state().standing.values() {
+            // One that has ended hears nothing.
+            let _ = standing.say.send(said.clone());
+        }
+    }
+
+    /// Says something on the connections that have subscribed to a market; counts them.
+    pub(super) fn say_to(&self, market: &str, said: &Said) -> u64 {
+        let symbol = self.tongue.symbol(market);
+        self.state().tell(market, Channel::Quotes, &symbol, said)
+    }
+
+    /// Answers this to whoever asks for anything.
+    pub(super) fn show(&self, answer: Answer) {
+        let mut state = self.state();
+        (state.instead, state.rest_instead) = (Some(answer.clone()), Some(answer));
+    }
+
+    /// Cuts all connections and takes no other, while REST goes on.
+    pub(super) fn refuse_sockets(&self) {
+        self.state().instead = Some((503, "", String::new()));
+        self.cut();
+    }
+
+    /// Says nothing of any market any more, and goes on answering pings.
+    pub(super) fn go_silent(&self) {
+        self.state().muted = self.markets().iter().copied().collect();
+    }
+
+    /// Says everything again.
+    pub(super) fn speak(&self) {
+        self.state().muted.clear();
+    }
+
+    /// Quotes a market, to all that have subscribed to it.
+    pub(super) fn quote(&self, market: &'static str, quote: Quote) {
+        let mut state = self.state();
+        let quote = state.stuck.unwrap_or(quote);
+        let time = Utc::now() + state.skew;
+        state.quotes.insert(market, (quote, time));
+        let symbol = self.tongue.symbol(market);
+        state.tell(market, Channel::Quotes, &symbol, &Said::Quote(symbol.clone(), quote, time));
+    }
+
+    /// Has something traded on a market.
+    pub(super) fn deal(&self, market: &'static str, price: i64) -> Deal {
+        let mut state = self.state();
+        state.next_id += 1;
+        let deal = Deal { id: state.next_id, price, time: Utc::now() + state.skew };
+        state.deals.entry(market).or_default().push(deal.clone());
+        self.repeat(&mut state, market, &deal);
+        deal
+    }
+
+    /// Tells a trade once more.
+    pub(super) fn deal_again(&self, market: &'static str, deal: &Deal) {
+        self.repeat(&mut self.state(), market, deal);
+    }
+
+    fn repeat(&self, state: &mut State, market: &'static str, deal: &Deal) {
+        let symbol = self.tongue.symbol(market);
+        let told = state.tell(market, Channel::Deals, &symbol, &Said::Deal(symbol.clone(), deal.clone()));
+        let mut again = told;
+        if told > 0 && state.sent.insert((market, deal.id)) {
+            again -= 1;
+        }
+        *state.copies.entry(market).or_default() += again;
+    }
+
+    /// Has something traded that is lost on its way.
+    pub(super) fn deal_unheard(&self, market: &'static str, price: i64) {
+        let mut state = self.state();
+        state.next_id += 1;
+        let deal = Deal { id: state.next_id, price, time: Utc::now() + state.skew };
+        state.deals.entry(market).or_default().push(deal);
+        let symbol = self.tongue.symbol(market);
+        state.tell(market, Channel::Deals, &symbol, &Said::Lost(symbol.clone()));
+    }
+
+    /// Counts the trades that somebody was told, each once, and how often one was told again.
+    pub(super) fn told(&self) -> (u64, u64) {
+        let counts = self.markets().iter().map(|market| self.told_of(market));
+        counts.fold((0, 0), |(all, copies), (more, again)| (all + more, copies + again))
+    }
+
+    /// Counts those of one market.
+    pub(super) fn told_of(&self, market: &str) -> (u64, u64) {
+        let state = self.state();
+        let told = state.sent.iter().filter(|(sent, _)| *sent == market).count() as u64;
+        (told, state.copies.get(market).copied().unwrap_or_default())
+    }
+
+    /// Counts the trades since the first that somebody was told, whether told or not, and all trades.
+    pub(super) fn traded(&self) -> (u64, u64) {
+        let state = self.state();
+        let since_first = |(market, deals): (&&'static str, &Vec<Deal>)| {
+            deals.iter().skip_while(|deal| !state.sent.contains(&(*market, deal.id))).count() as u64
+        };
+        let all = state.deals.values().map(|deals| deals.len() as u64).sum();
+        (state.deals.iter().map(since_first).sum(), all)
+    }
+
+    pub(super) fn handshakes(&self) -> usize {
+        self.state().handshakes.len()
+    }
+
+    pub(super) fn standing(&self) -> usize {
+        self.state().standing.len()
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("ws://{}/ws", self.address)
+    }
+
+    pub(super) fn rest_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Venue {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl State {
+    /// Tells something of a market to those who have subscribed to it; counts them.
+    fn tell(&self, market: &str, channel: Channel, symbol: &str, said: &Said) -> u64 {
+        if self.muted.contains(market) {
+            return 0;
+        }
+        let wanted = (channel, symbol.to_owned());
+        let hearers = self.standing.values().filter(|standing| standing.subscribed.contains(&wanted));
+        hearers.filter(|standing| standing.say.send(said.clone()).is_ok()).count() as u64
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes in a connection that stands.
+    pub(super) fn stands(&self, say: mpsc::UnboundedSender<Said>) -> usize {
+        let mut state = self.state();
+        let number = state.handshakes.len() * 1_000 + state.standing.len();
+        state.standing.insert(number, Standing { say, subscribed: HashSet::new() });
+        number
+    }
+
+    pub(super) fn ended(&self, number: usize) {
+        self.state().standing.remove(&number);
+    }
+
+    /// Takes or refuses subscriptions, and says so.
+    pub(super) fn subscribe(&self, number: usize, wanted: &[(Channel, String)]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(standing) = state.standing.get_mut(&number) else { return };
+        let say = |said| {
+            let _ = standing.say.send(said);
+        };
+        let spelled: HashSet<String> =
+            state.refused.iter().map(|market| self.tongue.symbol(market)).collect();
+        let bad: BTreeSet<&String> =
+            wanted.iter().map(|(_, symbol)| symbol).filter(|symbol| spelled.contains(*symbol)).collect();
+        for symbol in &bad {
+            say(Said::Text(self.tongue.refuses(symbol)));
+        }
+        if state.refuses_whole && !bad.is_empty() {
+            return;
+        }
+        say(Said::Taken);
+        for (channel, symbol) in wanted.iter().filter(|(_, symbol)| !bad.contains(symbol)) {
+            let new = standing.subscribed.insert((*channel, symbol.clone()));
+            if *channel != Channel::Quotes || !(new || self.tongue == Tongue::Gemini) {
+                continue;
+            }
+            // Who subscribes once more wants all of the book.
+            let _ = standing.say.send(Said::Anew(symbol.clone()));
+            let market = self.markets.iter().find(|market| self.tongue.symbol(market) == *symbol);
+            let known = market.filter(|market| !state.muted.contains(*market));
+            if let Some((quote, time)) = known.and_then(|market| state.quotes.get(market)) {
+                let _ = standing.say.send(Said::Quote(symbol.clone(), *quote, *time));
+            }
+        }
+    }
+
+    /// Answers a question.
+    pub(super) fn answer(&self, target: &str) -> Answer {
+        let mut state = self.state();
+        state.questions.push((Instant::now(), target.to_owned()));
+        if let Some(answer) = &state.rest_instead {
+            return answer.clone();
+        }
+        let now = Utc::now() + state.skew;
+        let body = match self.tongue.asked(target, &self.markets) {
+            Some(Asked::Markets) => {
+                let listed = self.markets.iter().filter(|market| !state.unlisted.contains(*market));
+                let listed: Vec<_> =
+                    listed.map(|market| (*market, !state.suspended.contains(market))).collect();
+                self.tongue.listing(&listed)
+            }
+            Some(Asked::Quote(market)) => match state.quotes.get(market) {
+                Some((quote, _)) => self.tongue.stands(market, *quote, now),
+                None => return (404, "", "{}".to_owned()),
+            },
+            Some(Asked::Deals(market)) => {
+                self.tongue.dealt(market, state.deals.get(market).map_or(&[], Vec::as_slice))
+            }
+            None => return (404, "", "{}".to_owned()),
+        };
+        (200, "content-type: application/json\r\n", body)
+    }
+}
+
+/// Takes connections while it is open.
+async fn serve(
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    mut open: watch::Receiver<bool>,
+) {
+    let mut listener = Some(listener);
+    let mut lines = JoinSet::new();
+    loop {
+        let next = async {
+            match &listener {
+                Some(listener) => listener.accept().await,
+                None => std::future::pending::<std::io::Result<(TcpStream, SocketAddr)>>().await,
+            }
+        };
+        tokio::select! {
+            accepted = next => {
+                if let Ok((stream, _)) = accepted {
+                    let _ = stream.set_nodelay(true);
+                    lines.spawn(line::take(stream, Arc::clone(&shared)));
+                }
+            }
+            Some(_) = lines.join_next() => {}
+            changed = open.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                if !*open.borrow_and_update() {
+                    listener = None;
+                } else if listener.is_none() {
+                    listener = Some(TcpListener::bind(address).await.unwrap());
+                }
+            }
+        }
+    }
+}
