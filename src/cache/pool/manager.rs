@@ -61,6 +61,9 @@ impl Manager {
     pub(super) fn new(url: &str, connect_timeout: Duration) -> Result<Self, CacheError> {
         let refused = |error: RedisError| CacheError::Address(error.to_string());
         let info = understand(url)?;
+        // Else the end of a large write waits until its beginning is acknowledged, which may take 40 ms.
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        let info = info.set_tcp_settings(tcp);
         let client = Client::open(info.clone()).map_err(refused)?;
         let inner = RedisConnectionManager::new(info).map_err(refused)?;
         Ok(Self { client, inner, connect_timeout, gate: Gate::new(), losses: Arc::default() })
