@@ -5,6 +5,7 @@
 pub mod check;
 
 mod doors;
+mod history;
 mod markets;
 mod record;
 mod reload;
@@ -29,6 +30,7 @@ use tracing::{error, info, warn};
 
 use self::{
     doors::Doors,
+    history::History,
     markets::{Listened, Shared},
 };
 pub use self::{
@@ -51,6 +53,8 @@ use crate::{
     pipeline::{
         aggregator::{Aggregator, Options},
         board::Board,
+        candles::hub::CandleHub,
+        chronicle::Chronicle,
         crosses::Crosses,
         fanout::Fanout,
         health::Sources as SourceHealth,
@@ -102,6 +106,8 @@ pub struct Application {
 #[derive(Debug)]
 struct Pipeline {
     aggregator: Aggregator,
+    chronicle: Chronicle,
+    history: Option<History>,
     sources: SourceHealth,
     clock: Clock,
     times: Histogram,
@@ -160,12 +166,20 @@ impl Application {
         let configured = configured.filter(|_| origin != Origin::Replay);
         let kept: BTreeSet<_> = configured.chain(required.iter().copied()).collect();
         let crosses = Crosses::new(kept.iter().copied(), config.cross.max_streamed, cross);
+        let history = History::open(&config, origin, &clock)?;
+        let candles = CandleHub::new(history.as_ref().map(History::inbox));
+        let chronicle = history::chronicle(&config, history.as_ref(), &listened, &board, candles, now);
         let options = options(&config, origin, &listened);
         let aggregator = Aggregator::new(options, crosses.clone(), health.clone(), publisher, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let readiness =
-            Readiness { board: board.clone(), sources: health.clone(), required, stopping: stopping.clone() };
+        let readiness = Readiness {
+            board: board.clone(),
+            sources: health.clone(),
+            history: history.as_ref().map(History::status),
+            required,
+            stopping: stopping.clone(),
+        };
         let threads = threads(&config);
         // The first lane is this thread's: of what reads prices within the house.
         let fanout = Fanout::new(board.clone(), 1 + threads);
@@ -177,6 +191,9 @@ impl Application {
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
         registry.register(Box::new(board_metrics))?;
         registry.register(Box::new(SourceMetrics::new(health.clone(), clock.clone())?))?;
+        if let Some(history) = &history {
+            registry.register(Box::new(history.metrics()?))?;
+        }
         registry.register(Box::new(times.clone()))?;
         registry.register(Box::new(metrics::build_info()?))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -204,7 +221,7 @@ impl Application {
             transport: transport(&config),
             fanout,
             health: reporter,
-            pipeline: Pipeline { aggregator, sources: health, clock, times, input },
+            pipeline: Pipeline { aggregator, chronicle, history, sources: health, clock, times, input },
             reloader,
             stopping,
             streams: config.streams,
@@ -231,9 +248,13 @@ impl Application {
             }
         };
         let board = format!("board: {} pairs in memory", self.fanout.board().len());
+        let history = match &self.pipeline.history {
+            Some(history) => format!("history: {}", history.place()),
+            None => "history: not kept".to_owned(),
+        };
         let doors =
             format!("doors: gRPC, gRPC-Web and REST on {}, health on {} too", self.public.1, self.ops.1);
-        vec![input, board, doors]
+        vec![input, board, history, doors]
     }
 
     /// Lists what is served: the calls, each with its route, and what stands beside the contract.
@@ -297,12 +318,20 @@ impl Application {
 }
 
 impl Pipeline {
+    /// Runs until told to stop or until the input ends, then has what is left of the history written.
     async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { aggregator, sources, clock, times, input } = self;
-        match input {
-            Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
+        let Self { aggregator, mut chronicle, history, sources, clock, times, input } = self;
+        let history = history.map(History::start);
+        let outcome = match input {
+            Input::Replay(replay) => {
+                let played = replay.run(aggregator, chronicle, sources, clock, shutdown).await;
+                played.map_err(anyhow::Error::from)
+            }
             Input::Sockets { venues, queue, changes, simulation } => {
-                let surroundings = Surroundings { sources, queue, clock, times, changes };
+                if let Some(history) = &history {
+                    history.restore(chronicle.book(), clock.now()).await;
+                }
+                let surroundings = Surroundings { sources, chronicle, queue, clock, times, changes };
                 ingest::run(venues, aggregator, surroundings, shutdown).await;
                 if let Some((simulation, shutdown)) = simulation {
                     shutdown.cancel();
@@ -310,7 +339,11 @@ impl Pipeline {
                 }
                 Ok(())
             }
+        };
+        if let Some(history) = history {
+            history.stop().await;
         }
+        outcome
     }
 }
 

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 pub use self::{
     plan::Plan,
     redact::Address,
-    scalar::{AssetText, Number, PairText},
+    scalar::{AssetText, Keep, Number, PairText},
 };
 
 /// The defaults, with a comment for each.
@@ -55,6 +55,8 @@ pub struct Config {
     pub feed: Feed,
     /// The history.
     pub store: StoreConfig,
+    /// What is written into it, and how long that stays.
+    pub history: History,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
 }
@@ -249,6 +251,34 @@ pub struct StoreConfig {
     #[serde(with = "humantime_serde")]
     pub lock_timeout: Duration,
     pub max_bytes: u64,
+}
+
+/// What is written into the history, and how long that stays.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct History {
+    pub enabled: bool,
+    #[serde(with = "humantime_serde")]
+    pub flush: Duration,
+    pub batch: usize,
+    pub queue: usize,
+    #[serde(with = "humantime_serde")]
+    pub prices_every: Duration,
+    #[serde(with = "humantime_serde")]
+    pub prices_repeat: Duration,
+    #[serde(with = "humantime_serde")]
+    pub lateness: Duration,
+    #[serde(with = "humantime_serde")]
+    pub restatable: Duration,
+    #[serde(with = "humantime_serde")]
+    pub restore_within: Duration,
+    #[serde(with = "humantime_serde")]
+    pub upkeep_every: Duration,
+    pub prune_batch: u32,
+    pub spool_folder: String,
+    pub spool_max_bytes: u64,
+    pub keep: BTreeMap<String, Keep>,
 }
 
 /// One venue.

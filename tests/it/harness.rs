@@ -147,7 +147,12 @@ impl Metrics {
 
 async fn build(mode: Mode, settings: &[(&str, &str)]) -> Application {
     provide_crypto();
-    let free = [("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"), ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0")];
+    let free = [
+        ("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"),
+        ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0"),
+        // Each has its own history.
+        ("CRYPTOPRICE__STORE__URL", "sqlite::memory:"),
+    ];
     let settings = free.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let config = Config::load(None, settings).unwrap();
     Application::build(config, mode).await.unwrap()

@@ -19,6 +19,7 @@ mod encode_once;
 mod gateway;
 mod harness;
 mod health;
+mod history;
 mod http_rules;
 mod layering;
 mod limits;
