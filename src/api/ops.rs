@@ -86,8 +86,11 @@ impl Readiness {
     /// Lists the pairs that are asked for and that no venue lists, and whether history has to wait.
     fn warnings(&self) -> Vec<Reason> {
         let unlisted = self.sources.all_unlisted().into_iter();
-        let unlisted =
-            unlisted.map(|pair| Reason { what: "PAIR_NOT_LISTED", pair: Some(pair.to_string()), status: None });
+        let unlisted = unlisted.map(|pair| Reason {
+            what: "PAIR_NOT_LISTED",
+            pair: Some(pair.to_string()),
+            status: None,
+        });
         let away = self.history.iter().filter(|history| !history.is_available());
         let away = away.map(|_| Reason { what: "HISTORY_UNAVAILABLE", pair: None, status: None });
         unlisted.chain(away).collect()

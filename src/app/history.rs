@@ -66,8 +66,7 @@ impl History {
             grace: config.server.shutdown_grace,
         };
         let historian = Historian::new(options, Arc::clone(&store), clock.clone())?;
-        let upkeep =
-            Upkeep::new(upkeep(history), Arc::clone(&store), historian.status(), clock.clone());
+        let upkeep = Upkeep::new(upkeep(history), Arc::clone(&store), historian.status(), clock.clone());
         Ok(Some(Self { store, historian, upkeep, restore_within: history.restore_within }))
     }
 
@@ -143,7 +142,9 @@ fn spool(config: &Config, origin: Origin, location: &Location) -> Option<SpoolOp
         Location::File(file) => file.with_extension("spool"),
         Location::Postgres(_) if !store.is_empty() => PathBuf::from(store).join(name),
         Location::Postgres(_) => {
-            warn!("there is no data folder for the spool: while the store is away, history waits in memory alone");
+            warn!(
+                "there is no data folder for the spool: while the store is away, history waits in memory alone"
+            );
             return None;
         }
     };

@@ -73,9 +73,9 @@ impl<'de> Deserialize<'de> for Keep {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Scalar::deserialize(deserializer)?.0.as_str() {
             "forever" => Ok(Self(None)),
-            text => humantime::parse_duration(text)
-                .map(|span| Self(Some(span)))
-                .map_err(|error| de::Error::custom(format!("`{text}` is neither a span nor `forever`: {error}"))),
+            text => humantime::parse_duration(text).map(|span| Self(Some(span))).map_err(|error| {
+                de::Error::custom(format!("`{text}` is neither a span nor `forever`: {error}"))
+            }),
         }
     }
 }

@@ -78,8 +78,11 @@ impl CandleBook {
     /// Takes connections on which nothing was said for so long as ended when they were last heard.
     pub fn lapse(&mut self, silence: TimeDelta) {
         let Some(limit) = self.now.checked_sub_signed(silence) else { return };
-        let silent: Vec<_> =
-            self.venues.iter().flat_map(|(venue, at)| at.silent_since(limit).map(|number| (*venue, number))).collect();
+        let silent: Vec<_> = self
+            .venues
+            .iter()
+            .flat_map(|(venue, at)| at.silent_since(limit).map(|number| (*venue, number)))
+            .collect();
         for (venue, number) in silent {
             self.left(venue, number);
         }
@@ -146,7 +149,8 @@ impl CandleBook {
             }
             DeliveryKind::Listening { markets, absent, .. } => {
                 let now = self.advance(receive_time);
-                for market in markets.iter().filter(|market| self.takes(venue, **market)).collect::<Vec<_>>() {
+                for market in markets.iter().filter(|market| self.takes(venue, **market)).collect::<Vec<_>>()
+                {
                     self.expect(venue, *market, now);
                 }
                 // What the venue does not trade is not missed.

@@ -181,7 +181,8 @@ impl Historian {
                 }
             }
         }
-        let behind = self.retry.is_some() || self.writing.as_ref().is_some_and(|writing| writing.spooled.is_some());
+        let behind =
+            self.retry.is_some() || self.writing.as_ref().is_some_and(|writing| writing.spooled.is_some());
         if behind && self.spool.is_some() {
             self.spool_inbox(due).await;
         }
@@ -241,7 +242,8 @@ impl Historian {
         self.status.failed(error);
         self.status.available(false);
         if self.failures == 0 {
-            let consequence = if self.spool.is_some() { "it waits on the disk" } else { "it waits in memory" };
+            let consequence =
+                if self.spool.is_some() { "it waits on the disk" } else { "it waits in memory" };
             if error.is_passing() {
                 warn!(%error, "history cannot be written: {consequence}");
             } else {
@@ -307,7 +309,9 @@ impl Historian {
     }
 
     fn is_spool_empty(&self) -> bool {
-        self.spool.as_ref().is_none_or(|spool| spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
+        self.spool
+            .as_ref()
+            .is_none_or(|spool| spool.lock().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
 
     fn tell_spool(&self) {
@@ -330,7 +334,11 @@ async fn write(
             Err(StoreError::Refused { what }) => {
                 warn!(what, "the store refuses a candle");
                 for candle in &batch.candles {
-                    count(store.write_candles(std::slice::from_ref(candle), now).await, &mut written.candles, &mut written.refused)?;
+                    count(
+                        store.write_candles(std::slice::from_ref(candle), now).await,
+                        &mut written.candles,
+                        &mut written.refused,
+                    )?;
                 }
             }
             outcome => written.candles += outcome?,
@@ -341,7 +349,11 @@ async fn write(
             Err(StoreError::Refused { what }) => {
                 warn!(what, "the store refuses a price");
                 for point in &batch.prices {
-                    count(store.write_prices(std::slice::from_ref(point), now).await, &mut written.prices, &mut written.refused)?;
+                    count(
+                        store.write_prices(std::slice::from_ref(point), now).await,
+                        &mut written.prices,
+                        &mut written.refused,
+                    )?;
                 }
             }
             outcome => written.prices += outcome?,
@@ -367,7 +379,9 @@ async fn outcome(writing: &mut Option<Writing>) -> Result<Written, StoreError> {
     }
 }
 
-fn joined(outcome: Result<Result<Written, StoreError>, tokio::task::JoinError>) -> Result<Written, StoreError> {
+fn joined(
+    outcome: Result<Result<Written, StoreError>, tokio::task::JoinError>,
+) -> Result<Written, StoreError> {
     outcome.unwrap_or_else(|error| {
         Err(StoreError::Unavailable { place: "of the history".to_owned(), cause: error.to_string() })
     })
@@ -386,7 +400,8 @@ async fn with<T: Send + 'static>(
     work: impl FnOnce(&mut Spool) -> T + Send + 'static,
 ) -> T {
     let spool = Arc::clone(spool);
-    let task = tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
+    let task =
+        tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
     match task.await {
         Ok(outcome) => outcome,
         Err(error) => std::panic::resume_unwind(

@@ -18,8 +18,6 @@ use crate::harness::{Metrics, eventually, frames, provide_crypto};
 pub(crate) fn command() -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cryptoprice"));
     program.env_remove("RUST_LOG").env("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0");
-    // Each has its own history.
-    program.env_remove("DATABASE_URL").env("CRYPTOPRICE__STORE__URL", "sqlite::memory:");
     program
 }
 
@@ -49,6 +47,8 @@ impl Program {
             .args(frames())
             .args(arguments)
             .env("CRYPTOPRICE__LOG__FORMAT", "json")
+            // Each has its own history.
+            .env("CRYPTOPRICE__STORE__URL", "sqlite::memory:")
             .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()

@@ -2,7 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Candle, CandleState, Interval, lane::Lane, listening::{Audience, Listening}, market::Intake, tally::Tally};
+use super::{
+    Candle, CandleState, Interval,
+    lane::Lane,
+    listening::{Audience, Listening},
+    market::Intake,
+    tally::Tally,
+};
 use crate::domain::{pair::Pair, venue::Venue};
 
 /// Whose candles they are.

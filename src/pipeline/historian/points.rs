@@ -5,10 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    domain::{
-        pair::Pair,
-        price::Price,
-    },
+    domain::{pair::Pair, price::Price},
     pipeline::board::{Board, LOG, Update},
     store::prices::PricePoint,
 };
@@ -126,8 +123,10 @@ fn status_differs(before: &Price, after: &Price) -> bool {
 
 /// Tells whether a price says something else, beyond when it was last seen to hold.
 fn differs(before: &Price, after: &Price) -> bool {
-    let numbers = |price: &Price| price.value.map(|value| (value.price, value.bid, value.ask, value.dispersion_bps));
-    numbers(before) != numbers(after) || (before.source_count, &before.route) != (after.source_count, &after.route)
+    let numbers =
+        |price: &Price| price.value.map(|value| (value.price, value.bid, value.ask, value.dispersion_bps));
+    numbers(before) != numbers(after)
+        || (before.source_count, &before.route) != (after.source_count, &after.route)
 }
 
 #[cfg(test)]

@@ -67,7 +67,10 @@ pub async fn restore(
         }
     }
     if restored < all {
-        warn!(series = all - restored, "candles of before the start could not be read in time: those of this time begin anew");
+        warn!(
+            series = all - restored,
+            "candles of before the start could not be read in time: those of this time begin anew"
+        );
     }
     info!(candles, "candles go on with what is stored");
 }

@@ -129,7 +129,10 @@ impl Spool {
         let rows = u32::try_from(batch.len()).unwrap_or(u32::MAX);
         let needed = bytes.len() as u64 + 64;
         if needed > self.options.max_bytes {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "a batch is larger than the spool may grow"));
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "a batch is larger than the spool may grow",
+            ));
         }
         let mut dropped = 0;
         while self.bytes + needed > self.options.max_bytes && !self.files.is_empty() {

@@ -171,7 +171,8 @@ pub struct HistoryMetrics {
 impl HistoryMetrics {
     /// Tells of this one.
     pub fn new(status: HistoryStatus) -> prometheus::Result<Self> {
-        let counter = |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
+        let counter =
+            |name: &str, help: &str, label: &str| IntCounterVec::new(Opts::new(name, help), &[label]);
         let gauge = |name: &str, help: &str| IntGauge::new(name, help);
         Ok(Self {
             status,
@@ -200,7 +201,10 @@ impl HistoryMetrics {
                 gauge("cryptoprice_history_queue_rows", "Rows that wait in memory.")?,
                 gauge("cryptoprice_history_spool_rows", "Rows that wait on the disk.")?,
                 gauge("cryptoprice_history_spool_bytes", "Bytes of what waits on the disk.")?,
-                gauge("cryptoprice_history_spool_age_seconds", "How long the oldest has waited on the disk.")?,
+                gauge(
+                    "cryptoprice_history_spool_age_seconds",
+                    "How long the oldest has waited on the disk.",
+                )?,
             ],
             pool: IntGaugeVec::new(
                 Opts::new(
@@ -242,7 +246,8 @@ impl Collector for HistoryMetrics {
             catch_up(&self.errors.with_label_values(&[kind]), count.load(Relaxed));
         }
         let oldest = shared.spool_oldest.load(Relaxed);
-        let age = if oldest < 0 { 0 } else { (shared.clock.now().timestamp_millis() - oldest).max(0) / 1_000 };
+        let age =
+            if oldest < 0 { 0 } else { (shared.clock.now().timestamp_millis() - oldest).max(0) / 1_000 };
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let values = [
             i64::from(self.status.is_available()),

@@ -148,11 +148,7 @@ impl Track {
     }
 
     /// Plays the next record, then reads the one after.
-    pub(super) fn play(
-        &mut self,
-        now: DateTime<Utc>,
-        audience: &mut Audience,
-    ) -> Result<(), RecordingError> {
+    pub(super) fn play(&mut self, now: DateTime<Utc>, audience: &mut Audience) -> Result<(), RecordingError> {
         let State::Playing(playing) = &mut self.state else { return Ok(()) };
         if let Some(record) = playing.next.take() {
             playing.reader.take(record, now, audience);

@@ -19,7 +19,11 @@ impl Scene {
     fn new() -> Self {
         let (board, publisher) = Board::new(1, ENCODER);
         let cadence = Cadence { every: TimeDelta::seconds(1), repeat: TimeDelta::seconds(60) };
-        Self { publisher, points: Points::new(board, cadence), now: DateTime::from_timestamp(1_700_000_000, 0).unwrap() }
+        Self {
+            publisher,
+            points: Points::new(board, cadence),
+            now: DateTime::from_timestamp(1_700_000_000, 0).unwrap(),
+        }
     }
 
     fn publish(&mut self, status: Status, price: i64) {

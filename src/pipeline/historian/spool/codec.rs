@@ -191,7 +191,9 @@ mod tests {
     #[test]
     fn what_is_no_batch_is_refused() {
         let packed = |text: &str| zstd::bulk::compress(text.as_bytes(), LEVEL).unwrap();
-        for bytes in [Vec::new(), b"nonsense".to_vec(), packed("{}"), packed(r#"{"candles":[1],"prices":[]}"#)] {
+        for bytes in
+            [Vec::new(), b"nonsense".to_vec(), packed("{}"), packed(r#"{"candles":[1],"prices":[]}"#)]
+        {
             assert!(decode(&bytes, Origin::Live).is_err(), "{bytes:?}");
         }
     }

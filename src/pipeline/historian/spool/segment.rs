@@ -41,7 +41,8 @@ impl Segment {
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let path = folder.join(name(number));
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
-        let written = file.write_all(HEADER).and_then(|()| file.sync_all()).and_then(|()| sync_folder(folder));
+        let written =
+            file.write_all(HEADER).and_then(|()| file.sync_all()).and_then(|()| sync_folder(folder));
         if let Err(error) = written {
             // Without its header it would be in the way.
             let _ = std::fs::remove_file(&path);

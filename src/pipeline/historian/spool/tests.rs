@@ -30,7 +30,8 @@ fn drain(spool: &mut Spool) -> Vec<Batch> {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(folder.join("spool")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder.join("spool")).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| segment::number(path).is_some());
     files.sort();
     files
