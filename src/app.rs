@@ -6,6 +6,7 @@ pub mod check;
 
 mod backfill;
 mod doors;
+mod history;
 mod markets;
 mod record;
 mod reload;
@@ -36,6 +37,7 @@ pub use self::{
 };
 use self::{
     doors::{Doors, Services},
+    history::History as Keeper,
     markets::{Listened, Shared},
 };
 use crate::{
@@ -55,6 +57,7 @@ use crate::{
         backfill::{service::Service as BackfillService, watch::Watch},
         board::Board,
         candles::hub::CandleHub,
+        chronicle::Chronicle,
         crosses::Crosses,
         fanout::Fanout,
         health::Sources as SourceHealth,
@@ -107,6 +110,8 @@ pub struct Application {
 #[derive(Debug)]
 struct Pipeline {
     aggregator: Aggregator,
+    chronicle: Chronicle,
+    history: Option<Keeper>,
     sources: SourceHealth,
     clock: Clock,
     times: Histogram,
@@ -167,18 +172,25 @@ impl Application {
         let kept: BTreeSet<_> = configured.chain(required.iter().copied()).collect();
         let crosses = Crosses::new(kept.iter().copied(), config.cross.max_streamed, cross);
         let options = options(&config, origin, &listened);
+        let store = Arc::new(Store::open(store_options(&config, origin)?));
+        let keeper = Keeper::open(&config, origin, &store, &clock)?;
+        let hub = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
+        let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, hub.clone(), now);
         let aggregator = Aggregator::new(options, crosses.clone(), health.clone(), publisher, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
-        let readiness =
-            Readiness { board: board.clone(), sources: health.clone(), required, stopping: stopping.clone() };
+        let readiness = Readiness {
+            board: board.clone(),
+            sources: health.clone(),
+            history: keeper.as_ref().map(Keeper::status),
+            required,
+            stopping: stopping.clone(),
+        };
         let threads = threads(&config);
         // The first lane is this thread's: of what reads prices within the house.
         let fanout = Fanout::new(board.clone(), 1 + threads);
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
-        let store = Arc::new(Store::open(store_options(&config, origin)?));
-        let hub = CandleHub::default();
         let max_age = delta(config.aggregation.max_age);
         let services = Services {
             history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
@@ -194,6 +206,9 @@ impl Application {
         registry.register(Box::new(SourceMetrics::new(health.clone(), clock.clone())?))?;
         registry.register(Box::new(times.clone()))?;
         registry.register(Box::new(metrics::build_info()?))?;
+        if let Some(keeper) = &keeper {
+            registry.register(Box::new(keeper.metrics()?))?;
+        }
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
@@ -219,7 +234,15 @@ impl Application {
             transport: transport(&config),
             fanout,
             health: reporter,
-            pipeline: Pipeline { aggregator, sources: health, clock, times, input },
+            pipeline: Pipeline {
+                aggregator,
+                chronicle,
+                history: keeper,
+                sources: health,
+                clock,
+                times,
+                input,
+            },
             reloader,
             stopping,
             streams: config.streams,
@@ -248,7 +271,11 @@ impl Application {
         let board = format!("board: {} pairs in memory", self.fanout.board().len());
         let doors =
             format!("doors: gRPC, gRPC-Web and REST on {}, health on {} too", self.public.1, self.ops.1);
-        vec![input, board, doors]
+        let history = match &self.pipeline.history {
+            Some(history) => format!("history: {}", history.place()),
+            None => "history: not kept".to_owned(),
+        };
+        vec![input, board, history, doors]
     }
 
     /// Lists what is served: the calls, each with its route, and what stands beside the contract.
@@ -312,14 +339,22 @@ impl Application {
 }
 
 impl Pipeline {
+    /// Runs until told to stop or until the input ends, then has what is left of the history written.
     async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { aggregator, sources, clock, times, input } = self;
-        match input {
-            Input::Replay(replay) => Ok(replay.run(aggregator, sources, clock, shutdown).await?),
+        let Self { aggregator, mut chronicle, history, sources, clock, times, input } = self;
+        let history = history.map(Keeper::start);
+        let outcome = match input {
+            Input::Replay(replay) => {
+                let played = replay.run(aggregator, chronicle, sources, clock, shutdown).await;
+                played.map_err(anyhow::Error::from)
+            }
             Input::Sockets { venues, queue, changes, simulation, backfill } => {
+                if let Some(history) = &history {
+                    history.restore(chronicle.book(), clock.now()).await;
+                }
                 let (backfill, watch) = backfill.unzip();
                 let filling = backfill.map(|service| tokio::spawn(service.run(shutdown.clone())));
-                let surroundings = Surroundings { sources, queue, clock, times, changes, watch };
+                let surroundings = Surroundings { sources, chronicle, queue, clock, times, changes, watch };
                 ingest::run(venues, aggregator, surroundings, shutdown).await;
                 if let Some(filling) = filling {
                     filling.await?;
@@ -330,7 +365,11 @@ impl Pipeline {
                 }
                 Ok(())
             }
+        };
+        if let Some(history) = history {
+            history.stop().await;
         }
+        outcome
     }
 }
 

@@ -16,7 +16,7 @@ use toml::{Table, Value};
 pub use self::{
     plan::Plan,
     redact::Address,
-    scalar::{AssetText, IntervalText, Number, PairText},
+    scalar::{AssetText, IntervalText, Keep, Number, PairText},
 };
 
 /// The defaults, with a comment for each.
@@ -59,6 +59,8 @@ pub struct Config {
     pub cache: Cache,
     /// Filling in candles that were missed.
     pub backfill: BackfillConfig,
+    /// What is written into it, and how long that stays.
+    pub history: History,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
 }
@@ -290,6 +292,34 @@ pub struct BackfillConfig {
     pub least_coverage: Number,
     pub max_concurrent: usize,
     pub share: Number,
+}
+
+/// What is written into the history, and how long that stays.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct History {
+    pub enabled: bool,
+    #[serde(with = "humantime_serde")]
+    pub flush: Duration,
+    pub batch: usize,
+    pub queue: usize,
+    #[serde(with = "humantime_serde")]
+    pub prices_every: Duration,
+    #[serde(with = "humantime_serde")]
+    pub prices_repeat: Duration,
+    #[serde(with = "humantime_serde")]
+    pub lateness: Duration,
+    #[serde(with = "humantime_serde")]
+    pub restatable: Duration,
+    #[serde(with = "humantime_serde")]
+    pub restore_within: Duration,
+    #[serde(with = "humantime_serde")]
+    pub upkeep_every: Duration,
+    pub prune_batch: u32,
+    pub spool_folder: String,
+    pub spool_max_bytes: u64,
+    pub keep: BTreeMap<String, Keep>,
 }
 
 /// One venue.

@@ -19,7 +19,7 @@
 //! 4. [`store`]: the history, in PostgreSQL or SQLite;
 //! 5. [`sim`]: a simulated market behind venues that speak real wire formats;
 //! 6. [`pipeline`]: from what venues say to the board, live ([`pipeline::ingest`]) or replayed ([`pipeline::replay`]);
-//!    or to recordings instead ([`pipeline::record`]);
+//!    to recordings instead ([`pipeline::record`]), and into the store ([`pipeline::historian`]);
 //! 7. [`service`]: what can be asked, and the one closed list of what can go wrong;
 //! 8. [`api`]: the doors, the only floor that names a protobuf type or a gRPC code;
 //! 9. [`app`]: puts the house together and takes it down; [`config`], [`clock`] and [`telemetry`] stand beside it;

@@ -3,7 +3,8 @@
 //! [`board`] holds the latest price of each pair and the log of updates; [`fanout`] tells readers what changes, in
 //! [`message`]s that are made once for all of them.
 //! [`aggregator`] keeps the venues' quotes and turns them into prices, [`crosses`] says which derived pairs are kept.
-//! [`candles`] makes candles of the venues' trades, [`backfill`] fills in those that were missed.
+//! [`candles`] makes candles of the venues' trades, [`backfill`] fills in those that were missed; [`chronicle`] has them and the
+//! prices kept by the [`historian`].
 //! [`ingest`] drives it from live sockets, [`replay`] from recordings; [`record`] makes recordings instead. [`health`]
 //! counts what each source does, `scorecard` holds it against the others, [`metrics`] tells it to whoever runs the
 //! service.
@@ -12,9 +13,11 @@ pub mod aggregator;
 pub mod backfill;
 pub mod board;
 pub mod candles;
+pub mod chronicle;
 pub mod crosses;
 pub mod fanout;
 pub mod health;
+pub mod historian;
 pub mod ingest;
 pub mod message;
 pub mod metrics;

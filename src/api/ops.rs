@@ -16,7 +16,7 @@ use tracing::error;
 
 use crate::{
     domain::{pair::Pair, price::Status},
-    pipeline::{board::Board, health::Sources},
+    pipeline::{board::Board, health::Sources, historian::status::HistoryStatus},
 };
 
 /// What readiness is judged by.
@@ -26,6 +26,8 @@ pub struct Readiness {
     pub board: Board,
     /// How the sources do.
     pub sources: Sources,
+    /// How the keeping of history does, if it is kept. Prices do not wait for it.
+    pub history: Option<HistoryStatus>,
     /// Pairs whose price must be fresh; if none is named, any fresh price will do.
     pub required: Arc<[Pair]>,
     /// Set once the service is stopping.
@@ -81,12 +83,17 @@ async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
 }
 
 impl Readiness {
-    /// Lists the pairs that are asked for and that no venue lists.
+    /// Lists the pairs that are asked for and that no venue lists, and whether history has to wait.
     fn warnings(&self) -> Vec<Reason> {
         let unlisted = self.sources.all_unlisted().into_iter();
-        unlisted
-            .map(|pair| Reason { what: "PAIR_NOT_LISTED", pair: Some(pair.to_string()), status: None })
-            .collect()
+        let unlisted = unlisted.map(|pair| Reason {
+            what: "PAIR_NOT_LISTED",
+            pair: Some(pair.to_string()),
+            status: None,
+        });
+        let away = self.history.iter().filter(|history| !history.is_available());
+        let away = away.map(|_| Reason { what: "HISTORY_UNAVAILABLE", pair: None, status: None });
+        unlisted.chain(away).collect()
     }
 
     /// Lists what stands against being ready.

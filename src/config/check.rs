@@ -7,11 +7,15 @@ use rust_decimal::Decimal;
 use super::{Config, ConfigError};
 use crate::{
     cache::{keys, pool},
+    domain::candle::Interval,
     store::Location,
 };
 
 /// The longest span that can be set: none of them is meant to be counted in days.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Below this, a spool could not hold a batch.
+const SMALLEST_SPOOL: u64 = 65_536;
 
 impl Config {
     /// Checks what no single key can tell.
@@ -30,6 +34,7 @@ impl Config {
         }
         self.check_spans()?;
         self.check_numbers()?;
+        self.check_history()?;
         let cap = self.aggregation.weight_cap.0;
         if cap <= Decimal::ZERO || cap > Decimal::ONE {
             return Err(wrong("aggregation.weight_cap", "must be above 0 and at most 1"));
@@ -98,6 +103,27 @@ impl Config {
         Ok(())
     }
 
+    /// Checks what is written, and how long it is kept.
+    fn check_history(&self) -> Result<(), ConfigError> {
+        let history = &self.history;
+        if history.queue < history.batch {
+            return Err(wrong("history.queue", "must not be below history.batch"));
+        }
+        if history.spool_max_bytes < SMALLEST_SPOOL {
+            return Err(wrong("history.spool_max_bytes", "must be at least 65536"));
+        }
+        for (name, keep) in &history.keep {
+            let key = format!("history.keep.{name}");
+            if name != "prices" && name.parse::<Interval>().is_err() {
+                return Err(wrong(&key, "is neither an interval of candles nor `prices`"));
+            }
+            if keep.0.is_some_and(|span| span.is_zero()) {
+                return Err(wrong(&key, "must be longer than zero"));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that spans are of a length that somebody can mean.
     fn check_spans(&self) -> Result<(), ConfigError> {
         let (aggregation, feed) = (&self.aggregation, &self.feed);
@@ -125,6 +151,10 @@ impl Config {
             ("store.connect_timeout", self.store.connect_timeout),
             ("store.statement_timeout", self.store.statement_timeout),
             ("store.lock_timeout", self.store.lock_timeout),
+            ("history.flush", self.history.flush),
+            ("history.prices_every", self.history.prices_every),
+            ("history.prices_repeat", self.history.prices_repeat),
+            ("history.upkeep_every", self.history.upkeep_every),
         ];
         let others = [
             ("cache.lease", self.cache.lease),
@@ -137,6 +167,9 @@ impl Config {
             ("feed.stable_after", feed.stable_after),
             ("feed.penalty", feed.penalty),
             ("backfill.look_back", self.backfill.look_back),
+            ("history.lateness", self.history.lateness),
+            ("history.restatable", self.history.restatable),
+            ("history.restore_within", self.history.restore_within),
         ];
         if let Some((key, _)) = positive.iter().find(|(_, span)| span.is_zero()) {
             return Err(wrong(key, "must be longer than zero"));
@@ -180,6 +213,8 @@ impl Config {
             ("store.max_connections", self.store.max_connections == 0),
             ("store.max_bytes", self.store.max_bytes == 0),
             ("backfill.max_concurrent", self.backfill.max_concurrent == 0),
+            ("history.batch", self.history.batch == 0),
+            ("history.prune_batch", self.history.prune_batch == 0),
         ];
         match positive.iter().find(|(_, zero)| *zero) {
             Some((key, _)) => Err(wrong(key, "must be above 0")),

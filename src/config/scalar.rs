@@ -1,7 +1,8 @@
 //! Values that TOML has no type for: they are written as text.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
+use humantime_serde::re::humantime;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use toml::Value;
@@ -66,6 +67,30 @@ impl<'de> Deserialize<'de> for Scalar {
             Value::Integer(number) => Ok(Self(number.to_string())),
             Value::Float(number) => Ok(Self(number.to_string())),
             other => Err(de::Error::custom(format!("expected text, not {}", other.type_str()))),
+        }
+    }
+}
+
+/// How long something is kept: a span, or `forever`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keep(pub Option<Duration>);
+
+impl<'de> Deserialize<'de> for Keep {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Scalar::deserialize(deserializer)?.0.as_str() {
+            "forever" => Ok(Self(None)),
+            text => humantime::parse_duration(text).map(|span| Self(Some(span))).map_err(|error| {
+                de::Error::custom(format!("`{text}` is neither a span nor `forever`: {error}"))
+            }),
+        }
+    }
+}
+
+impl Serialize for Keep {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(span) => serializer.collect_str(&humantime::format_duration(span)),
+            None => serializer.serialize_str("forever"),
         }
     }
 }

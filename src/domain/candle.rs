@@ -24,6 +24,7 @@ use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::{exact::Exact, pair::Pair, venue::Venue};
 
@@ -60,7 +61,7 @@ pub struct Candle {
 }
 
 /// First, highest, lowest and last price.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ohlc {
     /// That of the first trade.
     pub open: Decimal,
@@ -73,7 +74,7 @@ pub struct Ohlc {
 }
 
 /// What can be expected of a candle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CandleState {
     /// Its interval is not over, or trades of it may still come: it will change.
     Forming,
@@ -86,7 +87,7 @@ pub enum CandleState {
 }
 
 /// Who made a candle of the trades.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CandleSource {
     /// We did, of each trade.
     Trades,

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 use super::pair::Pair;
 
 /// How good a price is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Status {
     /// Meets the configured bar.
     Live,
@@ -19,7 +20,7 @@ pub enum Status {
 }
 
 /// Why a price is not LIVE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StatusReason {
     /// No venue has confirmed a usable quote within the configured age.
     NoFreshQuotes,
@@ -62,7 +63,7 @@ pub struct Cursor {
 }
 
 /// The numbers behind a price, present unless it is UNAVAILABLE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Value {
     /// Units of quote for one unit of base.
     pub price: Decimal,

@@ -6,9 +6,9 @@
 pub mod hub;
 mod progress;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::aggregator::Markets;
 use crate::{
@@ -33,6 +33,8 @@ use progress::Progress;
 pub struct CandleBook {
     policy: Policy,
     taken: Markets,
+    /// What is wanted of a venue, where that is known; of others all that is taken in.
+    wanted: BTreeMap<Venue, BTreeSet<Pair>>,
     pairs: BTreeMap<Pair, Market>,
     venues: BTreeMap<Venue, Progress>,
     counts: BTreeMap<Intake, u64>,
@@ -42,7 +44,65 @@ pub struct CandleBook {
 impl CandleBook {
     /// Begins with no market.
     pub fn new(policy: Policy, taken: Markets, now: DateTime<Utc>) -> Self {
-        Self { policy, taken, pairs: BTreeMap::new(), venues: BTreeMap::new(), counts: BTreeMap::new(), now }
+        Self {
+            policy,
+            taken,
+            wanted: BTreeMap::new(),
+            pairs: BTreeMap::new(),
+            venues: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            now,
+        }
+    }
+
+    /// Goes on with other markets. What is wanted of venues is said by [`Self::want`].
+    pub fn take(&mut self, markets: Markets) {
+        self.taken = markets;
+    }
+
+    /// Expects these markets of a venue, from now on if that is news, and others of it no longer.
+    pub fn want(&mut self, venue: Venue, markets: impl IntoIterator<Item = Pair>, now: DateTime<Utc>) {
+        let markets: BTreeSet<Pair> = markets.into_iter().collect();
+        for pair in self.pairs_of(venue) {
+            if !markets.contains(&pair) {
+                self.dismiss(venue, pair);
+            }
+        }
+        markets.iter().for_each(|market| self.expect(venue, *market, now));
+        self.wanted.insert(venue, markets);
+    }
+
+    /// Expects nothing of a venue any more.
+    pub fn leave(&mut self, venue: Venue, now: DateTime<Utc>) {
+        self.want(venue, [], now);
+        self.venues.remove(&venue);
+    }
+
+    /// Takes connections on which nothing was said for so long as ended when they were last heard.
+    pub fn lapse(&mut self, silence: TimeDelta) {
+        let Some(limit) = self.now.checked_sub_signed(silence) else { return };
+        let silent: Vec<_> = self
+            .venues
+            .iter()
+            .flat_map(|(venue, at)| at.silent_since(limit).map(|number| (*venue, number)))
+            .collect();
+        for (venue, number) in silent {
+            self.left(venue, number);
+        }
+    }
+
+    /// Tells whether a venue's trades of a market are expected; of no venue, whether anybody's are.
+    pub fn expects(&self, pair: Pair, venue: Option<Venue>) -> bool {
+        let known = self.pairs.get(&pair);
+        known.is_some_and(|market| venue.is_none_or(|venue| market.venues().any(|known| known == venue)))
+    }
+
+    /// Lists what is expected: each market of each venue, and the composite of each pair after them.
+    pub fn series(&self) -> Vec<(Pair, Option<Venue>)> {
+        let of = |(pair, market): (&Pair, &Market)| {
+            market.venues().map(Some).chain([None]).map(|venue| (*pair, venue)).collect::<Vec<_>>()
+        };
+        self.pairs.iter().flat_map(of).collect()
     }
 
     /// Expects a venue's trades of a market: its candles begin now, whether it is connected to or not.
@@ -76,12 +136,13 @@ impl CandleBook {
             }
             DeliveryKind::Message => {
                 let now = self.advance(receive_time);
-                self.progress(venue).hear(connection, now);
+                let met = matches!(self.taken, Markets::Met);
+                self.progress(venue).hear(connection, now, met);
             }
             DeliveryKind::Connected(markets) => {
                 let now = self.advance(receive_time);
                 let markets: Vec<Pair> =
-                    markets.iter().filter(|market| self.takes(**market)).copied().collect();
+                    markets.iter().filter(|market| self.takes(venue, **market)).copied().collect();
                 self.progress(venue).connect(connection, &markets, now);
                 for market in markets {
                     self.connected(venue, market, now);
@@ -89,9 +150,16 @@ impl CandleBook {
             }
             DeliveryKind::Left(_) => {
                 self.advance(receive_time);
-                for (market, heard) in self.progress(venue).leave(connection) {
-                    self.disconnected(venue, market, heard);
+                self.left(venue, connection);
+            }
+            DeliveryKind::Listening { markets, absent, .. } => {
+                let now = self.advance(receive_time);
+                for market in markets.iter().filter(|market| self.takes(venue, **market)).collect::<Vec<_>>()
+                {
+                    self.expect(venue, *market, now);
                 }
+                // What the venue does not trade is not missed.
+                absent.iter().for_each(|(market, _)| self.dismiss(venue, *market));
             }
             _ => {}
         }
@@ -163,7 +231,7 @@ impl CandleBook {
 
     /// Expects a market from now on if it is one that is taken in, and listens to it if that is how it was met.
     fn meet(&mut self, venue: Venue, connection: Option<u64>, market: Pair, now: DateTime<Utc>) {
-        if !self.takes(market) {
+        if !self.takes(venue, market) {
             return;
         }
         if self.progress(venue).meet(connection, market) {
@@ -173,10 +241,31 @@ impl CandleBook {
         }
     }
 
-    fn takes(&self, market: Pair) -> bool {
-        match &self.taken {
-            Markets::Configured(pairs) => pairs.contains(&market),
-            Markets::Met => true,
+    fn takes(&self, venue: Venue, market: Pair) -> bool {
+        match (&self.taken, self.wanted.get(&venue)) {
+            (_, Some(wanted)) => wanted.contains(&market),
+            (Markets::Configured(pairs), None) => pairs.contains(&market),
+            (Markets::Met, None) => true,
+        }
+    }
+
+    fn left(&mut self, venue: Venue, connection: Option<u64>) {
+        for (market, heard) in self.progress(venue).leave(connection) {
+            self.disconnected(venue, market, heard);
+        }
+    }
+
+    fn pairs_of(&self, venue: Venue) -> Vec<Pair> {
+        let has = |market: &Market| market.venues().any(|known| known == venue);
+        self.pairs.iter().filter(|(_, market)| has(market)).map(|(pair, _)| *pair).collect()
+    }
+
+    fn dismiss(&mut self, venue: Venue, pair: Pair) {
+        if let Some(market) = self.pairs.get_mut(&pair) {
+            market.dismiss(venue);
+            if market.venues().next().is_none() {
+                self.pairs.remove(&pair);
+            }
         }
     }
 

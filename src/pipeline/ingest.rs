@@ -14,6 +14,7 @@ use tracing::warn;
 use super::{
     aggregator::{Aggregator, Options},
     backfill::watch::Watch,
+    chronicle::Chronicle,
     health::{Source, Sources},
 };
 use crate::{
@@ -61,6 +62,8 @@ pub struct Changes {
 pub struct Surroundings {
     /// How the sources do.
     pub sources: Sources,
+    /// What keeps what happens.
+    pub chronicle: Chronicle,
     /// Messages that wait at most.
     pub queue: usize,
     /// The time.
@@ -134,7 +137,7 @@ async fn aggregate(
     mut receiver: mpsc::Receiver<Delivery>,
     shutdown: CancellationToken,
 ) {
-    let Surroundings { sources, clock, times, mut changes, mut watch, .. } = surroundings;
+    let Surroundings { sources, mut chronicle, clock, times, mut changes, mut watch, .. } = surroundings;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH);
@@ -146,6 +149,7 @@ async fn aggregate(
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {
                 aggregator.tick(clock.now());
+                chronicle.tick(clock.now());
                 since_correction += 1;
                 if since_correction == 10 {
                     clock.correct();
@@ -158,15 +162,19 @@ async fn aggregate(
                     listeners.stop(venue);
                     sources.remove(venue);
                     aggregator.leave(venue, now);
+                    chronicle.leave(venue, now);
                 }
                 if let Some(options) = changes.options {
+                    chronicle.take(options.markets.clone());
                     aggregator.reconfigure(options, now);
                 }
                 for listen in changes.started {
                     sources.add(listen.protocol.venue(), listen.wanted.pairs.clone(), now);
+                    chronicle.want(listen.protocol.venue(), listen.wanted.pairs.iter().copied(), now);
                     listeners.start(listen);
                 }
                 for (venue, wanted) in changes.wanted {
+                    chronicle.want(venue, wanted.pairs.iter().copied(), now);
                     listeners.want(venue, wanted);
                 }
             }
@@ -183,6 +191,7 @@ async fn aggregate(
                     if matches!(delivery.kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. }) {
                         heard.push(delivery.receive_time);
                     }
+                    chronicle.hear(&delivery);
                     aggregator.apply(delivery);
                 }
                 aggregator.settle(clock.now());

@@ -321,7 +321,7 @@ fn tell(family: &GaugeVec, source: &str, values: [f64; 2]) {
 }
 
 /// Brings a counter up to a total that is counted elsewhere.
-fn catch_up(counter: &IntCounter, total: u64) {
+pub(super) fn catch_up(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use self::track::{Track, runs, tracks};
-use super::{aggregator::Aggregator, health::Sources};
+use super::{aggregator::Aggregator, chronicle::Chronicle, health::Sources};
 use crate::{clock::Clock, domain::venue::Venue, feed::recording::RecordingError};
 
 /// How far the clock goes between two looks at what has grown old.
@@ -75,11 +75,14 @@ impl Replay {
     /// Plays until the end, or until told to stop. A recording that is damaged is an error.
     pub async fn run(
         mut self,
-        mut aggregator: Aggregator,
+        aggregator: Aggregator,
+        chronicle: Chronicle,
         sources: Sources,
         clock: Clock,
         shutdown: CancellationToken,
     ) -> Result<(), RecordingError> {
+        let mut audience = Audience { sources, aggregator, chronicle };
+        let sources = audience.sources.clone();
         for venue in self.venues() {
             sources.get(venue).into_iter().for_each(|source| source.connected(0, self.start));
         }
@@ -93,7 +96,8 @@ impl Replay {
                     break;
                 }
                 self.rewind(clock.now())?;
-                aggregator.start_again();
+                audience.aggregator.start_again();
+                audience.chronicle.start_again(clock.now());
                 continue;
             };
             if track.begin()? {
@@ -104,16 +108,18 @@ impl Replay {
                     return Ok(());
                 }
                 clock.advance_to(next_tick);
-                aggregator.tick(next_tick);
+                audience.aggregator.tick(next_tick);
+                audience.chronicle.tick(next_tick);
                 next_tick += TICK;
             }
             if !pace.reach(due, &shutdown).await {
                 return Ok(());
             }
             clock.advance_to(due);
-            track.play(due, &sources, &mut aggregator)?;
-            aggregator.settle(due);
+            track.play(due, &mut audience)?;
+            audience.aggregator.settle(due);
         }
+        audience.chronicle.tick(clock.now());
         for report in sources.reports("", clock.now()).collect::<Vec<_>>() {
             sources.get(report.venue).into_iter().for_each(|source| source.ended(clock.now()));
             let counts = report.counts;
@@ -135,6 +141,14 @@ impl Replay {
         self.tracks = tracks(runs(&self.options.files)?, now);
         Ok(())
     }
+}
+
+/// Who hears what is played.
+#[derive(Debug)]
+struct Audience {
+    sources: Sources,
+    aggregator: Aggregator,
+    chronicle: Chronicle,
 }
 
 /// Holds the virtual clock back to the speed that was asked for.

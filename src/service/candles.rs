@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     domain::{
         candle::{
-            Candle, CandleState, Interval, builder,
+            Candle, Interval, builder,
             fill::{Fill, Row, fill},
         },
         pair::Pair,
@@ -123,7 +123,7 @@ impl Follower {
                 // What was missed of a candle that forms is superseded; what was closed is still known.
                 Err(RecvError::Lagged(_)) => {
                     let from = self.last.as_ref().map(|candle| candle.open_time);
-                    let missed = self.hub.recent(self.series).into_iter();
+                    let missed = newest(&self.hub, self.series);
                     let missed = missed.filter(|candle| from.is_none_or(|from| candle.open_time >= from));
                     self.pending.extend(missed);
                 }
@@ -187,7 +187,7 @@ impl Candles {
         self.require(series.pair)?;
         // Before the first is read, so that nothing is missed in between.
         let heard = self.hub.subscribe();
-        let forming = self.hub.recent(series).pop().filter(|candle| candle.state == CandleState::Forming);
+        let forming = self.hub.get(series).map(|candle| Candle::clone(&candle));
         let follower = Follower {
             series,
             heard,
@@ -361,10 +361,7 @@ impl Candles {
         let beyond = |open: DateTime<Utc>| {
             after.is_none_or(|after| if *descending { open < after } else { open > after })
         };
-        let fresh = self
-            .hub
-            .recent(*series)
-            .into_iter()
+        let fresh = newest(&self.hub, *series)
             .filter(|candle| (*from..*to).contains(&candle.open_time) && beyond(candle.open_time));
         for candle in fresh {
             let key = candle.open_time;
@@ -381,6 +378,11 @@ impl Candles {
         candles.truncate(limit);
         Ok(candles)
     }
+}
+
+/// Lists the candles of a series that may not be stored yet, the one that forms last.
+fn newest(hub: &CandleHub, series: Series) -> impl Iterator<Item = Candle> + use<> {
+    hub.recent(series).into_iter().chain(hub.get(series)).map(|candle| Candle::clone(&candle))
 }
 
 fn span(interval: Interval, count: usize) -> TimeDelta {

@@ -11,7 +11,7 @@ use super::{
     partitions::Table,
     statement::{Bind, Statement},
 };
-use crate::domain::candle::Interval;
+use crate::domain::{candle::Interval, pair::Pair};
 
 /// What is kept.
 #[derive(Debug, Clone, Default)]
@@ -85,6 +85,15 @@ impl Store {
             self.clear(Table::Prices, keep_from, strands, retention.batch, &mut pruned).await?;
         }
         Ok(pruned)
+    }
+
+    /// Lists the pairs that have candles of an interval, each with the name of its venue, which is empty for the composite.
+    pub async fn markets(&self, interval: Interval) -> Result<Vec<(Pair, String)>, StoreError> {
+        let read = |(pair, venue): (String, String)| match Pair::split_at(&pair, '-') {
+            Ok(pair) => Ok((pair, venue)),
+            Err(_) => Err(StoreError::Unreadable { column: "candles.pair", value: pair }),
+        };
+        self.series_of(interval).await?.into_iter().map(read).collect()
     }
 
     /// Drops the partitions that are old as a whole, then takes what is left.

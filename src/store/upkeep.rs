@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     RunQueryDsl as _,
     sql_types::{BigInt, Integer},
 };
 
-use super::{Engine, Location, Store, StoreError, statement::Statement};
+use super::{Engine, Location, Store, StoreError, error::origin_name, statement::Statement};
 
 impl Store {
     /// Asks the database for a sign of life.
@@ -29,6 +30,25 @@ impl Store {
         };
         let sizes: Vec<i64> = engine.load(Statement::<BigInt>::new(text, Vec::new())).await?;
         Ok(sizes.into_iter().filter_map(|size| u64::try_from(size).ok()).sum())
+    }
+
+    /// Claims a piece of work for a time, so that of those who share a server one does it. Whoever has an embedded database
+    /// has it alone.
+    pub async fn claim(&self, work: &str, now: DateTime<Utc>, lasts: TimeDelta) -> Result<bool, StoreError> {
+        let engine = self.engine().await?;
+        if let Engine::Sqlite { .. } = engine {
+            return Ok(true);
+        }
+        let text = |time: DateTime<Utc>| format!("{:020}", time.timestamp_millis().max(0));
+        let after = |span: TimeDelta| now.checked_add_signed(span).unwrap_or(now);
+        let key = format!("claim {work} {}", origin_name(self.origin));
+        let insert = "INSERT INTO meta (key, value) VALUES (?, '') ON CONFLICT DO NOTHING";
+        engine.execute(Statement::new(insert, vec![key.clone().into()])).await?;
+        // A claim from far ahead was made by a clock that was wrong.
+        let update = "UPDATE meta SET value = ? WHERE key = ? AND (value <= ? OR value > ?)";
+        let far = lasts.checked_mul(2).unwrap_or(lasts);
+        let binds = vec![text(after(lasts)).into(), key.into(), text(now).into(), text(after(far)).into()];
+        Ok(engine.execute(Statement::new(update, binds)).await? == 1)
     }
 
     /// Copies an embedded database into a file, as it is at one moment; others read and write meanwhile. The file must

@@ -150,6 +150,7 @@ async fn build(mode: Mode, settings: &[(&str, &str)]) -> Application {
     let free = [
         ("CRYPTOPRICE__SERVER__LISTEN", "127.0.0.1:0"),
         ("CRYPTOPRICE__OPS__LISTEN", "127.0.0.1:0"),
+        // Each has its own history.
         ("CRYPTOPRICE__STORE__URL", "sqlite::memory:"),
     ];
     let settings = free.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

@@ -22,6 +22,7 @@ mod faults;
 mod gateway;
 mod harness;
 mod health;
+mod history;
 mod http_rules;
 mod layering;
 mod limits;

@@ -1,8 +1,8 @@
 //! The history does the same in PostgreSQL and in SQLite.
 
-mod faults;
+pub(crate) mod faults;
 mod histories;
-mod server;
+pub(crate) mod server;
 mod upkeep;
 
 use std::time::Duration;

@@ -2,7 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Candle, CandleState, Interval, lane::Lane, listening::Audience, market::Intake, tally::Tally};
+use super::{
+    Candle, CandleState, Interval,
+    lane::Lane,
+    listening::{Audience, Listening},
+    market::Intake,
+    tally::Tally,
+};
 use crate::domain::{pair::Pair, venue::Venue};
 
 /// Whose candles they are.
@@ -80,6 +86,11 @@ impl Builder {
         if from < self.closed_until {
             self.lanes.iter_mut().for_each(|lane| lane.retract(moment, from, audience));
         }
+    }
+
+    /// Counts on one of the audience no longer.
+    pub fn dismiss(&mut self, gone: &Listening) {
+        self.lanes.iter_mut().for_each(|lane| lane.dismiss(gone));
     }
 
     /// Closes what is over at a moment, then forgets what is settled. Gives the candles that changed after they were

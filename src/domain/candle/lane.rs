@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::{
     Candle, CandleSource, CandleState, Interval,
     builder::Series,
-    listening::{Audience, part, share},
+    listening::{Audience, Listening, part, share},
     tally::Tally,
 };
 
@@ -96,6 +96,11 @@ impl Lane {
         if self.current > moment {
             self.listened -= self.current - moment;
         }
+    }
+
+    /// Leaves out of the count how long one of the audience had listened.
+    pub(super) fn dismiss(&mut self, gone: &Listening) {
+        self.listened -= gone.before(self.current);
     }
 
     /// Gives what has changed since it was closed, as its next revision.

@@ -98,6 +98,17 @@ impl Market {
         }
     }
 
+    /// Expects a venue's trades no longer. What is not closed of its candles is not told any more, and the composite goes
+    /// on without it.
+    pub fn dismiss(&mut self, venue: Venue) {
+        self.settle();
+        if let Some(at) = self.place(venue) {
+            self.venues.remove(at);
+            let listening = self.listening.remove(at);
+            self.composite.dismiss(&listening);
+        }
+    }
+
     /// Lists the venues that are expected.
     pub fn venues(&self) -> impl Iterator<Item = Venue> {
         self.venues.iter().map(|listed| listed.venue)

@@ -1,72 +1,217 @@
-//! The newest candles, for whoever asks and whoever listens.
+//! The newest candles of every series in memory, and who wants to hear of them.
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, PoisonError, RwLock},
+    fmt,
+    sync::Arc,
 };
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::broadcast;
 
-use crate::{domain::candle::Candle, store::candles::Series};
+use crate::{
+    domain::candle::{Candle, CandleState, Interval},
+    pipeline::historian::inbox::Inbox,
+    store::candles::Series,
+};
 
-/// Candles of a series that are kept: enough for those that are not stored yet.
-const KEPT: usize = 64;
+/// Candles that wait for a slow subscriber at most: some seconds of a service with a hundred markets.
+const BACKLOG: usize = 1 << 14;
 
-/// Candles that a listener may be behind.
-const BEHIND: usize = 8_192;
+/// Closed candles of a series that are kept.
+const KEPT: usize = 16;
 
-/// Keeps the newest candles of each series and tells of them. Clones share them.
-#[derive(Debug, Clone)]
+/// Keeps the newest candles, tells subscribers of each, and hands closed ones on to the history. Clones are the same hub.
+///
+/// One task publishes; readers take no lock that it holds.
+#[derive(Clone)]
 pub struct CandleHub(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
-    newest: RwLock<HashMap<Series, VecDeque<Candle>>>,
-    listeners: broadcast::Sender<Arc<Candle>>,
+    series: ArcSwap<HashMap<Series, Arc<Newest>>>,
+    told: broadcast::Sender<Arc<Candle>>,
+    inbox: Option<Inbox>,
 }
 
-impl Default for CandleHub {
-    fn default() -> Self {
-        Self(Arc::new(Shared { newest: RwLock::default(), listeners: broadcast::Sender::new(BEHIND) }))
-    }
+/// The newest of one series.
+#[derive(Default)]
+struct Newest {
+    forming: ArcSwapOption<Candle>,
+    /// From the oldest.
+    closed: ArcSwap<VecDeque<Arc<Candle>>>,
 }
 
 impl CandleHub {
-    /// Takes in candles that say something new.
+    /// Begins empty. Closed candles go on to an inbox, if history is kept.
+    pub fn new(inbox: Option<Inbox>) -> Self {
+        Self(Arc::new(Shared { series: ArcSwap::default(), told: broadcast::Sender::new(BACKLOG), inbox }))
+    }
+
+    /// Takes in all that a tick gave, forming candles too.
     pub fn publish(&self, candles: Vec<Candle>) {
-        {
-            let mut newest = self.0.newest.write().unwrap_or_else(PoisonError::into_inner);
-            for candle in &candles {
-                let series = newest.entry(Series::of(candle)).or_default();
-                match series.binary_search_by_key(&candle.open_time, |known| known.open_time) {
-                    Ok(at) => {
-                        if let Some(known) = series.get_mut(at) {
-                            known.clone_from(candle);
-                        }
-                    }
-                    Err(at) => series.insert(at, candle.clone()),
-                }
-                if series.len() > KEPT {
-                    series.pop_front();
-                }
-            }
+        if candles.is_empty() {
+            return;
         }
-        if self.0.listeners.receiver_count() > 0 {
-            for candle in candles {
-                // Whoever listened may have gone meanwhile.
-                let _ = self.0.listeners.send(Arc::new(candle));
+        self.make_room(&candles);
+        let series = self.0.series.load();
+        if let Some(inbox) = &self.0.inbox {
+            inbox.put_candles(candles.iter().filter(|candle| is_kept(candle)).cloned());
+        }
+        for candle in candles {
+            let candle = Arc::new(candle);
+            if let Some(newest) = series.get(&Series::of(&candle)) {
+                newest.take(&candle);
             }
+            // Nobody listens: nothing to do.
+            let _ = self.0.told.send(candle);
         }
     }
 
-    /// Lists the newest candles of a series in order of time; the last of them may be forming.
-    pub fn recent(&self, series: Series) -> Vec<Candle> {
-        let newest = self.0.newest.read().unwrap_or_else(PoisonError::into_inner);
-        newest.get(&series).map(|candles| candles.iter().cloned().collect()).unwrap_or_default()
+    /// Gets the candle of a series that is being formed, if something is known of it.
+    pub fn get(&self, series: Series) -> Option<Arc<Candle>> {
+        self.0.series.load().get(&series)?.forming.load_full()
     }
 
-    /// Listens to what is said from now on.
+    /// Lists the last closed candles of a series, a few, from the oldest, each as it was last told.
+    pub fn recent(&self, series: Series) -> Vec<Arc<Candle>> {
+        let known = self.0.series.load();
+        known.get(&series).map(|newest| newest.closed.load().iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Subscribes to all candles that are published from now on. Who falls far behind is told how many were missed.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Candle>> {
-        self.0.listeners.subscribe()
+        self.0.told.subscribe()
+    }
+
+    /// Forgets the series that do not go on.
+    pub fn retain(&self, goes_on: impl Fn(Series) -> bool) {
+        let mut series = HashMap::clone(&self.0.series.load());
+        series.retain(|series, _| goes_on(*series));
+        self.0.series.store(Arc::new(series));
+    }
+
+    /// Makes places for the series that were not met before.
+    fn make_room(&self, candles: &[Candle]) {
+        let known = self.0.series.load();
+        let mut new = candles.iter().map(Series::of).filter(|series| !known.contains_key(series)).peekable();
+        if new.peek().is_some() {
+            let mut series = HashMap::clone(&known);
+            new.for_each(|new| _ = series.entry(new).or_default());
+            self.0.series.store(Arc::new(series));
+        }
+    }
+}
+
+impl Newest {
+    fn take(&self, candle: &Arc<Candle>) {
+        if candle.state == CandleState::Forming {
+            self.forming.store(Some(Arc::clone(candle)));
+            return;
+        }
+        let over = self.forming.load().as_ref().is_some_and(|forming| forming.open_time <= candle.open_time);
+        if over {
+            self.forming.store(None);
+        }
+        let mut closed = VecDeque::clone(&self.closed.load());
+        match closed.binary_search_by_key(&candle.open_time, |known| known.open_time) {
+            Ok(at) => {
+                if let Some(known) = closed.get_mut(at) {
+                    *known = Arc::clone(candle);
+                }
+            }
+            Err(at) => closed.insert(at, Arc::clone(candle)),
+        }
+        if closed.len() > KEPT {
+            closed.pop_front();
+        }
+        self.closed.store(Arc::new(closed));
+    }
+}
+
+impl fmt::Debug for CandleHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CandleHub").field("series", &self.0.series.load().len()).finish_non_exhaustive()
+    }
+}
+
+/// Tells whether a candle is stored. A second of which nothing is known is not: that there is no row says the same, and a
+/// venue that is away would write one each second. A restatement always is, as it takes back what was said.
+fn is_kept(candle: &Candle) -> bool {
+    match candle.state {
+        CandleState::Forming => false,
+        CandleState::Gap => candle.interval != Interval::Second || candle.revision > 0,
+        CandleState::Final | CandleState::Restated => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+    use rust_decimal::Decimal;
+
+    use super::*;
+    use crate::domain::{candle::CandleSource, pair::Pair, venue::Venue};
+
+    fn candle(second: i64, state: CandleState) -> Candle {
+        Candle {
+            pair: Pair::literal("BTC", "USD"),
+            venue: Some(Venue::new("kraken")),
+            interval: Interval::Second,
+            open_time: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second),
+            revision: 0,
+            state,
+            source: CandleSource::Trades,
+            prices: None,
+            base_volume: Decimal::ZERO,
+            quote_volume: Decimal::ZERO,
+            trade_count: 0,
+            source_count: 0,
+            coverage: Decimal::ONE,
+        }
+    }
+
+    #[test]
+    fn the_newest_are_kept_and_a_restated_one_takes_its_own_place() {
+        let inbox = Inbox::new(1_000);
+        let hub = CandleHub::new(Some(inbox.clone()));
+        let series = Series::of(&candle(0, CandleState::Final));
+        let mut heard = hub.subscribe();
+        for second in 0..40 {
+            hub.publish(vec![candle(second, CandleState::Final), candle(second + 1, CandleState::Forming)]);
+        }
+        let restated = Candle { revision: 1, ..candle(38, CandleState::Restated) };
+        hub.publish(vec![restated.clone()]);
+        let recent = hub.recent(series);
+        assert_eq!(recent.len(), KEPT);
+        assert_eq!((*recent[KEPT - 2]).clone(), restated);
+        assert_eq!(*recent[KEPT - 1], candle(39, CandleState::Final));
+        assert_eq!(*hub.get(series).unwrap(), candle(40, CandleState::Forming));
+        hub.publish(vec![candle(40, CandleState::Final)]);
+        assert_eq!(hub.get(series), None);
+        assert_eq!(heard.try_recv().unwrap().open_time.timestamp(), 0);
+        // Forming ones are not stored.
+        assert_eq!(inbox.len(), 42);
+        hub.retain(|_| false);
+        assert!(hub.recent(series).is_empty());
+    }
+
+    #[test]
+    fn unknown_seconds_are_not_stored_unless_they_take_something_back() {
+        let gap = candle(0, CandleState::Gap);
+        assert!(!is_kept(&gap));
+        assert!(is_kept(&Candle { revision: 1, ..gap.clone() }));
+        assert!(is_kept(&Candle { interval: Interval::Minute, ..gap }));
+        assert!(is_kept(&candle(0, CandleState::Final)));
+    }
+
+    #[test]
+    fn a_slow_subscriber_is_told_what_it_missed_and_holds_nobody_up() {
+        let hub = CandleHub::new(None);
+        let mut slow = hub.subscribe();
+        for second in 0..20_000 {
+            hub.publish(vec![candle(second, CandleState::Final)]);
+        }
+        let missed = slow.try_recv().unwrap_err();
+        assert_eq!(missed, broadcast::error::TryRecvError::Lagged(20_000 - BACKLOG as u64));
     }
 }

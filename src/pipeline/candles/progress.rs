@@ -35,11 +35,18 @@ impl Progress {
         self.connections.insert(number, Connection { heard: now, markets });
     }
 
-    /// Notes that something was said on a connection.
-    pub(super) fn hear(&mut self, number: Option<u64>, now: DateTime<Utc>) {
+    /// Notes that something was said on a connection. One that is not known is passed over, or is met by that.
+    pub(super) fn hear(&mut self, number: Option<u64>, now: DateTime<Utc>, met: bool) {
         if let Some(connection) = self.connections.get_mut(&number) {
             connection.heard = connection.heard.max(now);
+        } else if met {
+            self.connect(number, &[], now);
         }
+    }
+
+    /// Lists the connections on which nothing was said since a moment.
+    pub(super) fn silent_since(&self, limit: DateTime<Utc>) -> impl Iterator<Item = Option<u64>> {
+        self.connections.iter().filter(move |(_, at)| at.heard < limit).map(|(number, _)| *number)
     }
 
     /// Notes that a market was met on a connection. Tells whether that is news.

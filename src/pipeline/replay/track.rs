@@ -9,6 +9,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::warn;
 
+use super::Audience;
 use crate::{
     feed::{
         delivery::{Delivery, DeliveryKind},
@@ -16,7 +17,7 @@ use crate::{
         translate::Translator,
         venue::{Protocol, Session},
     },
-    pipeline::{aggregator::Aggregator, health::Sources},
+    pipeline::chronicle::Chronicle,
 };
 
 /// How far apart recordings of one exchange may begin to be parts of one run.
@@ -147,15 +148,10 @@ impl Track {
     }
 
     /// Plays the next record, then reads the one after.
-    pub(super) fn play(
-        &mut self,
-        now: DateTime<Utc>,
-        sources: &Sources,
-        aggregator: &mut Aggregator,
-    ) -> Result<(), RecordingError> {
+    pub(super) fn play(&mut self, now: DateTime<Utc>, audience: &mut Audience) -> Result<(), RecordingError> {
         let State::Playing(playing) = &mut self.state else { return Ok(()) };
         if let Some(record) = playing.next.take() {
-            playing.reader.take(record, now, sources, aggregator);
+            playing.reader.take(record, now, audience);
         }
         playing.next = playing.recording.next().transpose()?;
         if playing.next.is_none() {
@@ -176,20 +172,31 @@ impl Reader {
     }
 
     /// Hands on what a record says.
-    fn take(&mut self, record: Record, now: DateTime<Utc>, sources: &Sources, aggregator: &mut Aggregator) {
-        let Some(frame) = self.frame(&record.connection, record.kind) else { return };
+    fn take(&mut self, record: Record, now: DateTime<Utc>, audience: &mut Audience) {
         let protocol = self.protocol;
         let venue = protocol.venue();
-        let source = sources.get(venue);
+        let connection = Some(number(&record.connection));
+        // How the connections are is of concern for candles: whether a quote still holds, its age tells.
+        let tell = |chronicle: &mut Chronicle, kind| {
+            chronicle.hear(&Delivery { venue, connection, receive_time: now, kind });
+        };
+        if let RecordKind::Connect(_) = record.kind {
+            tell(&mut audience.chronicle, DeliveryKind::Left([].into()));
+            tell(&mut audience.chronicle, DeliveryKind::Connected([].into()));
+        }
+        let Some(frame) = self.frame(&record.connection, record.kind) else { return };
+        tell(&mut audience.chronicle, DeliveryKind::Message);
+        let source = audience.sources.get(venue);
         if let Some(source) = &source {
             source.frame(now);
         }
-        let connection = Some(number(&record.connection));
         let session = self.sessions.entry(record.connection).or_default();
         let outcome = protocol.decode(frame.as_frame()).and_then(|text| {
             for event in protocol.parse(session, &text)?.events {
                 let kind = moved(self.translator.translate(event, record.time)?, self.offset);
-                aggregator.apply(Delivery { venue, connection, receive_time: now, kind });
+                let delivery = Delivery { venue, connection, receive_time: now, kind };
+                audience.chronicle.hear(&delivery);
+                audience.aggregator.apply(delivery);
             }
             Ok(())
         });

@@ -154,17 +154,20 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// Holds a lock on all candles.
-struct Holder {
+pub(crate) struct Holder {
     done: tokio::sync::oneshot::Sender<()>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Holder {
     async fn of(place: &Place) -> Self {
+        Self::held(place.options.location.clone(), place.url.clone()).await
+    }
+
+    /// The same where there is an address and no place.
+    pub(crate) async fn held(location: Location, url: Option<String>) -> Self {
         let (done, released) = tokio::sync::oneshot::channel();
         let (holds, held) = tokio::sync::oneshot::channel();
-        let url = place.url.clone();
-        let location = place.options.location.clone();
         let task = tokio::spawn(async move {
             if let Some(url) = url {
                 let (client, connection) =
@@ -183,7 +186,7 @@ impl Holder {
         Self { done, task }
     }
 
-    async fn release(self) {
+    pub(crate) async fn release(self) {
         self.done.send(()).unwrap();
         self.task.await.unwrap();
     }
@@ -204,7 +207,7 @@ fn hold_file(
 
 /// What becomes of what is sent to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Traffic {
+pub(crate) enum Traffic {
     /// It is passed on.
     Open,
     /// Connections are made, but nothing is passed on.
@@ -214,14 +217,14 @@ enum Traffic {
 }
 
 /// A way to the server that can be blocked.
-struct Way {
-    url: String,
+pub(crate) struct Way {
+    pub(crate) url: String,
     traffic: watch::Sender<Traffic>,
     listening: watch::Receiver<bool>,
 }
 
 impl Way {
-    async fn to(url: &str) -> Self {
+    pub(crate) async fn to(url: &str) -> Self {
         let (_, rest) = url.split_once('@').unwrap();
         let (target, database) = rest.split_once('/').unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -256,7 +259,7 @@ impl Way {
         Self { url: format!("postgres://postgres@{address}/{database}"), traffic, listening }
     }
 
-    async fn set(&self, traffic: Traffic) {
+    pub(crate) async fn set(&self, traffic: Traffic) {
         self.traffic.send_replace(traffic);
         self.listening.clone().wait_for(|listens| *listens == (traffic != Traffic::Refused)).await.unwrap();
     }

@@ -39,7 +39,7 @@ struct Server {
 }
 
 /// Makes an empty database, and gives its address; or says why the test is skipped.
-pub(super) async fn database(test: &str) -> Option<String> {
+pub(crate) async fn database(test: &str) -> Option<String> {
     let server = SERVER.get_or_init(|| start(test)).await.as_ref();
     let Some(server) = server else {
         skip(test, "CRYPTOPRICE_TEST_POSTGRES is not set, and PostgreSQL is not installed");
@@ -53,7 +53,7 @@ pub(super) async fn database(test: &str) -> Option<String> {
 }
 
 /// Runs statements beside the store.
-pub(super) async fn execute(url: &str, text: &str) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn execute(url: &str, text: &str) -> Result<(), tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     let connection = tokio::spawn(connection);
     let result = client.batch_execute(text).await;

@@ -1,0 +1,97 @@
+//! What happens, as it is to be kept: candles of the trades, and prices as they are published.
+//!
+//! Driven by whoever drives the aggregator, with the same deliveries and the same times, live or replayed.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    aggregator::Markets,
+    candles::{CandleBook, hub::CandleHub},
+    historian::{inbox::Inbox, points::Points},
+};
+use crate::{
+    domain::{candle::market::Policy, pair::Pair, venue::Venue},
+    feed::delivery::Delivery,
+};
+
+/// A connection of a recording that says nothing for so long has ended: recordings do not tell.
+const RECORDED_SILENCE: TimeDelta = TimeDelta::seconds(60);
+
+/// Makes candles, and hands them and the prices on.
+#[derive(Debug)]
+pub struct Chronicle {
+    book: CandleBook,
+    policy: Policy,
+    hub: CandleHub,
+    prices: Option<(Points, Inbox)>,
+    recorded: bool,
+}
+
+impl Chronicle {
+    /// Begins with the markets of each venue, as far as they are known. Prices go to an inbox, if history is kept.
+    pub fn new(
+        policy: Policy,
+        markets: Markets,
+        venues: impl IntoIterator<Item = (Venue, Vec<Pair>)>,
+        hub: CandleHub,
+        prices: Option<(Points, Inbox)>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let recorded = matches!(markets, Markets::Met);
+        let mut book = CandleBook::new(policy, markets, now);
+        if !recorded {
+            venues.into_iter().for_each(|(venue, markets)| book.want(venue, markets, now));
+        }
+        Self { book, policy, hub, prices, recorded }
+    }
+
+    /// Gets the candles, for what is stored of the time before.
+    pub fn book(&mut self) -> &mut CandleBook {
+        &mut self.book
+    }
+
+    /// Takes in what a venue said.
+    pub fn hear(&mut self, delivery: &Delivery) {
+        self.book.hear(delivery);
+    }
+
+    /// Closes candles that are over and looks at the prices, and hands on what is new.
+    pub fn tick(&mut self, now: DateTime<Utc>) {
+        if self.recorded {
+            self.book.lapse(RECORDED_SILENCE);
+        }
+        self.hub.publish(self.book.tick(now));
+        if let Some((points, inbox)) = &mut self.prices {
+            let points = points.look(now);
+            if !points.is_empty() {
+                inbox.put_prices(points);
+            }
+        }
+    }
+
+    /// Takes what comes next as a recording that starts again: what was being formed is not told any more.
+    pub fn start_again(&mut self, now: DateTime<Utc>) {
+        self.book = CandleBook::new(self.policy, Markets::Met, now);
+    }
+
+    /// Goes on with other markets.
+    pub fn take(&mut self, markets: Markets) {
+        self.book.take(markets);
+    }
+
+    /// Wants these markets of a venue from now on, and no others.
+    pub fn want(&mut self, venue: Venue, markets: impl IntoIterator<Item = Pair>, now: DateTime<Utc>) {
+        self.book.want(venue, markets, now);
+        self.forget();
+    }
+
+    /// Wants nothing of a venue any more.
+    pub fn leave(&mut self, venue: Venue, now: DateTime<Utc>) {
+        self.book.leave(venue, now);
+        self.forget();
+    }
+
+    fn forget(&self) {
+        self.hub.retain(|series| self.book.expects(series.pair, series.venue));
+    }
+}

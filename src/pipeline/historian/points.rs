@@ -1,0 +1,133 @@
+//! Which prices are kept: what changed, at a cadence, and every change of status.
+
+use std::{collections::HashMap, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    domain::{pair::Pair, price::Price},
+    pipeline::board::{Board, LOG, Update},
+    store::prices::PricePoint,
+};
+
+/// When prices are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Cadence {
+    /// A price that changes is kept this often.
+    pub every: TimeDelta,
+    /// One that goes on as it is, this often.
+    pub repeat: TimeDelta,
+}
+
+/// Picks prices out of what is published.
+#[derive(Debug)]
+pub struct Points {
+    board: Board,
+    cadence: Cadence,
+    /// What was looked at last.
+    sequence: u64,
+    pairs: HashMap<Pair, Kept>,
+    next: Option<DateTime<Utc>>,
+}
+
+/// What was last kept of a pair.
+#[derive(Debug)]
+struct Kept {
+    update: Arc<Update>,
+    at: DateTime<Utc>,
+    /// Published since.
+    newer: Option<Arc<Update>>,
+}
+
+impl Points {
+    /// Looks at this board.
+    pub fn new(board: Board, cadence: Cadence) -> Self {
+        Self { board, cadence, sequence: 0, pairs: HashMap::new(), next: None }
+    }
+
+    /// Picks what is to be kept of all that was published since it was last asked.
+    pub fn look(&mut self, now: DateTime<Utc>) -> Vec<PricePoint> {
+        let mut out = Vec::new();
+        let head = self.board.cursor().sequence;
+        if head.saturating_sub(self.sequence) >= LOG as u64 {
+            // More than the log keeps: what is on the board has to do.
+            self.board.list(None, None).for_each(|update| self.take(update, now, &mut out));
+        } else {
+            for sequence in self.sequence + 1..=head {
+                if let Some(update) = self.board.logged(sequence) {
+                    self.take(update, now, &mut out);
+                }
+            }
+        }
+        self.sequence = head;
+        if self.next.is_none_or(|next| now >= next) {
+            self.next = Some(now + self.cadence.every);
+            self.keep_changed(now, &mut out);
+        }
+        out
+    }
+
+    /// Takes in an update: a change of status is kept at once, with what was the price until then.
+    fn take(&mut self, update: Arc<Update>, now: DateTime<Utc>, out: &mut Vec<PricePoint>) {
+        let pair = update.price.pair;
+        if update.price.is_gone() {
+            self.pairs.remove(&pair);
+            out.push(point(&update));
+            return;
+        }
+        match self.pairs.get_mut(&pair) {
+            Some(kept) if !status_differs(&kept.update.price, &update.price) => kept.newer = Some(update),
+            Some(kept) => {
+                out.extend(kept.newer.take().as_ref().map(|last| point(last)));
+                out.push(point(&update));
+                *kept = Kept { update, at: now, newer: None };
+            }
+            None => {
+                out.push(point(&update));
+                self.pairs.insert(pair, Kept { update, at: now, newer: None });
+            }
+        }
+    }
+
+    /// Keeps the newest of each pair that says something else than what was kept, or that was kept long ago.
+    fn keep_changed(&mut self, now: DateTime<Utc>, out: &mut Vec<PricePoint>) {
+        for kept in self.pairs.values_mut() {
+            let due = now - kept.at >= self.cadence.repeat;
+            let newer = kept.newer.take_if(|newer| due || differs(&kept.update.price, &newer.price));
+            match newer {
+                Some(newer) => {
+                    out.push(point(&newer));
+                    (kept.update, kept.at) = (newer, now);
+                }
+                // It goes on as it is: what the service would say now is the same.
+                None if due => {
+                    let mut point = point(&kept.update);
+                    point.price.aggregate_time = now;
+                    out.push(point);
+                    kept.at = now;
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn point(update: &Update) -> PricePoint {
+    let Update { price, stamp, .. } = update;
+    PricePoint { price: price.clone(), stamp: *stamp }
+}
+
+fn status_differs(before: &Price, after: &Price) -> bool {
+    (before.status, before.status_reason) != (after.status, after.status_reason)
+}
+
+/// Tells whether a price says something else, beyond when it was last seen to hold.
+fn differs(before: &Price, after: &Price) -> bool {
+    let numbers =
+        |price: &Price| price.value.map(|value| (value.price, value.bid, value.ask, value.dispersion_bps));
+    numbers(before) != numbers(after)
+        || (before.source_count, &before.route) != (after.source_count, &after.route)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! What is done beside writing: partitions ahead, longer candles of shorter ones, and taking away what is old.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::status::HistoryStatus;
+use crate::{
+    clock::Clock,
+    domain::candle::{Candle, Interval, roll_up::roll_up},
+    feed::venues,
+    store::{
+        Store, StoreError,
+        candles::{CandleQuery, Series},
+        gaps::Range,
+        retention::Retention,
+    },
+};
+
+/// How far ahead partitions are made.
+const AHEAD: TimeDelta = TimeDelta::days(2);
+
+/// How far back candles are looked for that could be made.
+const LOOKED_BACK: TimeDelta = TimeDelta::days(60);
+
+/// Spans without candles that are looked into, for each series and interval.
+const SPANS: u32 = 100;
+
+/// Rows that are read in one go.
+const PAGE: u32 = 5_000;
+
+/// What is kept, and how often that is looked after.
+#[derive(Debug, Clone)]
+pub struct UpkeepOptions {
+    /// How long candles are kept, by interval; for ever where nothing is said.
+    pub candles: BTreeMap<Interval, TimeDelta>,
+    /// How long prices are kept; for ever if `None`.
+    pub prices: Option<TimeDelta>,
+    /// How often.
+    pub every: Duration,
+    /// Rows that are taken away in one go.
+    pub batch: u32,
+}
+
+/// Looks after the store.
+#[derive(Debug)]
+pub struct Upkeep {
+    options: UpkeepOptions,
+    store: Arc<Store>,
+    status: HistoryStatus,
+    clock: Clock,
+    /// Candles that closed before this are made by nobody else any more.
+    started: DateTime<Utc>,
+}
+
+impl Upkeep {
+    /// Begins to look after a store.
+    pub fn new(options: UpkeepOptions, store: Arc<Store>, status: HistoryStatus, clock: Clock) -> Self {
+        let started = clock.now();
+        Self { options, store, status, clock, started }
+    }
+
+    /// Looks after it now and then until told to stop. What fails is tried again the next time.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut rounds = interval(self.options.every);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let work = async {
+            loop {
+                rounds.tick().await;
+                if let Err(error) = self.round().await {
+                    // Whether the store is away is told by those who write.
+                    if error.is_passing() {
+                        debug!(%error, "the store could not be looked after");
+                    } else {
+                        warn!(%error, "the store could not be looked after");
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = work => {}
+            () = shutdown.cancelled() => {}
+        }
+    }
+
+    async fn round(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store.make_partitions(now, AHEAD).await?;
+        // Less than a round, so that who has it can have it again.
+        let lease = TimeDelta::from_std(self.options.every * 9 / 10).unwrap_or(TimeDelta::MAX);
+        // Several instances share a server: one at a time is enough.
+        if !self.store.claim("upkeep", now, lease).await? {
+            return Ok(());
+        }
+        // What still waits on the disk may be what seems to be missing.
+        let rolled_up = if self.status.spool_rows() == 0 { self.roll_up(now).await? } else { 0 };
+        let pruned = self.store.prune(&self.retention(now)).await?;
+        self.status.kept_up(pruned.rows, rolled_up);
+        Ok(())
+    }
+
+    fn retention(&self, now: DateTime<Utc>) -> Retention {
+        let since = |keep: &TimeDelta| now.checked_sub_signed(*keep).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        Retention {
+            candles: self.options.candles.iter().map(|(interval, keep)| (*interval, since(keep))).collect(),
+            prices: self.options.prices.as_ref().map(since),
+            batch: self.options.batch,
+        }
+    }
+
+    /// Makes the candles that a program which ended would have made, of the shorter ones that it has left.
+    async fn roll_up(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let mut made = 0;
+        for (shorter, longer) in Interval::ALL.into_iter().zip(Interval::ALL.into_iter().skip(1)) {
+            let keep = self.options.candles.get(&shorter).copied().unwrap_or(LOOKED_BACK).min(LOOKED_BACK);
+            let from = self.started.checked_sub_signed(keep).unwrap_or(self.started);
+            let within = Range { from: longer.open_time(from), to: longer.open_time(self.started) };
+            for (pair, venue) in self.store.markets(shorter).await? {
+                let venue = match venue.as_str() {
+                    "" => None,
+                    // Of a venue that is not known any more nothing is made.
+                    name => match venues::by_name(name) {
+                        Some(protocol) => Some(protocol.venue()),
+                        None => continue,
+                    },
+                };
+                let series = Series { pair, venue, interval: longer };
+                for span in self.store.missing(series, within, SPANS).await? {
+                    made += self.fill(series, shorter, span, now).await?;
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Makes the candles of a span of which there are parts.
+    async fn fill(
+        &self,
+        series: Series,
+        shorter: Interval,
+        span: Range,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let mut query = CandleQuery {
+            series: Series { interval: shorter, ..series },
+            from: span.from,
+            to: span.to,
+            descending: false,
+            limit: PAGE,
+            after: None,
+            known_by: None,
+        };
+        let mut parts: Vec<Candle> = Vec::new();
+        let mut made = 0;
+        loop {
+            let page = self.store.list_candles(&query).await?;
+            query.after = page.last().map(|last| last.candle.open_time);
+            let over = page.len() < PAGE as usize;
+            parts.extend(page.into_iter().map(|stored| stored.candle));
+            let whole = |candle: &Candle| series.interval.open_time(candle.open_time);
+            // The last may have more parts on the next page.
+            let unfinished = parts.last().map(whole).filter(|_| !over);
+            let end = parts.partition_point(|part| unfinished.is_none_or(|open| whole(part) < open));
+            let rest = parts.split_off(end);
+            let of = parts.chunk_by(|one, next| whole(one) == whole(next));
+            let candles: Vec<_> = of.filter_map(|parts| roll_up(parts, series.interval).ok()).collect();
+            made += self.store.write_candles(&candles, now).await?;
+            if over {
+                return Ok(made);
+            }
+            parts = rest;
+        }
+    }
+}

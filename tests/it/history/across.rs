@@ -1,0 +1,162 @@
+//! Across a restart.
+
+use cryptoprice::{
+    app::Mode,
+    domain::{
+        candle::{market::Policy, roll_up::roll_up},
+        price::Status,
+    },
+    pipeline::{
+        aggregator::Markets,
+        candles::CandleBook,
+        historian::{
+            restore::restore,
+            upkeep::{Upkeep, UpkeepOptions},
+        },
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::{
+    harness::{Running, eventually},
+    store::server,
+};
+
+/// The simulated market, without its trouble, with its history in a file.
+async fn demo(url: &str) -> Running {
+    let mode = Mode::Demo { seed: 7, trouble: false };
+    let settings = [("CRYPTOPRICE__STORE__URL", url), ("CRYPTOPRICE__HISTORY__FLUSH", "200ms")];
+    Running::start(mode, &settings).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_second_and_the_prices_are_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = sqlite(folder.path());
+    let url = location.to_string();
+    let options = store_options(location, Origin::Simulated);
+    let mut ends = Vec::new();
+    for round in 1..=2 {
+        let running = demo(&url).await;
+        let store = Store::open(options.clone());
+        let already = if round == 1 { 0 } else { stored(&store, SECONDS).await.len() };
+        eventually("some seconds are stored", async || {
+            (stored(&store, SECONDS).await.len() >= already + 4).then_some(())
+        })
+        .await;
+        // What is known now must be there afterwards.
+        let answer = running.get("/v1/prices/BTC-USD").await.1;
+        running.stop().await;
+        ends.push((answer, stored(&store, SECONDS).await.last().unwrap().close_time()));
+    }
+    let store = Store::open(options);
+    let candles = stored(&store, SECONDS).await;
+    let holes = holes(&candles);
+    assert_eq!(holes.len(), 1, "one where it was down: {holes:?}");
+    assert_eq!(holes[0].start, ends[0].1);
+    assert!(candles.iter().any(|candle| candle.trade_count > 0));
+    assert!(candles.iter().all(|candle| candle.state == CandleState::Final), "{candles:?}");
+    for (answer, _) in ends {
+        let time: DateTime<Utc> = answer["price"]["aggregateTime"].as_str().unwrap().parse().unwrap();
+        let then =
+            store.price_at(BTC_USD, time + TimeDelta::seconds(1), None).await.unwrap().unwrap().point.price;
+        assert_eq!(then.status, Status::Live);
+        assert!(then.source_count >= 2 && then.aggregate_time >= time - TimeDelta::seconds(2), "{then:?}");
+    }
+}
+
+#[tokio::test]
+async fn longer_candles_go_on_with_what_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(store_options(sqlite(folder.path()), Origin::Live)));
+    // Wednesday. Of the third hour there is no candle, as the program was killed: there are its minutes.
+    let time = |text: &str| format!("2026-11-25T{text}Z").parse::<DateTime<Utc>>().unwrap();
+    let of = |interval| Series { interval, ..SECONDS };
+    let mut known = Vec::new();
+    for day in [23, 24] {
+        known.push(candle(of(Interval::Day), format!("2026-11-{day}T00:00:00Z").parse().unwrap(), 1));
+    }
+    for text in ["00:00:00", "01:00:00", "03:00:00"] {
+        known.push(candle(of(Interval::Hour), time(text), 2));
+    }
+    for text in ["02:58:00", "02:59:00", "04:00:00", "04:01:00"] {
+        known.push(candle(of(Interval::Minute), time(text), 3));
+    }
+    for text in ["02:59:30", "04:02:00", "04:02:01"] {
+        known.push(candle(SECONDS, time(text), 4));
+    }
+    // What is said twice must not count twice.
+    known.push(candle(of(Interval::Hour), "2026-11-24T05:00:00Z".parse().unwrap(), 5));
+    store.write_candles(&known, start()).await.unwrap();
+
+    let now = time("04:02:05");
+    let mut book = CandleBook::new(Policy::default(), Markets::Configured([BTC_USD].into()), now);
+    book.want(KRAKEN, [BTC_USD], now);
+    let status = historian(&store, folder.path(), 1 << 20).status();
+    restore(&store, &status, &mut book, now, Duration::from_secs(10)).await;
+    for (interval, trades) in [
+        (Interval::Minute, 2),
+        (Interval::Hour, 4),
+        (Interval::FourHours, 4),
+        (Interval::Day, 3 + 2 + 4),
+        (Interval::Week, 2 + 9),
+    ] {
+        let forming = book.forming(BTC_USD, Some(KRAKEN), interval).unwrap();
+        assert_eq!(forming.trade_count, trades, "{interval}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_goes_and_what_a_killed_program_did_not_close_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = vec![sqlite(folder.path())];
+    if let Some(url) = server::database("history: upkeep").await {
+        places.push(Location::parse(&url).unwrap());
+    }
+    for location in places {
+        let store = Arc::new(Store::open(store_options(location, Origin::Live)));
+        store.migrate().await.unwrap();
+        let now = start() + TimeDelta::hours(30);
+        // Of the last two minutes before the start there are seconds alone; the hour before that is old.
+        let last = Interval::Minute.open_time(now) - TimeDelta::minutes(2);
+        let of =
+            |from: DateTime<Utc>| (0..90).map(move |at| candle(SECONDS, from + TimeDelta::seconds(at), at));
+        let fresh: Vec<_> = of(last).collect();
+        let old: Vec<_> = of(now - TimeDelta::hours(26)).collect();
+        store.write_candles(&[fresh.clone(), old].concat(), now).await.unwrap();
+
+        let options = UpkeepOptions {
+            candles: [(Interval::Second, TimeDelta::hours(24))].into(),
+            prices: Some(TimeDelta::hours(24)),
+            every: Duration::from_millis(200),
+            batch: 7,
+        };
+        let status = historian(&store, folder.path(), 1 << 20).status();
+        let shutdown = CancellationToken::new();
+        // Two instances do not hinder each other.
+        let both: Vec<_> = (0..2)
+            .map(|_| {
+                let clock = Clock::standing_at(now);
+                let upkeep = Upkeep::new(options.clone(), Arc::clone(&store), status.clone(), clock);
+                tokio::spawn(upkeep.run(shutdown.clone()))
+            })
+            .collect();
+        let minutes = Series { interval: Interval::Minute, ..SECONDS };
+        eventually("minutes are made and old seconds are gone", async || {
+            let made = stored(&store, minutes).await.len();
+            (made == 2 && stored(&store, SECONDS).await.len() == 90).then_some(())
+        })
+        .await;
+        shutdown.cancel();
+        for task in both {
+            task.await.unwrap();
+        }
+        let made = stored(&store, minutes).await;
+        assert_eq!(made[0], roll_up(&fresh[..60], Interval::Minute).unwrap());
+        assert_eq!(made[1], roll_up(&fresh[60..], Interval::Minute).unwrap());
+        assert_eq!(made[1].coverage, Decimal::new(5, 1));
+        // The five minutes are not over, or not wholly before the start, and are left to those who hear the rest.
+        assert_eq!(stored(&store, Series { interval: Interval::Day, ..SECONDS }).await, []);
+    }
+}
