@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod backfill;
 mod bar;
+mod candles;
 mod client;
 mod completions;
 mod config;
@@ -32,6 +33,7 @@ mod words;
 pub use self::{
     backfill::BackfillArgs,
     bar::BarArgs,
+    candles::{CandlesArgs, ExportArgs},
     client::{Address, ClientArgs},
     completions::CompletionsArgs,
     config::ConfigArgs,
@@ -108,6 +110,12 @@ pub enum ClientCommand {
     /// Converts an amount of one asset into another
     #[command(after_help = EXIT_CODES)]
     Convert(ConvertArgs),
+    /// Shows candles: as a table, CSV, JSON or a chart
+    #[command(after_help = EXIT_CODES)]
+    Candles(CandlesArgs),
+    /// Writes the candles of any range, as CSV or a line of JSON each
+    #[command(after_help = EXIT_CODES)]
+    Export(ExportArgs),
     /// Shows how the venues do that prices come from
     #[command(after_help = EXIT_CODES)]
     Sources(SourcesArgs),
@@ -151,6 +159,8 @@ impl ClientCommand {
             Self::Watch(arguments) => arguments.run(&mut console).await,
             Self::Explain(arguments) => arguments.run(&mut console).await,
             Self::Convert(arguments) => arguments.run(&mut console).await,
+            Self::Candles(arguments) => arguments.run(&mut console).await,
+            Self::Export(arguments) => arguments.run(&mut console).await,
             Self::Sources(arguments) => return arguments.run(&mut console).await,
         };
         finish(result, &mut console)

@@ -10,7 +10,7 @@ use tonic::{
 
 use super::failure::{self, Failure};
 use crate::client::v1::{
-    price_service_client::PriceServiceClient, source_service_client::SourceServiceClient,
+    candle_service_client::CandleServiceClient, price_service_client::PriceServiceClient, source_service_client::SourceServiceClient,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,6 +81,11 @@ impl Client {
     /// The calls about prices.
     pub(super) fn prices(&self) -> PriceServiceClient<Channel> {
         PriceServiceClient::new(self.channel.clone())
+    }
+
+    /// The calls about candles.
+    pub(super) fn candles(&self) -> CandleServiceClient<Channel> {
+        CandleServiceClient::new(self.channel.clone())
     }
 
     /// The calls about sources.
