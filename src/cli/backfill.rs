@@ -78,7 +78,7 @@ impl BackfillArgs {
         range(self.from, self.to, console.now().into())?;
         if console.is_terminal() {
             // The bar and the table say the same.
-            config.log.filter = "warn".to_owned();
+            "warn".clone_into(&mut config.log.filter);
         }
         telemetry::start(&config.log)?;
         let backfiller = Backfiller::build(config, self.pair, &self.venues).await?;

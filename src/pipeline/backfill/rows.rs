@@ -53,20 +53,20 @@ pub(super) fn candles(
 /// What was stored says less if it is a gap, or was listened to for less of the time. `doubted` means that messages are known
 /// to have been missed although somebody listened: then a difference counts, too. The first price is not compared, as some
 /// venues take the last one before for it, and neither are counts of trades, which venues count in different ways.
-pub(super) fn news(stored: Option<&Candle>, told: Candle, doubted: bool) -> Option<Candle> {
+pub(super) fn news(stored: Option<&Candle>, told: &Candle, doubted: bool) -> Option<Candle> {
     let Some(stored) = stored else {
-        return Some(Candle { revision: 0, state: CandleState::Final, ..told });
+        return Some(Candle { revision: 0, state: CandleState::Final, ..told.clone() });
     };
     let says_more = stored.state == CandleState::Gap || stored.coverage < told.coverage;
-    if !says_more && !(doubted && differ(stored, &told)) {
-        return None;
+    if says_more || (doubted && differ(stored, told)) {
+        return Some(Candle {
+            revision: stored.revision.checked_add(1)?,
+            state: CandleState::Restated,
+            trade_count: told.trade_count.max(stored.trade_count),
+            ..told.clone()
+        });
     }
-    Some(Candle {
-        revision: stored.revision.checked_add(1)?,
-        state: CandleState::Restated,
-        trade_count: told.trade_count.max(stored.trade_count),
-        ..told
-    })
+    None
 }
 
 fn differ(stored: &Candle, told: &Candle) -> bool {
@@ -224,7 +224,7 @@ mod tests {
             trade_count: 7,
             ..told.clone()
         };
-        assert_eq!(news(None, told.clone(), false), Some(told.clone()));
+        assert_eq!(news(None, &told, false), Some(told.clone()));
         let restated = Candle { revision: 5, state: CandleState::Restated, trade_count: 7, ..told.clone() };
         for (state, coverage, doubted, expected) in [
             (CandleState::Gap, 0, false, true),
@@ -234,16 +234,16 @@ mod tests {
             // The same is no news, also where it was doubted.
             (CandleState::Final, 10, true, false),
         ] {
-            let news = news(Some(&stored(coverage, state)), told.clone(), doubted);
+            let news = news(Some(&stored(coverage, state)), &told, doubted);
             assert_eq!(news, expected.then(|| restated.clone()), "{state:?} {coverage} {doubted}");
         }
         let mut other = stored(10, CandleState::Final);
         other.base_volume += Decimal::ONE;
-        assert_eq!(news(Some(&other), told.clone(), false), None);
-        assert_eq!(news(Some(&other), told.clone(), true), Some(restated));
+        assert_eq!(news(Some(&other), &told, false), None);
+        assert_eq!(news(Some(&other), &told, true), Some(restated));
         // Bybit opens with the price before: that alone is no difference.
         let mut opened = stored(10, CandleState::Final);
         opened.prices.as_mut().unwrap().open = Decimal::ONE;
-        assert_eq!(news(Some(&opened), told, true), None);
+        assert_eq!(news(Some(&opened), &told, true), None);
     }
 }

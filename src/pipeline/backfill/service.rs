@@ -148,7 +148,7 @@ impl Service {
         let known = self.backfill.markets.get(&pair).is_some_and(|venues| venues.contains(&venue));
         if known && self.backfill.askers.contains_key(&venue) {
             // The candle that the end falls into is over by then, and its makers have had their time.
-            let due = self.shortest().close_time(range.end) + SETTLED_AFTER;
+            let due = settled(self.shortest(), range.end);
             self.waiting.add((pair, venue, true), Gap { range, due, attempts: 0 });
         }
     }
@@ -196,7 +196,7 @@ impl Gap {
     /// Gets what of it was not over yet, and when it will be.
     fn rest(&self, interval: Interval, now: DateTime<Utc>) -> Option<Self> {
         let over = interval.open_time(now.checked_sub_signed(SETTLED_AFTER).unwrap_or(now));
-        let due = interval.close_time(self.range.end) + SETTLED_AFTER;
+        let due = settled(interval, self.range.end);
         (over < self.range.end).then(|| Self {
             range: over.max(self.range.start)..self.range.end,
             due,
@@ -233,6 +233,11 @@ impl Waiting {
         });
         Some(Due { pair, doubted, gaps })
     }
+}
+
+/// Tells when the candle can be asked for that a moment falls into.
+fn settled(interval: Interval, time: DateTime<Utc>) -> DateTime<Utc> {
+    interval.close_time(interval.open_time(time)) + SETTLED_AFTER
 }
 
 /// Lists the venues of which it may be tried again.

@@ -82,7 +82,7 @@ impl Shelf {
             let piece = std::iter::from_fn(|| told.next_if(|candle| candle.open_time < to));
             let news = piece.filter_map(|candle| {
                 let stored = stored.get(&candle.open_time);
-                news(stored, candle, doubted)
+                news(stored, &candle, doubted)
             });
             written += self.write(&news.collect::<Vec<_>>()).await?;
         }
