@@ -73,9 +73,9 @@ impl Tool {
                 let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
                 tokio::spawn(connection);
                 let text = format!(
-                    "SELECT DISTINCT ON (open_time) {READ} WHERE origin = 'LIVE' AND interval = $1 AND pair = $2 \
+                    "SELECT {READ} WHERE origin = 'LIVE' AND interval = $1 AND pair = $2 \
                      AND venue = $3 AND open_time >= $4::text::timestamptz AND open_time < $5::text::timestamptz \
-                     AND record_time <= $5::text::timestamptz ORDER BY open_time, revision DESC LIMIT 1000"
+                     AND record_time <= $5::text::timestamptz ORDER BY open_time, revision LIMIT 1000"
                 );
                 let statement = client.prepare(&text).await.unwrap();
                 Reader::Postgres(client, statement)
@@ -107,11 +107,9 @@ impl Reader {
             }
             Self::Sqlite(_, input, output) => {
                 let text = format!(
-                    "SELECT {READ} AS candle WHERE origin = 'LIVE' AND interval = '{}' AND pair = '{pair}' AND venue = \
-                     '{venue}' AND open_time >= {} AND open_time < {} AND NOT EXISTS (SELECT 1 FROM candles AS later \
-                     WHERE later.origin = candle.origin AND later.interval = candle.interval AND later.pair = \
-                     candle.pair AND later.venue = candle.venue AND later.open_time = candle.open_time AND \
-                     later.revision > candle.revision) ORDER BY open_time LIMIT 1000;\n.print done\n",
+                    "SELECT {READ} WHERE origin = 'LIVE' AND interval = '{}' AND pair = '{pair}' AND venue = '{venue}' \
+                     AND open_time >= {} AND open_time < {} AND record_time < 9000000000000000 \
+                     ORDER BY open_time, revision LIMIT 1000;\n.print done\n",
                     series.interval,
                     query.from.timestamp_micros(),
                     query.to.timestamp_micros(),

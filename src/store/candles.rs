@@ -160,22 +160,58 @@ impl Store {
     /// same query with `after` set to when the last candle of the page opened; what is written in between neither moves
     /// nor repeats anything.
     pub async fn list_candles(&self, query: &CandleQuery) -> Result<Vec<StoredCandle>, StoreError> {
+        let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let mut query = query.clone();
+        let mut found: Vec<StoredCandle> = Vec::new();
+        // All revisions come, in the order of the primary key: any other way to the newest of each has to read, and sort,
+        // what is far beyond the page. Few candles are restated, so one look is mostly enough.
+        let mut rows = limit + limit / 32 + 8;
+        while found.len() < limit {
+            let read = self.revisions(&query, rows).await?;
+            let all = read.len() < rows;
+            let before = found.len();
+            for stored in read {
+                match found.last_mut().filter(|last| last.candle.open_time == stored.candle.open_time) {
+                    // Upwards, the newest revision is the last one; downwards it came first.
+                    Some(last) if !query.descending => *last = stored,
+                    Some(_) => {}
+                    None => found.push(stored),
+                }
+            }
+            if all {
+                break;
+            }
+            // Upwards, more revisions of the last candle may follow.
+            if !query.descending {
+                found.pop();
+            }
+            if found.len() == before {
+                rows = rows.saturating_mul(2);
+            }
+            query.after = found.last().map(|last| last.candle.open_time).or(query.after);
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Gets the first rows of a query, of all revisions that were known.
+    async fn revisions(&self, query: &CandleQuery, rows: usize) -> Result<Vec<StoredCandle>, StoreError> {
         let (mut from, mut to) = (query.from, query.to);
         match query.after {
             Some(after) if query.descending => to = to.min(after),
             Some(after) => from = from.max(after + TimeDelta::microseconds(1)),
             None => {}
         }
-        let known_by = query.known_by.unwrap_or(DateTime::<Utc>::MAX_UTC);
-        let engine = self.engine().await?;
+        let order = if query.descending { "DESC" } else { "ASC" };
+        let text = format!(
+            "SELECT {COLUMNS} FROM candles WHERE origin = ? AND interval = ? AND pair = ? AND venue = ? \
+             AND open_time >= ? AND open_time < ? AND record_time <= ? ORDER BY open_time {order}, revision {order} LIMIT ?"
+        );
         let mut binds = self.series_binds(query.series);
-        binds.extend([from.into(), to.into(), known_by.into()]);
-        if let Engine::Sqlite { .. } = engine {
-            binds.push(known_by.into());
-        }
-        binds.push(i64::from(query.limit).into());
-        let rows: Vec<Row> =
-            engine.load(Statement::<Columns>::new(list_text(engine, query.descending), binds)).await?;
+        let known_by = query.known_by.unwrap_or(DateTime::<Utc>::MAX_UTC);
+        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
+        binds.extend([from.into(), to.into(), known_by.into(), rows.into()]);
+        let rows: Vec<Row> = self.engine().await?.load(Statement::<Columns>::new(text, binds)).await?;
         rows.into_iter().map(|row| row.read(query.series)).collect()
     }
 
@@ -347,27 +383,6 @@ impl Row {
         Ok(StoredCandle { candle, record_time: self.record_time.0 })
     }
 }
-
-/// Selects the last revision that was known of each candle.
-fn list_text(engine: &Engine, descending: bool) -> String {
-    let order = if descending { "DESC" } else { "ASC" };
-    let range = "origin = ? AND interval = ? AND pair = ? AND venue = ? AND open_time >= ? AND open_time < ? \
-                 AND record_time <= ?";
-    match engine {
-        Engine::Postgres(_) => format!(
-            "SELECT DISTINCT ON (open_time) {COLUMNS} FROM candles WHERE {range} \
-             ORDER BY open_time {order}, revision DESC LIMIT ?"
-        ),
-        Engine::Sqlite { .. } => format!(
-            "SELECT {COLUMNS} FROM candles AS candle WHERE {range} AND {NEWEST} ORDER BY open_time {order} LIMIT ?"
-        ),
-    }
-}
-
-/// In SQLite: that no later revision was known, which is looked up by the primary key.
-pub(super) const NEWEST: &str = "NOT EXISTS (SELECT 1 FROM candles AS later WHERE later.origin = candle.origin \
-     AND later.interval = candle.interval AND later.pair = candle.pair AND later.venue = candle.venue \
-     AND later.open_time = candle.open_time AND later.revision > candle.revision AND later.record_time <= ?)";
 
 /// The venue of a key; empty for the composite, as a key has no NULL.
 pub(super) fn venue_text(venue: Option<Venue>) -> &'static str {

@@ -4,10 +4,15 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Engine, Store, StoreError,
-    candles::{NEWEST, Series},
+    candles::Series,
     moment::{Moment, Timestamp},
     statement::Statement,
 };
+
+/// In SQLite: that there is no later revision, which is looked up by the primary key.
+const NEWEST: &str = "NOT EXISTS (SELECT 1 FROM candles AS later WHERE later.origin = candle.origin \
+     AND later.interval = candle.interval AND later.pair = candle.pair AND later.venue = candle.venue \
+     AND later.open_time = candle.open_time AND later.revision > candle.revision)";
 
 /// A span of time, half-open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +44,11 @@ impl Store {
             Engine::Postgres(_) => (
                 format!(
                     "SELECT open_time FROM (SELECT DISTINCT ON (open_time) open_time, state FROM candles WHERE {key} \
-                     ORDER BY open_time, revision DESC) AS newest WHERE state <> 'GAP'"
+                     ORDER BY open_time DESC, revision DESC) AS newest WHERE state <> 'GAP'"
                 ),
                 "open_time + ? * interval '1 microsecond'",
             ),
             Engine::Sqlite { .. } => {
-                binds.push(DateTime::<Utc>::MAX_UTC.into());
                 let text = format!(
                     "SELECT open_time FROM candles AS candle WHERE {key} AND {NEWEST} AND state <> 'GAP'"
                 );

@@ -177,3 +177,31 @@ fn number(random: &mut SmallRng) -> Decimal {
 fn random_of<'a, T>(random: &mut SmallRng, all: &'a [T]) -> &'a T {
     &all[random.random_range(0..all.len())]
 }
+
+#[tokio::test]
+async fn a_candle_that_was_restated_more_often_than_a_page_is_long_is_one_candle() {
+    each("store: many revisions", async |place| {
+        let store = place.store().await;
+        let mut candles = minutes(5);
+        for revision in 1..200 {
+            let mut restated = candles[2].clone();
+            restated.revision = revision;
+            restated.trade_count = revision.into();
+            candles.push(restated);
+        }
+        store.write_candles(&candles, start()).await.unwrap();
+        for descending in [false, true] {
+            for limit in [1, 2, 3, 4, 5, 9] {
+                let page = list(&store, &CandleQuery { limit, descending, ..all(MINUTES) }).await;
+                let opened: Vec<_> =
+                    page.iter().map(|candle| (candle.open_time - start()).num_minutes()).collect();
+                let expected = if descending { [4, 3, 2, 1, 0] } else { [0, 1, 2, 3, 4] };
+                assert_eq!(opened, expected[..page.len()]);
+                assert_eq!(page.len(), (limit as usize).min(5));
+                let restated = page.iter().find(|candle| candle.open_time == candles[2].open_time);
+                assert!(restated.is_none_or(|candle| candle.revision == 199));
+            }
+        }
+    })
+    .await;
+}
