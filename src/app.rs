@@ -7,6 +7,7 @@ pub mod check;
 mod doors;
 mod history;
 mod markets;
+mod pipeline;
 mod record;
 mod reload;
 mod store;
@@ -21,7 +22,7 @@ use std::{
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
-use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
+use prometheus::{Registry, process_collector::ProcessCollector};
 use rust_decimal::Decimal;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,7 @@ use self::{
     doors::Doors,
     history::History,
     markets::{Listened, Shared},
+    pipeline::{Input, Pipeline},
 };
 pub use self::{
     record::{RecordOptions, Recorder, RecorderStatus},
@@ -54,11 +56,9 @@ use crate::{
         aggregator::{Aggregator, Options},
         board::Board,
         candles::hub::CandleHub,
-        chronicle::Chronicle,
         crosses::Crosses,
         fanout::Fanout,
         health::Sources as SourceHealth,
-        ingest::{self, Changes, Surroundings},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
@@ -100,29 +100,6 @@ pub struct Application {
     reloader: Option<Reloader>,
     stopping: CancellationToken,
     streams: config::Streams,
-}
-
-/// What fills the board.
-#[derive(Debug)]
-struct Pipeline {
-    aggregator: Aggregator,
-    chronicle: Chronicle,
-    history: Option<History>,
-    sources: SourceHealth,
-    clock: Clock,
-    times: Histogram,
-    input: Input,
-}
-
-#[derive(Debug)]
-enum Input {
-    Sockets {
-        venues: Vec<ingest::Listen>,
-        queue: usize,
-        changes: mpsc::Receiver<Changes>,
-        simulation: Option<(Simulation, CancellationToken)>,
-    },
-    Replay(Replay),
 }
 
 impl Application {
@@ -314,36 +291,6 @@ impl Application {
         };
         info!("stopped");
         outcome.context("the pipeline has failed")?
-    }
-}
-
-impl Pipeline {
-    /// Runs until told to stop or until the input ends, then has what is left of the history written.
-    async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { aggregator, mut chronicle, history, sources, clock, times, input } = self;
-        let history = history.map(History::start);
-        let outcome = match input {
-            Input::Replay(replay) => {
-                let played = replay.run(aggregator, chronicle, sources, clock, shutdown).await;
-                played.map_err(anyhow::Error::from)
-            }
-            Input::Sockets { venues, queue, changes, simulation } => {
-                if let Some(history) = &history {
-                    history.restore(chronicle.book(), clock.now()).await;
-                }
-                let surroundings = Surroundings { sources, chronicle, queue, clock, times, changes };
-                ingest::run(venues, aggregator, surroundings, shutdown).await;
-                if let Some((simulation, shutdown)) = simulation {
-                    shutdown.cancel();
-                    simulation.join().await;
-                }
-                Ok(())
-            }
-        };
-        if let Some(history) = history {
-            history.stop().await;
-        }
-        outcome
     }
 }
 

@@ -18,7 +18,7 @@
 //! 3. [`sim`]: a simulated market behind venues that speak real wire formats; knows [`domain`] and nothing else;
 //! 4. [`store`]: the history, in PostgreSQL or SQLite; knows [`domain`] and nothing else;
 //! 5. [`pipeline`]: from what venues say to the board, live ([`pipeline::ingest`]) or replayed ([`pipeline::replay`]);
-//!    to recordings instead ([`pipeline::record`]), and into the store ([`pipeline::historian`]);
+//!    or to recordings instead ([`pipeline::record`]); and into the store ([`pipeline::historian`]);
 //! 6. [`service`]: what can be asked, and the one closed list of what can go wrong;
 //! 7. [`api`]: the doors, the only floor that names a protobuf type or a gRPC code;
 //! 8. [`app`]: puts the house together and takes it down; [`config`], [`clock`] and [`telemetry`] stand beside it;
