@@ -310,7 +310,7 @@ fn a_recorded_connection_that_falls_silent_has_ended_when_it_was_last_heard() {
     say(&mut book, KRAKEN, 0, traded(BTC_USD, "1", 0));
     say(&mut book, KRAKEN, 1_500, DeliveryKind::Message);
     book.tick(at(4_000));
-    book.tick(at(61_000));
+    book.tick(at(62_000));
     book.lapse(TimeDelta::seconds(60));
     let told = book.tick(at(62_000));
     let second = |open: i64| {
