@@ -8,6 +8,7 @@ mod backfill;
 mod doors;
 mod history;
 mod markets;
+mod pipeline;
 mod record;
 mod reload;
 mod store;
@@ -22,7 +23,7 @@ use std::{
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
-use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
+use prometheus::{Registry, process_collector::ProcessCollector};
 use rust_decimal::Decimal;
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ use self::{
     doors::{Doors, Services},
     history::History as Keeper,
     markets::{Listened, Shared},
+    pipeline::{Input, Pipeline},
 };
 use crate::{
     api::{
@@ -54,14 +56,11 @@ use crate::{
     feed::venues,
     pipeline::{
         aggregator::{Aggregator, Options},
-        backfill::{service::Service as BackfillService, watch::Watch},
         board::Board,
         candles::hub::CandleHub,
-        chronicle::Chronicle,
         crosses::Crosses,
         fanout::Fanout,
         health::Sources as SourceHealth,
-        ingest::{self, Changes, Surroundings},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
@@ -104,30 +103,6 @@ pub struct Application {
     reloader: Option<Reloader>,
     stopping: CancellationToken,
     streams: config::Streams,
-}
-
-/// What fills the board.
-#[derive(Debug)]
-struct Pipeline {
-    aggregator: Aggregator,
-    chronicle: Chronicle,
-    history: Option<Keeper>,
-    sources: SourceHealth,
-    clock: Clock,
-    times: Histogram,
-    input: Input,
-}
-
-#[derive(Debug)]
-enum Input {
-    Sockets {
-        venues: Vec<ingest::Listen>,
-        queue: usize,
-        changes: mpsc::Receiver<Changes>,
-        simulation: Option<(Simulation, CancellationToken)>,
-        backfill: Option<(BackfillService, Watch)>,
-    },
-    Replay(Replay),
 }
 
 impl Application {
@@ -335,41 +310,6 @@ impl Application {
         };
         info!("stopped");
         outcome.context("the pipeline has failed")?
-    }
-}
-
-impl Pipeline {
-    /// Runs until told to stop or until the input ends, then has what is left of the history written.
-    async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { aggregator, mut chronicle, history, sources, clock, times, input } = self;
-        let history = history.map(Keeper::start);
-        let outcome = match input {
-            Input::Replay(replay) => {
-                let played = replay.run(aggregator, chronicle, sources, clock, shutdown).await;
-                played.map_err(anyhow::Error::from)
-            }
-            Input::Sockets { venues, queue, changes, simulation, backfill } => {
-                if let Some(history) = &history {
-                    history.restore(chronicle.book(), clock.now()).await;
-                }
-                let (backfill, watch) = backfill.unzip();
-                let filling = backfill.map(|service| tokio::spawn(service.run(shutdown.clone())));
-                let surroundings = Surroundings { sources, chronicle, queue, clock, times, changes, watch };
-                ingest::run(venues, aggregator, surroundings, shutdown).await;
-                if let Some(filling) = filling {
-                    filling.await?;
-                }
-                if let Some((simulation, shutdown)) = simulation {
-                    shutdown.cancel();
-                    simulation.join().await;
-                }
-                Ok(())
-            }
-        };
-        if let Some(history) = history {
-            history.stop().await;
-        }
-        outcome
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod check;
 mod environment;
+mod history;
 mod plan;
 mod redact;
 mod scalar;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 pub use self::{
+    history::{History, StoreConfig},
     plan::Plan,
     redact::Address,
     scalar::{AssetText, IntervalText, Keep, Number, PairText},
@@ -240,23 +242,6 @@ pub struct Feed {
     pub queue: usize,
 }
 
-/// The history.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each is explained in the default file")]
-pub struct StoreConfig {
-    pub url: Address,
-    pub folder: String,
-    pub max_connections: u32,
-    #[serde(with = "humantime_serde")]
-    pub connect_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub statement_timeout: Duration,
-    #[serde(with = "humantime_serde")]
-    pub lock_timeout: Duration,
-    pub max_bytes: u64,
-}
-
 /// What replicas share through Redis.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -292,34 +277,6 @@ pub struct BackfillConfig {
     pub least_coverage: Number,
     pub max_concurrent: usize,
     pub share: Number,
-}
-
-/// What is written into the history, and how long that stays.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "each is explained in the default file")]
-pub struct History {
-    pub enabled: bool,
-    #[serde(with = "humantime_serde")]
-    pub flush: Duration,
-    pub batch: usize,
-    pub queue: usize,
-    #[serde(with = "humantime_serde")]
-    pub prices_every: Duration,
-    #[serde(with = "humantime_serde")]
-    pub prices_repeat: Duration,
-    #[serde(with = "humantime_serde")]
-    pub lateness: Duration,
-    #[serde(with = "humantime_serde")]
-    pub restatable: Duration,
-    #[serde(with = "humantime_serde")]
-    pub restore_within: Duration,
-    #[serde(with = "humantime_serde")]
-    pub upkeep_every: Duration,
-    pub prune_batch: u32,
-    pub spool_folder: String,
-    pub spool_max_bytes: u64,
-    pub keep: BTreeMap<String, Keep>,
 }
 
 /// One venue.

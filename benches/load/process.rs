@@ -84,6 +84,8 @@ impl Server {
         command
             .env("CRYPTOPRICE__SERVER__LISTEN", address.to_string())
             .env("CRYPTOPRICE__OPS__LISTEN", ops.to_string())
+            // Nothing is left behind.
+            .env("CRYPTOPRICE__STORE__URL", "sqlite::memory:")
             .envs(settings.iter().copied());
         pin(SERVER);
         let started = Instant::now();

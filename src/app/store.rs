@@ -15,7 +15,10 @@ pub fn store_options(config: &Config, origin: Origin) -> anyhow::Result<Options>
     let store = &config.store;
     let url = store.url.expose();
     let location = if url.is_empty() {
-        anyhow::ensure!(!store.folder.is_empty(), "there is no data folder: set store.url or store.folder");
+        anyhow::ensure!(
+            !store.folder.is_empty(),
+            "there is no data folder: set store.url or store.folder, or history.enabled = false"
+        );
         let name = match origin {
             Origin::Live => "live.db",
             Origin::Replay => "replay.db",

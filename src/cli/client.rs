@@ -10,7 +10,8 @@ use tonic::{
 
 use super::failure::{self, Failure};
 use crate::client::v1::{
-    candle_service_client::CandleServiceClient, price_service_client::PriceServiceClient, source_service_client::SourceServiceClient,
+    candle_service_client::CandleServiceClient, price_service_client::PriceServiceClient,
+    source_service_client::SourceServiceClient,
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

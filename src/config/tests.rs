@@ -92,6 +92,18 @@ fn what_is_wrong_is_named() {
         (None, Some(("CRYPTOPRICE__CACHE__LEASE", "800ms")), "cache.lease: must be three times"),
         (None, Some(("CRYPTOPRICE__CACHE__POOL_SIZE", "0")), "cache.pool_size: must be above 0"),
         (None, Some(("CRYPTOPRICE__JUMP__THRESHOLD", "-0.1")), "jump.threshold: must not be negative"),
+        (
+            None,
+            Some(("CRYPTOPRICE__HISTORY__KEEP__1M", "soon")),
+            "history.keep.1m (CRYPTOPRICE__HISTORY__KEEP__1M): `soon` is neither a span nor `forever`",
+        ),
+        (
+            Some("[history.keep]\n2m = \"1d\""),
+            None,
+            "history.keep.2m: is neither an interval of candles nor `prices`",
+        ),
+        (None, Some(("CRYPTOPRICE__HISTORY__QUEUE", "10")), "history.queue: must not be below history.batch"),
+        (None, Some(("CRYPTOPRICE__HISTORY__SPOOL_MAX_BYTES", "1")), "history.spool_max_bytes: must be"),
         (None, Some(("CRYPTOPRICE__PEG__ANCHORS", "0")), "peg.anchors: must be above 0"),
         (None, Some(("CRYPTOPRICE__PEG__COINS__DAI", "DAI")), "peg.coins.DAI: cannot be pegged to itself"),
         (

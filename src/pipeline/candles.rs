@@ -68,7 +68,9 @@ impl CandleBook {
                 self.dismiss(venue, pair);
             }
         }
-        markets.iter().for_each(|market| self.expect(venue, *market, now));
+        for market in &markets {
+            self.expect(venue, *market, now);
+        }
         self.wanted.insert(venue, markets);
     }
 
@@ -159,7 +161,9 @@ impl CandleBook {
                     self.expect(venue, *market, now);
                 }
                 // What the venue does not trade is not missed.
-                absent.iter().for_each(|(market, _)| self.dismiss(venue, *market));
+                for (market, _) in absent {
+                    self.dismiss(venue, *market);
+                }
             }
             _ => {}
         }

@@ -13,6 +13,7 @@ pub mod restore;
 pub mod spool;
 pub mod status;
 pub mod upkeep;
+mod write;
 
 use std::{
     io,
@@ -33,6 +34,7 @@ use self::{
     inbox::Inbox,
     spool::{Spool, SpoolOptions, Ticket},
     status::HistoryStatus,
+    write::Written,
 };
 use crate::{
     clock::Clock,
@@ -71,6 +73,8 @@ pub struct Historian {
     failures: u32,
     /// When the store is tried again, while it is away.
     retry: Option<Instant>,
+    /// Nothing can be put on the disk at the moment.
+    blocked: bool,
     dice: SmallRng,
 }
 
@@ -82,15 +86,6 @@ struct Writing {
     /// Where it lies on the disk, if it does.
     spooled: Option<Ticket>,
     since: Instant,
-}
-
-/// What was written of a batch.
-#[derive(Debug, Clone, Copy, Default)]
-struct Written {
-    candles: u64,
-    prices: u64,
-    /// Rows that the store does not take, whatever is done.
-    refused: u64,
 }
 
 impl Historian {
@@ -117,6 +112,7 @@ impl Historian {
             writing: None,
             failures: 0,
             retry: None,
+            blocked: false,
             dice: SmallRng::from_os_rng(),
         };
         historian.tell_spool();
@@ -144,7 +140,7 @@ impl Historian {
                 () = shutdown.cancelled() => break,
                 outcome = outcome(&mut self.writing) => self.settle(outcome).await,
                 () = until(self.retry), if self.writing.is_none() => self.retry = None,
-                _ = flushes.tick() => due = true,
+                _ = flushes.tick() => (due, self.blocked) = (true, false),
                 () = self.inbox.has(self.options.batch), if !self.is_held_up() => {}
             }
             self.advance(due).await;
@@ -154,8 +150,11 @@ impl Historian {
 
     /// Tells whether what comes has to wait, and cannot go to the disk meanwhile.
     fn is_held_up(&self) -> bool {
-        self.spool.is_none() && (self.writing.is_some() || self.retry.is_some())
-            || self.spool.is_some() && self.writing.as_ref().is_some_and(|writing| writing.spooled.is_none())
+        let disk = self.spool.is_some() && !self.blocked;
+        match &self.writing {
+            Some(writing) => !disk || writing.spooled.is_none(),
+            None => !disk && self.retry.is_some(),
+        }
     }
 
     /// Does what can be done now: writes, or has what waits put on the disk.
@@ -205,7 +204,7 @@ impl Historian {
         let (status, given) = (self.status.clone(), Arc::clone(&batch));
         let task = tokio::spawn(async move {
             let since = Instant::now();
-            let written = write(&store, &given, now).await;
+            let written = write::write(&store, &given, now).await;
             status.took(since.elapsed());
             written
         });
@@ -256,15 +255,17 @@ impl Historian {
     }
 
     /// Puts a batch on the disk, if that can be done.
-    async fn append(&self, batch: &Arc<Batch>) -> Option<Ticket> {
+    async fn append(&mut self, batch: &Arc<Batch>) -> Option<Ticket> {
         let spool = self.spool.as_ref()?;
         let (batch, time) = (Arc::clone(batch), self.clock.now().timestamp_millis());
         match with(spool, move |spool| spool.append(&batch, time)).await {
             Ok(appended) => {
+                self.status.spool_works();
                 self.status.spool_dropped(appended.dropped);
                 Some(appended.ticket)
             }
             Err(error) => {
+                self.blocked = true;
                 self.status.spool_failed(&error);
                 None
             }
@@ -289,7 +290,14 @@ impl Historian {
             self.settle(outcome).await;
         }
         // What lies on the disk is written by the program that comes next.
-        while self.retry.is_none() && self.is_spool_empty() && !self.inbox.is_empty() {
+        while !self.inbox.is_empty() && self.is_spool_empty() && Instant::now() < deadline {
+            if self.retry.take().is_some() {
+                if self.spool.is_some() {
+                    break;
+                }
+                // There is no other place for it.
+                sleep_until(deadline.min(Instant::now() + BACK_OFF.base)).await;
+            }
             self.write(Arc::new(self.inbox.take(self.options.batch)), None);
             let outcome = match timeout_at(deadline, outcome(&mut self.writing)).await {
                 Ok(outcome) => outcome,
@@ -297,7 +305,9 @@ impl Historian {
             };
             self.settle(outcome).await;
         }
-        self.spool_inbox(true).await;
+        if self.spool.is_some() {
+            self.spool_inbox(true).await;
+        }
         if !self.inbox.is_empty() {
             error!(rows = self.inbox.len(), "history is lost: it can neither be written nor put on the disk");
         }
@@ -320,55 +330,6 @@ impl Historian {
             self.status.spooled(spool.rows(), spool.bytes(), spool.oldest());
         }
     }
-}
-
-/// Writes a batch. Rows that the store refuses for what they are do not keep it from taking the others.
-async fn write(
-    store: &Store,
-    batch: &Batch,
-    now: chrono::DateTime<chrono::Utc>,
-) -> Result<Written, StoreError> {
-    let mut written = Written::default();
-    if !batch.candles.is_empty() {
-        match store.write_candles(&batch.candles, now).await {
-            Err(StoreError::Refused { what }) => {
-                warn!(what, "the store refuses a candle");
-                for candle in &batch.candles {
-                    count(
-                        store.write_candles(std::slice::from_ref(candle), now).await,
-                        &mut written.candles,
-                        &mut written.refused,
-                    )?;
-                }
-            }
-            outcome => written.candles += outcome?,
-        }
-    }
-    if !batch.prices.is_empty() {
-        match store.write_prices(&batch.prices, now).await {
-            Err(StoreError::Refused { what }) => {
-                warn!(what, "the store refuses a price");
-                for point in &batch.prices {
-                    count(
-                        store.write_prices(std::slice::from_ref(point), now).await,
-                        &mut written.prices,
-                        &mut written.refused,
-                    )?;
-                }
-            }
-            outcome => written.prices += outcome?,
-        }
-    }
-    Ok(written)
-}
-
-fn count(outcome: Result<u64, StoreError>, written: &mut u64, refused: &mut u64) -> Result<(), StoreError> {
-    match outcome {
-        Ok(rows) => *written += rows,
-        Err(StoreError::Refused { .. }) => *refused += 1,
-        Err(error) => return Err(error),
-    }
-    Ok(())
 }
 
 /// Waits for the batch that is being written; for ever if there is none.

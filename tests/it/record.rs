@@ -422,6 +422,7 @@ async fn a_killed_program_leaves_files_that_are_played_up_to_what_was_written() 
     }
     let mut child = program();
     child.args(["serve", "--listen", "127.0.0.1:0", "--speed", "max", "--replay"]).args(&files);
+    child.env("CRYPTOPRICE__STORE__URL", "sqlite::memory:");
     let mut child = child.stderr(Stdio::piped()).spawn().unwrap();
     let log = std::io::BufReader::new(child.stderr.take().unwrap());
     let reading = tokio::task::spawn_blocking(move || {

@@ -249,3 +249,79 @@ fn the_mark_never_goes_back() {
     }
     assert_eq!(mark, at(29_000));
 }
+
+#[test]
+fn what_is_not_wanted_any_more_is_not_missed_by_the_others() {
+    let mut book = CandleBook::new(Policy::default(), Markets::Configured([BTC_USD].into()), at(0));
+    book.want(KRAKEN, [BTC_USD], at(0));
+    book.want(OKX, [BTC_USD], at(0));
+    say(&mut book, KRAKEN, 0, connected());
+    // The other is never connected: half of what is expected is heard.
+    let half = Decimal::new(5, 1);
+    assert_eq!(
+        seconds(&mut book, None, 4_000),
+        [(0, CandleState::Final, half), (1, CandleState::Final, half)]
+    );
+    book.leave(OKX, at(4_000));
+    assert!(book.expects(BTC_USD, Some(KRAKEN)) && !book.expects(BTC_USD, Some(OKX)));
+    assert_eq!(seconds(&mut book, None, 5_000), [(2, CandleState::Final, Decimal::ONE)]);
+    assert_eq!(seconds(&mut book, Some(OKX), 60_000), []);
+    // What it still had to say is not heard.
+    assert_eq!(say(&mut book, OKX, 60_000, traded(BTC_USD, "9", 60_000)), Some(Intake::Foreign));
+    book.want(KRAKEN, [], at(60_000));
+    assert!(!book.expects(BTC_USD, None));
+    assert_eq!(book.tick(at(120_000)), []);
+}
+
+#[test]
+fn a_minute_that_a_venue_leaves_in_counts_those_that_stay() {
+    let mut book = CandleBook::new(Policy::default(), Markets::Configured([BTC_USD].into()), at(0));
+    for venue in [KRAKEN, OKX] {
+        book.want(venue, [BTC_USD], at(0));
+        say(&mut book, venue, 0, connected());
+    }
+    book.tick(at(30_000));
+    book.leave(OKX, at(30_000));
+    let told = book.tick(at(62_000));
+    let minute = told.iter().find(|candle| candle.interval == Interval::Minute && candle.venue.is_none());
+    assert_eq!(minute.unwrap().coverage, Decimal::ONE);
+}
+
+#[test]
+fn a_market_that_its_venue_does_not_trade_is_not_expected_until_it_does() {
+    let mut book = CandleBook::new(Policy::default(), Markets::Configured([BTC_USD].into()), at(0));
+    book.want(KRAKEN, [BTC_USD], at(0));
+    let listening = |markets: &[Pair], absent: &[Pair]| DeliveryKind::Listening {
+        markets: markets.to_vec(),
+        absent: absent.iter().map(|pair| (*pair, "not traded".to_owned())).collect(),
+        connections: 0,
+    };
+    say(&mut book, KRAKEN, 0, listening(&[], &[BTC_USD]));
+    assert_eq!(book.tick(at(10_000)), []);
+    say(&mut book, KRAKEN, 10_000, listening(&[BTC_USD], &[]));
+    assert_eq!(book.series(), [(BTC_USD, Some(KRAKEN)), (BTC_USD, None)]);
+}
+
+#[test]
+fn a_recorded_connection_that_falls_silent_has_ended_when_it_was_last_heard() {
+    let mut book = CandleBook::new(Policy::default(), Markets::Met, at(0));
+    // Nothing tells that it was made.
+    say(&mut book, KRAKEN, 0, DeliveryKind::Message);
+    say(&mut book, KRAKEN, 0, traded(BTC_USD, "1", 0));
+    say(&mut book, KRAKEN, 1_500, DeliveryKind::Message);
+    book.tick(at(4_000));
+    book.tick(at(62_000));
+    book.lapse(TimeDelta::seconds(60));
+    let told = book.tick(at(62_000));
+    let second = |open: i64| {
+        let of = |candle: &&Candle| candle.venue.is_some() && candle.interval == Interval::Second;
+        told.iter().filter(of).find(|candle| candle.open_time == at(open)).cloned().unwrap()
+    };
+    // Two seconds had been told before it was noticed.
+    let restated = second(1_000);
+    assert_eq!(
+        (restated.state, restated.revision, restated.coverage),
+        (CandleState::Restated, 1, Decimal::new(5, 1))
+    );
+    assert_eq!(second(2_000).state, CandleState::Gap);
+}

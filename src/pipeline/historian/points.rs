@@ -94,20 +94,20 @@ impl Points {
         for kept in self.pairs.values_mut() {
             let due = now - kept.at >= self.cadence.repeat;
             let newer = kept.newer.take_if(|newer| due || differs(&kept.update.price, &newer.price));
-            match newer {
-                Some(newer) => {
-                    out.push(point(&newer));
-                    (kept.update, kept.at) = (newer, now);
-                }
-                // It goes on as it is: what the service would say now is the same.
-                None if due => {
-                    let mut point = point(&kept.update);
-                    point.price.aggregate_time = now;
-                    out.push(point);
-                    kept.at = now;
-                }
-                None => {}
+            if newer.is_none() && !due {
+                continue;
             }
+            let news = newer.as_ref().is_some_and(|newer| differs(&kept.update.price, &newer.price));
+            if let Some(newer) = newer {
+                kept.update = newer;
+            }
+            let mut point = point(&kept.update);
+            // It goes on as it is: what the service would say now is the same.
+            if !news && now - point.price.aggregate_time > self.cadence.every {
+                point.price.aggregate_time = now;
+            }
+            out.push(point);
+            kept.at = now;
         }
     }
 }

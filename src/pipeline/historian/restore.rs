@@ -57,7 +57,9 @@ pub async fn restore(
         match answer {
             Ok(known) => {
                 candles += known.len();
-                known.iter().for_each(|candle| book.restore(candle));
+                for candle in &known {
+                    book.restore(candle);
+                }
                 restored += 1;
             }
             Err(error) => {

@@ -138,6 +138,10 @@ impl HistoryStatus {
         }
     }
 
+    pub(super) fn spool_works(&self) {
+        self.0.spool_failed.store(false, Relaxed);
+    }
+
     pub(super) fn spooled(&self, rows: u64, bytes: u64, oldest: Option<i64>) {
         self.0.spool_rows.store(rows, Relaxed);
         self.0.spool_bytes.store(bytes, Relaxed);
