@@ -104,7 +104,25 @@ mod tests {
             candle(3, Some(["92", "92", "92", "92"])),
             candle(4, Some(["92", "120", "92", "120"])),
         ];
-        insta::assert_snapshot!(draw(&candles, false), @r"");
+        insta::assert_snapshot!(draw(&candles, false), @r"
+        120 ┤    █
+            ┤    █
+            ┤    █
+        114 ┤    █
+            ┤    █
+            ┤│   █
+        108 ┤│   █
+            ┤│ │ █
+            ┤█ ▒ █
+        102 ┤█ ▒ █
+            ┤█ ▒ █
+            ┤│ ▒ █
+         96 ┤│ ▒ █
+            ┤  ▒ █
+            ┤  ▒─█
+         90 ┤  │
+            └ 2023-11-14T22:14:00Z … 2023-11-14T22:18:00Z
+        ");
         assert_eq!(draw(&[candle(0, None)], false), "no prices to draw\n");
         assert!(draw(&candles, true).contains("\u{1b}["));
         // All at one price.

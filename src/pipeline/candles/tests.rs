@@ -84,7 +84,7 @@ fn a_venue_that_is_ahead_closes_nothing_before_its_time() {
     let mut book = book();
     say(&mut book, KRAKEN, 0, connected());
     assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USD, "1", 5_000)), Some(Intake::Taken));
-    assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USD, "2", 500_000)), Some(Intake::Future));
+    assert_eq!(say(&mut book, KRAKEN, 0, traded(BTC_USD, "2", 50_000)), Some(Intake::Future));
     // Its clock is five seconds ahead, and its trades of this second are awaited for two.
     let closed = |book: &mut CandleBook, until| {
         seconds(book, Some(KRAKEN), until).iter().filter(|(_, state, _)| *state == CandleState::Final).count()
