@@ -54,7 +54,7 @@ use crate::{
         candles::hub::CandleHub,
         crosses::Crosses,
         fanout::Fanout,
-        health::Sources as SourceHealth,
+        health::{Reports, Sources as SourceHealth},
         ingest::{self, Changes, Surroundings},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
@@ -179,7 +179,7 @@ impl Application {
         let services = Services {
             history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
             candles: Candles::new(store, hub, prices.clone(), clock.clone(), stopping.clone()),
-            sources: Sources::new(health.clone(), clock.clone()),
+            sources: Sources::new(Reports::Own(health.clone()), clock.clone()),
             prices,
             streams,
         };

@@ -2,6 +2,7 @@
 
 mod recent;
 mod report;
+mod reports;
 mod source;
 
 use std::{
@@ -15,6 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use self::{
     recent::{Quantiles, RecentReport},
     report::{Counts, SourceReport, SourceState},
+    reports::{Reports, Told},
     source::{Counted, Source},
 };
 use crate::domain::{pair::Pair, price::Origin, venue::Venue};
