@@ -23,6 +23,7 @@ mod record;
 mod redis_cli;
 mod serve;
 mod sources;
+mod status;
 mod store;
 mod table;
 mod watch;
@@ -40,6 +41,7 @@ pub use self::{
     redis_cli::RedisCliArgs,
     serve::{DemoArgs, ServeArgs},
     sources::SourcesArgs,
+    status::StatusArgs,
     store::{BackupArgs, DbShellArgs, MigrateArgs},
     watch::WatchArgs,
 };
@@ -106,6 +108,9 @@ pub enum ClientCommand {
     /// Shows how the venues do that prices come from
     #[command(after_help = EXIT_CODES)]
     Sources(SourcesArgs),
+    /// Shows what a replica does among the others: whether it leads, who does, and how far it has come
+    #[command(after_help = EXIT_CODES)]
+    Status(StatusArgs),
 }
 
 /// How a command ended that got its answer.
@@ -145,6 +150,7 @@ impl ClientCommand {
             Self::Watch(arguments) => arguments.run(&mut console).await,
             Self::Explain(arguments) => arguments.run(&mut console).await,
             Self::Convert(arguments) => arguments.run(&mut console).await,
+            Self::Status(arguments) => arguments.run(&mut console).await,
             Self::Sources(arguments) => return arguments.run(&mut console).await,
         };
         finish(result, &mut console)
@@ -201,6 +207,7 @@ mod tests {
             "explain",
             "convert 1 BTC",
             "sources kraken binance",
+            "status --ops nowhere",
             "completions cobol",
             "record",
             "record folder --for soon",

@@ -45,6 +45,11 @@ pub struct Encoder {
     pub message: fn(&Message) -> Bytes,
 }
 
+impl Encoder {
+    /// Encodes nothing: for a board that nobody outside reads.
+    pub const NONE: Self = Self { price: |_, _| Bytes::new(), message: |_| Bytes::new() };
+}
+
 /// Reads what an [`Encoder`] has made of a price; nothing where that is none.
 pub type Decode = fn(&Bytes) -> Option<(Price, Stamp)>;
 
