@@ -161,9 +161,7 @@ impl Application {
         let (listened, origin) = match (&replay, &simulation, followed) {
             (_, _, Some(origin)) => (Listened::nothing(), origin),
             (Some(replay), ..) => (Listened::met(replay), Origin::Replay),
-            (_, Some((simulation, _)), _) => {
-                (Listened::simulated(simulation, &config)?, Origin::Simulated)
-            }
+            (_, Some((simulation, _)), _) => (Listened::simulated(simulation, &config)?, Origin::Simulated),
             _ => (Listened::configured(&config)?, Origin::Live),
         };
 
@@ -246,9 +244,13 @@ impl Application {
                 Some(Input::Sockets { venues, queue: config.feed.queue, changes, simulation })
             }
         };
-        let pipeline = aggregator
-            .zip(input)
-            .map(|(aggregator, input)| Pipeline { aggregator, sources: health, clock, times, input });
+        let pipeline = aggregator.zip(input).map(|(aggregator, input)| Pipeline {
+            aggregator,
+            sources: health,
+            clock,
+            times,
+            input,
+        });
         let status = StatusOf { readiness: readiness.clone(), role: role_name(config.role), origin };
         Ok(Self {
             public,

@@ -59,9 +59,8 @@ async fn snapshot(replica: &mut Replica, position: Position, everything: Batch) 
     let Some(records) = records(replica, position.epoch, &everything) else {
         return unreadable(position).await;
     };
-    let age = told(replica, &everything).map_or(Duration::ZERO, |time| {
-        (replica.clock.now() - time).to_std().unwrap_or_default()
-    });
+    let age = told(replica, &everything)
+        .map_or(Duration::ZERO, |time| (replica.clock.now() - time).to_std().unwrap_or_default());
     if replica.applier.replace(to, records) {
         info!(epoch = to.epoch, sequence = to.sequence, pairs = count, "following from a snapshot");
         replica.standing.snapshot();
@@ -124,8 +123,7 @@ fn record(replica: &Replica, epoch: u64, update: &mirror::Update) -> Option<Reco
 
 /// Takes over what is told of the sources, and gets the time when it was.
 fn told(replica: &Replica, batch: &Batch) -> Option<DateTime<Utc>> {
-    let States { time, sources, depegged } =
-        States::read(batch.states.sources.as_ref()?, replica.origin)?;
+    let States { time, sources, depegged } = States::read(batch.states.sources.as_ref()?, replica.origin)?;
     replica.told.tell(sources);
     replica.crosses.set_depegged(depegged.into_iter().collect());
     if let Some(own) = &replica.own {

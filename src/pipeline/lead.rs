@@ -18,7 +18,7 @@ use tokio::{
     time::{interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::debug;
 
 pub use self::standing::{Part, Standing, StandingReport};
 use super::{
@@ -120,7 +120,7 @@ impl Replica {
         let play = async {
             loop {
                 let task = decider.decide();
-                info!(?task, "this replica has another part");
+                debug!(?task, "this replica has another part");
                 tokio::select! {
                     () = self.play(&task) => {}
                     () = decider.until_other_than(&task) => {}

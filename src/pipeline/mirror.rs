@@ -195,7 +195,8 @@ impl<'a> Term<'a> {
         let Some(own) = &self.replica.own else { return };
         let Own { sources, crosses, .. } = own;
         let time = self.replica.clock.now();
-        let states = States { time, sources: sources.reports("", time).collect(), depegged: crosses.depegged() };
+        let states =
+            States { time, sources: sources.reports("", time).collect(), depegged: crosses.depegged() };
         self.states = Some(states);
     }
 

@@ -134,7 +134,10 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
                 (json!({"pair": "BTC-USD", "interval": "2m"}), "/v1/candles/BTC-USD?interval=2m"),
                 (json!({"pair": "BTC-USD", "source": "krake"}), "/v1/candles/BTC-USD?source=krake"),
                 (json!({"pair": "BTC-USD", "pageToken": "foreign"}), "/v1/candles/BTC-USD?pageToken=foreign"),
-                (json!({"pair": "BTC-USD", "fill": "CANDLE_FILL_NULL"}), "/v1/candles/BTC-USD?fill=CANDLE_FILL_NULL"),
+                (
+                    json!({"pair": "BTC-USD", "fill": "CANDLE_FILL_NULL"}),
+                    "/v1/candles/BTC-USD?fill=CANDLE_FILL_NULL",
+                ),
                 (
                     json!({"pair": "BTC-USD", "startTime": "2001-01-02T00:00:00Z", "endTime": "2001-01-01T00:00:00Z"}),
                     "/v1/candles/BTC-USD?startTime=2001-01-02T00:00:00Z&endTime=2001-01-01T00:00:00Z",

@@ -164,8 +164,7 @@ mod tests {
             let (observe_time, receive_time) = (START, START);
             let value = (number.into(), 0.into());
             let (price_, dispersion_bps) = value;
-            price.value =
-                Some(Value { price: price_, bid, ask, dispersion_bps, observe_time, receive_time });
+            price.value = Some(Value { price: price_, bid, ask, dispersion_bps, observe_time, receive_time });
             (price.status, price.status_reason) = (Status::Live, None);
         }
         let stamp = Stamp { cursor: Cursor { epoch, sequence }, publish_time: START };

@@ -1,5 +1,7 @@
 //! Readers in step, behind, late, filtered, and beside a writer that does not wait.
 
+mod epochs;
+
 use bytes::Bytes;
 use chrono::DateTime;
 

@@ -381,7 +381,10 @@ mod tests {
         }
         let report = |now| source.report(TimeDelta::seconds(30), now);
         let told = report(start);
-        assert_eq!((told.counts.malformed, told.malformed), (3, [("json".into(), 2), ("value".into(), 1)].into()));
+        assert_eq!(
+            (told.counts.malformed, told.malformed),
+            (3, [("json".into(), 2), ("value".into(), 1)].into())
+        );
         assert_eq!(told.last_error, Some(("cut off".to_owned(), start)));
         for (markets, now, expected) in [
             (0, start, None),

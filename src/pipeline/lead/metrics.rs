@@ -64,7 +64,10 @@ impl ReplicaMetrics {
                 "cryptoprice_mirror_snapshots_total",
                 "How often everything was mirrored or taken over anew.",
             )?,
-            failures: counter("cryptoprice_mirror_failures_total", "Writes and reads of the mirror that failed.")?,
+            failures: counter(
+                "cryptoprice_mirror_failures_total",
+                "Writes and reads of the mirror that failed.",
+            )?,
             terms: counter("cryptoprice_lease_terms_total", "How often this replica has begun to lead.")?,
         })
     }

@@ -216,7 +216,8 @@ impl Standing {
 
     /// Notes how long an update took to the board, in seconds.
     pub(in crate::pipeline) fn took(&self, seconds: f64) {
-        self.0.delays.observe(seconds);
+        // Two clocks may differ by more than it took.
+        self.0.delays.observe(seconds.max(0.0));
     }
 
     /// Gets what is counted.

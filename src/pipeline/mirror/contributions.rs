@@ -174,8 +174,7 @@ mod tests {
     #[test]
     fn what_a_price_was_made_of_reads_back_and_unknown_venues_are_left_out() {
         let now = DateTime::from_timestamp_nanos(1_700_000_000_000_000_001);
-        let mut all: Vec<_> =
-            VERDICTS.iter().map(|verdict| contribution("kraken", true, *verdict)).collect();
+        let mut all: Vec<_> = VERDICTS.iter().map(|verdict| contribution("kraken", true, *verdict)).collect();
         all.push(contribution("okx", false, Verdict::Stale));
         assert_eq!(read(&write(&all, now)), Some((all.clone(), now)));
         assert_eq!(read(&write(&[], now)), Some((Vec::new(), now)));

@@ -111,12 +111,7 @@ impl Tap {
     }
 
     /// Gives an update its place in the other epoch.
-    fn record(
-        &self,
-        update: &Update,
-        contributions: Vec<Contribution>,
-        time: DateTime<Utc>,
-    ) -> Record {
+    fn record(&self, update: &Update, contributions: Vec<Contribution>, time: DateTime<Utc>) -> Record {
         let cursor = Cursor { epoch: self.epoch, ..update.stamp.cursor };
         let stamp = Stamp { cursor, ..update.stamp };
         Record { update: self.to.encode(update.price.clone(), stamp), contributions, time }
