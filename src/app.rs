@@ -5,6 +5,7 @@
 pub mod check;
 
 mod backfill;
+mod cluster;
 mod doors;
 mod history;
 mod markets;
@@ -25,7 +26,11 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use prometheus::{Registry, process_collector::ProcessCollector};
 use rust_decimal::Decimal;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
@@ -37,6 +42,7 @@ pub use self::{
     store::store_options,
 };
 use self::{
+    cluster::{Cluster, Found},
     doors::{Doors, Services},
     history::History as Keeper,
     markets::{Listened, Shared},
@@ -46,21 +52,22 @@ use crate::{
     api::{
         front::Front,
         grpc, ops,
-        ops::Readiness,
+        ops::{Readiness, StatusOf},
         server::{self, Serving, Transport, stall::Watchdog, workers::Workers},
         wire,
     },
+    cache::lease,
     clock::Clock,
-    config::{self, Config},
+    config::{self, Config, Role},
     domain::{aggregate, cross::CrossPolicy, jump::JumpPolicy, peg::PegPolicy, price::Origin, venue::Venue},
     feed::venues,
     pipeline::{
         aggregator::{Aggregator, Options},
-        board::Board,
+        board::{Board, Encoder},
         candles::hub::CandleHub,
         crosses::Crosses,
         fanout::Fanout,
-        health::Sources as SourceHealth,
+        health::{Reports, Sources as SourceHealth},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
@@ -99,7 +106,9 @@ pub struct Application {
     transport: Transport,
     fanout: Fanout,
     health: HealthReporter,
-    pipeline: Pipeline,
+    /// Nothing where it only follows.
+    pipeline: Option<Pipeline>,
+    cluster: Option<Cluster>,
     reloader: Option<Reloader>,
     stopping: CancellationToken,
     streams: config::Streams,
@@ -109,8 +118,13 @@ impl Application {
     /// Builds the service. What cannot work fails here: an address that is taken, a recording that is missing.
     pub async fn build(config: Config, mode: Mode) -> anyhow::Result<Self> {
         let stopping = CancellationToken::new();
-        let public = server::bind(config.server.listen).await?;
+        let redis = cluster::redis(&config, &mode)?;
         let ops = bind_ops(&config).await?;
+        let followed = match redis.as_ref().filter(|_| config.role == Role::Serve) {
+            Some(pool) => Some(cluster::origin(pool, &config, &ops.0).await?),
+            None => None,
+        };
+        let public = server::bind(config.server.listen).await?;
 
         let replay = match &mode {
             Mode::Replay(options) => Some(Replay::open(options.clone())?),
@@ -128,9 +142,10 @@ impl Application {
             }
             _ => None,
         };
-        let (listened, origin) = match (&replay, &simulation) {
-            (Some(replay), _) => (Listened::met(replay), Origin::Replay),
-            (_, Some((simulation, _))) => (Listened::simulated(simulation, &config)?, Origin::Simulated),
+        let (listened, origin) = match (&replay, &simulation, followed) {
+            (_, _, Some(origin)) => (Listened::nothing(), origin),
+            (Some(replay), ..) => (Listened::met(replay), Origin::Replay),
+            (_, Some((simulation, _)), _) => (Listened::simulated(simulation, &config)?, Origin::Simulated),
             _ => (Listened::configured(&config)?, Origin::Live),
         };
 
@@ -138,7 +153,8 @@ impl Application {
         let health = SourceHealth::new(listened.venues(), origin, silent_after, now);
         // Rises at every start. In a replay it hangs on the recordings alone, so that two runs are the same.
         let epoch = u64::try_from(now.timestamp_millis()).unwrap_or_default();
-        let (board, publisher) = Board::new(epoch, wire::ENCODER);
+        let encoder = if redis.is_some() { Encoder::NONE } else { wire::ENCODER };
+        let (found, publisher) = Board::new(epoch, encoder);
         let cross = CrossPolicy { max_hops: config.cross.max_hops, max_skew: delta(config.cross.max_skew) };
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
         let configured = config.cross.pairs.iter().map(|pair| pair.0);
@@ -148,16 +164,39 @@ impl Application {
         let crosses = Crosses::new(kept.iter().copied(), config.cross.max_streamed, cross);
         let options = options(&config, origin, &listened);
         let store = Arc::new(Store::open(store_options(&config, origin)?));
-        let keeper = Keeper::open(&config, origin, &store, &clock)?;
+        // Whoever only follows finds out nothing that could be kept.
+        let keeper = match followed {
+            None => Keeper::open(&config, origin, &store, &clock)?,
+            Some(_) => None,
+        };
         let hub = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
+        let aggregator = followed
+            .is_none()
+            .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
+        let registry = Registry::new();
+        let (board, crosses, reports, cluster) = match redis {
+            None => (found, crosses, Reports::Own(health.clone()), None),
+            Some(pool) => {
+                let (board, applier) = Board::mirrored(wire::ENCODER);
+                // What callers are told is what all replicas tell.
+                let told = crosses.elsewhere();
+                let found = Found { board: found, sources: health.clone(), crosses };
+                let found = followed.is_none().then_some(found);
+                let surroundings = (origin, clock.clone());
+                let cluster =
+                    Cluster::new(&config, pool, applier, told.clone(), found, surroundings, &registry)?;
+                (board, told, Reports::Told(cluster.told()), Some(cluster))
+            }
+        };
+        // What is kept is what callers were told.
         let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, hub.clone(), now);
-        let aggregator = Aggregator::new(options, crosses.clone(), health.clone(), publisher, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let readiness = Readiness {
             board: board.clone(),
-            sources: health.clone(),
+            sources: reports.clone(),
             history: keeper.as_ref().map(Keeper::status),
+            standing: cluster.as_ref().map(Cluster::standing),
             required,
             stopping: stopping.clone(),
         };
@@ -170,11 +209,10 @@ impl Application {
         let services = Services {
             history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
             candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone(), stopping.clone()),
-            sources: Sources::new(health.clone(), clock.clone()),
+            sources: Sources::new(reports, clock.clone()),
             prices,
             streams,
         };
-        let registry = Registry::new();
         let times = metrics::ingest_times()?;
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
         registry.register(Box::new(board_metrics))?;
@@ -188,36 +226,41 @@ impl Application {
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
         let mut reloader = None;
-        let input = if let Some(replay) = replay {
-            Input::Replay(replay)
-        } else {
-            let shared = Shared::new(&config)?;
-            let venues = listened.listeners(&config.feed, &shared);
-            let (sender, changes) = mpsc::channel(1);
-            if origin == Origin::Live {
-                reloader = Some(Reloader::new(config.clone(), shared, sender));
+        let input = match (replay, followed) {
+            (_, Some(_)) => None,
+            (Some(replay), _) => Some(Input::Replay(replay)),
+            (None, None) => {
+                let shared = Shared::new(&config)?;
+                let venues = listened.listeners(&config.feed, &shared);
+                let (sender, changes) = mpsc::channel(1);
+                let backfill = backfill::beside(&config, &venues, &store, &clock, &registry)?;
+                if origin == Origin::Live {
+                    reloader = Some(Reloader::new(config.clone(), shared, sender));
+                }
+                Some(Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill })
             }
-            let backfill = backfill::beside(&config, &venues, &store, &clock, &registry)?;
-            Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }
         };
+        let pipeline = aggregator.zip(input).map(|(aggregator, input)| Pipeline {
+            aggregator,
+            chronicle,
+            history: keeper,
+            sources: health,
+            clock,
+            times,
+            input,
+        });
+        let status = StatusOf { readiness: readiness.clone(), role: role_name(config.role), origin };
         Ok(Self {
             public,
             ops,
             fronts: (1..=threads).map(|lane| doors.front(lane)).collect::<anyhow::Result<_>>()?,
             calls: doors.listed().to_vec(),
-            ops_router: ops::routes(readiness).merge(ops::metrics(registry)),
+            ops_router: ops::routes(readiness).merge(ops::status(status)).merge(ops::metrics(registry)),
             transport: transport(&config),
             fanout,
             health: reporter,
-            pipeline: Pipeline {
-                aggregator,
-                chronicle,
-                history: keeper,
-                sources: health,
-                clock,
-                times,
-                input,
-            },
+            pipeline,
+            cluster,
             reloader,
             stopping,
             streams: config.streams,
@@ -236,9 +279,10 @@ impl Application {
 
     /// Lists what the service is made of.
     pub fn components(&self) -> Vec<String> {
-        let input = match &self.pipeline.input {
-            Input::Replay(replay) => format!("input: {} recordings", replay.recordings()),
-            Input::Sockets { venues, simulation, .. } => {
+        let input = match self.pipeline.as_ref().map(|pipeline| &pipeline.input) {
+            None => "input: what another replica mirrors".to_owned(),
+            Some(Input::Replay(replay)) => format!("input: {} recordings", replay.recordings()),
+            Some(Input::Sockets { venues, simulation, .. }) => {
                 let kind = if simulation.is_some() { "simulated venues" } else { "venues" };
                 format!("input: WebSockets to {} {kind}", venues.len())
             }
@@ -246,7 +290,7 @@ impl Application {
         let board = format!("board: {} pairs in memory", self.fanout.board().len());
         let doors =
             format!("doors: gRPC, gRPC-Web and REST on {}, health on {} too", self.public.1, self.ops.1);
-        let history = match &self.pipeline.history {
+        let history = match self.pipeline.as_ref().and_then(|pipeline| pipeline.history.as_ref()) {
             Some(history) => format!("history: {}", history.place()),
             None => "history: not kept".to_owned(),
         };
@@ -258,6 +302,11 @@ impl Application {
         &self.calls
     }
 
+    /// Follows the role that the lease gives, where there are several replicas: for what only whoever leads may do.
+    pub fn role(&self) -> Option<watch::Receiver<lease::Role>> {
+        self.cluster.as_ref().map(Cluster::role)
+    }
+
     /// Takes out what applies another configuration while the service runs; where it listens to the venues of one.
     pub fn reloader(&mut self) -> Option<Reloader> {
         self.reloader.take()
@@ -265,8 +314,8 @@ impl Application {
 
     /// Gets what tells the true prices of the simulated market, if there is one.
     pub fn truth(&self) -> Option<Truth> {
-        match &self.pipeline.input {
-            Input::Sockets { simulation: Some((simulation, _)), .. } => Some(simulation.truth()),
+        match self.pipeline.as_ref().map(|pipeline| &pipeline.input) {
+            Some(Input::Sockets { simulation: Some((simulation, _)), .. }) => Some(simulation.truth()),
             _ => None,
         }
     }
@@ -285,7 +334,19 @@ impl Application {
         tasks.spawn(watchdog.run(self.streams.stall_timeout, stopping.clone()));
         tasks.spawn(grpc::health::report(self.health, self.fanout.clone(), stopping.clone()));
         tasks.spawn(self.fanout.run(self.streams.flush, stopping.clone()));
-        let mut pipeline = tokio::spawn(self.pipeline.run(feeds.clone()));
+        if let Some(cluster) = self.cluster {
+            tasks.spawn(cluster.run(stopping.clone()));
+        }
+        let (pipeline, ending) = (self.pipeline, feeds.clone());
+        let mut pipeline = tokio::spawn(async move {
+            match pipeline {
+                Some(pipeline) => pipeline.run(ending).await,
+                None => {
+                    ending.cancelled().await;
+                    Ok(())
+                }
+            }
+        });
         info!(public = %self.public.1, ops = %self.ops.1, "serving on http://{}", self.public.1);
 
         let mut ended = None;
@@ -382,6 +443,15 @@ fn workers(
         let relay = fanout.on_lane(lane).relay(stopping.clone());
         async { tokio::join!(serving.take(sockets), relay).0 }
     })
+}
+
+/// Names a role as the configuration does.
+const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::All => "all",
+        Role::Ingest => "ingest",
+        Role::Serve => "serve",
+    }
 }
 
 /// Tells how many threads serve connections.

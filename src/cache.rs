@@ -5,6 +5,8 @@
 //! - [`lease`]: which replica listens to the venues, with an epoch that only rises;
 //! - [`fence`]: writes that are refused once there is a newer epoch;
 //! - [`mirror`]: the latest of every pair and the updates since, for replicas that do not listen themselves;
+//! - [`wanted`]: what these would like to have mirrored beside;
+//! - [`origins`]: of which origins anything is mirrored;
 //! - [`fetch`]: answers of upstreams, fetched once for all, within a [`budget`] that all share;
 //! - [`metrics`]: what of this is measured.
 //!
@@ -19,7 +21,9 @@ pub mod keys;
 pub mod lease;
 pub mod metrics;
 pub mod mirror;
+pub mod origins;
 pub mod pool;
+pub mod wanted;
 
 /// Why Redis did not do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -25,6 +25,7 @@ mod record;
 mod redis_cli;
 mod serve;
 mod sources;
+mod status;
 mod store;
 mod table;
 mod watch;
@@ -44,6 +45,7 @@ pub use self::{
     redis_cli::RedisCliArgs,
     serve::{DemoArgs, ServeArgs},
     sources::SourcesArgs,
+    status::StatusArgs,
     store::{BackupArgs, DbShellArgs, MigrateArgs},
     watch::WatchArgs,
 };
@@ -119,6 +121,9 @@ pub enum ClientCommand {
     /// Shows how the venues do that prices come from
     #[command(after_help = EXIT_CODES)]
     Sources(SourcesArgs),
+    /// Shows what a replica does among the others: whether it leads, who does, and how far it has come
+    #[command(after_help = EXIT_CODES)]
+    Status(StatusArgs),
 }
 
 /// How a command ended that got its answer.
@@ -161,6 +166,7 @@ impl ClientCommand {
             Self::Convert(arguments) => arguments.run(&mut console).await,
             Self::Candles(arguments) => arguments.run(&mut console).await,
             Self::Export(arguments) => arguments.run(&mut console).await,
+            Self::Status(arguments) => arguments.run(&mut console).await,
             Self::Sources(arguments) => return arguments.run(&mut console).await,
         };
         finish(result, &mut console)
@@ -217,6 +223,7 @@ mod tests {
             "explain",
             "convert 1 BTC",
             "sources kraken binance",
+            "status --ops nowhere",
             "completions cobol",
             "record",
             "record folder --for soon",

@@ -35,6 +35,8 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What this replica does among several.
+    pub role: Role,
     /// The public doors.
     pub server: Server,
     /// Streams of prices.
@@ -63,8 +65,22 @@ pub struct Config {
     pub backfill: BackfillConfig,
     /// What is written into it, and how long that stays.
     pub history: History,
+    /// How replicas know each other.
+    pub cluster: Cluster,
     /// The venues, by name.
     pub venues: BTreeMap<String, VenueConfig>,
+}
+
+/// What a replica does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Listens to venues and serves; alone, or in turn with others.
+    All,
+    /// The same, and never without the others' leave: it needs Redis.
+    Ingest,
+    /// Serves what another one mirrors.
+    Serve,
 }
 
 /// The public doors.
@@ -277,6 +293,17 @@ pub struct BackfillConfig {
     pub least_coverage: Number,
     pub max_concurrent: usize,
     pub share: Number,
+}
+
+/// How replicas know each other.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "each is explained in the default file")]
+pub struct Cluster {
+    pub name: String,
+    pub origin: String,
+    #[serde(with = "humantime_serde")]
+    pub max_silence: Duration,
 }
 
 /// One venue.

@@ -5,6 +5,8 @@
 //! [`aggregator`] keeps the venues' quotes and turns them into prices, [`crosses`] says which derived pairs are kept.
 //! [`candles`] makes candles of the venues' trades, [`backfill`] fills in those that were missed; [`chronicle`] has them and the
 //! prices kept by the [`historian`].
+//! Among several replicas, [`lead`] says which part this one plays: `mirror` shows to all what it finds out, `follow`
+//! takes over what another one does.
 //! [`ingest`] drives it from live sockets, [`replay`] from recordings; [`record`] makes recordings instead. [`health`]
 //! counts what each source does, `scorecard` holds it against the others, [`metrics`] tells it to whoever runs the
 //! service.
@@ -16,11 +18,14 @@ pub mod candles;
 pub mod chronicle;
 pub mod crosses;
 pub mod fanout;
+mod follow;
 pub mod health;
 pub mod historian;
 pub mod ingest;
+pub mod lead;
 pub mod message;
 pub mod metrics;
+mod mirror;
 mod quotes;
 pub mod record;
 pub mod replay;

@@ -1,11 +1,16 @@
 //! Whether the service lives, and whether it is ready: for whoever runs it, and for what routes to it.
 
+mod status;
+
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{
+        StatusCode,
+        header::{CONNECTION, CONTENT_TYPE},
+    },
     response::IntoResponse,
     routing::get,
 };
@@ -14,9 +19,10 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
+pub use self::status::{StatusOf, status};
 use crate::{
     domain::{pair::Pair, price::Status},
-    pipeline::{board::Board, health::Sources, historian::status::HistoryStatus},
+    pipeline::{board::Board, health::Reports, historian::status::HistoryStatus, lead::Standing},
 };
 
 /// What readiness is judged by.
@@ -25,9 +31,11 @@ pub struct Readiness {
     /// The prices.
     pub board: Board,
     /// How the sources do.
-    pub sources: Sources,
+    pub sources: Reports,
     /// How the keeping of history does, if it is kept. Prices do not wait for it.
     pub history: Option<HistoryStatus>,
+    /// How this replica stands to the others, if there are any.
+    pub standing: Option<Standing>,
     /// Pairs whose price must be fresh; if none is named, any fresh price will do.
     pub required: Arc<[Pair]>,
     /// Set once the service is stopping.
@@ -66,6 +74,16 @@ pub fn metrics(registry: Registry) -> Router {
     Router::new().route("/metrics", get(gather))
 }
 
+/// Makes `/livez` and `/readyz` for a replica that has not found anything to follow.
+pub fn waiting() -> Router {
+    let reasons = || vec![Reason { what: "NOTHING_TO_FOLLOW", pair: None, status: None }];
+    let report = move || Report { ready: false, reasons: reasons(), warnings: Vec::new() };
+    // Nobody stays: the next answer comes from the replica that serves by then.
+    let readyz = async move || (StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], Json(report()));
+    let livez = async move || ([(CONNECTION, "close")], livez().await);
+    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz))
+}
+
 /// Makes `/livez` and `/readyz`.
 pub fn routes(readiness: Readiness) -> Router {
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(readiness)
@@ -101,6 +119,9 @@ impl Readiness {
         let mut reasons = Vec::new();
         if self.stopping.is_cancelled() {
             reasons.push(Reason { what: "STOPPING", pair: None, status: None });
+        }
+        if self.standing.as_ref().is_some_and(Standing::is_stale) {
+            reasons.push(Reason { what: "MIRROR_STALE", pair: None, status: None });
         }
         if self.required.is_empty() {
             if !self.board.list(None, None).any(|update| fresh(update.price.status)) {

@@ -17,7 +17,7 @@ use crate::{
     client::v1 as plain,
     domain::{
         decimal,
-        price::{Cursor, Origin, Price, Stamp, Status, StatusReason},
+        price::{Cursor, Origin, Price, Stamp, Status, StatusReason, Value},
     },
     pipeline::{
         board::{Encoder, Update},
@@ -78,8 +78,65 @@ impl Message for EncodedPrice {
     }
 }
 
+/// All there are, to find what a name stands for.
+const STATUSES: [Status; 4] = [Status::Live, Status::Degraded, Status::Stale, Status::Unavailable];
+
+/// All there are.
+const REASONS: [StatusReason; 9] = [
+    StatusReason::NoFreshQuotes,
+    StatusReason::TooFewSources,
+    StatusReason::Divergent,
+    StatusReason::JumpUnconfirmed,
+    StatusReason::Depegged,
+    StatusReason::LegSkew,
+    StatusReason::BelowPrecision,
+    StatusReason::NoRoute,
+    StatusReason::NotKept,
+];
+
+/// All there are.
+const ORIGINS: [Origin; 3] = [Origin::Live, Origin::Replay, Origin::Simulated];
+
 /// What the board encodes with.
 pub const ENCODER: Encoder = Encoder { price: encode_price, message: encode_message };
+
+/// Reads what [`ENCODER`] has made of a price, here or in another process; nothing where this version does not
+/// understand it. Fields that it does not know stay in the bytes.
+pub fn decode_price(bytes: &Bytes) -> Option<(Price, Stamp)> {
+    let plain = plain::Price::decode(bytes.clone()).ok()?;
+    let number = |text: &Option<String>| text.as_deref().map(decimal::parse).transpose().ok();
+    let value = match number(&plain.price)? {
+        None => None,
+        Some(price) => Some(Value {
+            price,
+            bid: number(&plain.bid)?,
+            ask: number(&plain.ask)?,
+            dispersion_bps: number(&plain.dispersion_bps)??,
+            observe_time: time(plain.observe_time)?,
+            receive_time: time(plain.receive_time)?,
+        }),
+    };
+    let price = Price {
+        pair: plain.pair.parse().ok()?,
+        status: STATUSES.into_iter().find(|known| status(*known) == plain.status())?,
+        status_reason: match plain.status_reason() {
+            plain::PriceStatusReason::Unspecified => None,
+            told => Some(REASONS.into_iter().find(|known| status_reason(Some(*known)) == told)?),
+        },
+        value,
+        source_count: plain.source_count,
+        aggregate_time: time(plain.aggregate_time)?,
+        route: plain.route.iter().map(|leg| leg.parse()).collect::<Result<_, _>>().ok()?,
+        origin: ORIGINS.into_iter().find(|known| i32::from(origin(*known)) == plain.origin)?,
+    };
+    let cursor = Cursor { epoch: plain.epoch, sequence: plain.sequence };
+    Some((price, Stamp { cursor, publish_time: time(plain.publish_time)? }))
+}
+
+fn time(time: Option<prost_types::Timestamp>) -> Option<DateTime<Utc>> {
+    let time = time?;
+    DateTime::from_timestamp(time.seconds, time.nanos.try_into().ok()?)
+}
 
 /// Gets a published price as it stands in a message.
 pub fn price(update: &Arc<Update>) -> EncodedPrice {
@@ -185,5 +242,48 @@ fn status_reason(reason: Option<StatusReason>) -> plain::PriceStatusReason {
         Some(StatusReason::BelowPrecision) => Wire::BelowPrecision,
         Some(StatusReason::NoRoute) => Wire::NoRoute,
         Some(StatusReason::NotKept) => Wire::NotKept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use rust_decimal::Decimal;
+
+    use super::*;
+    use crate::domain::pair::Pair;
+
+    #[test]
+    fn a_price_that_is_encoded_reads_back_whole() {
+        let now = DateTime::from_timestamp_nanos(1_700_000_000_123_456_789);
+        let full = Value {
+            price: Decimal::new(97_612_320_557_5, 7),
+            bid: Some(Decimal::new(1, 28)),
+            ask: Some(Decimal::from(3)),
+            dispersion_bps: Decimal::ZERO,
+            observe_time: now - TimeDelta::nanoseconds(1),
+            receive_time: now,
+        };
+        let bare = Value { bid: None, ask: None, ..full };
+        let values = [None, Some(full), Some(bare)];
+        let stamp = Stamp { cursor: Cursor { epoch: 7, sequence: u64::MAX }, publish_time: now };
+        for (at, status) in STATUSES.into_iter().enumerate() {
+            for status_reason in REASONS.into_iter().map(Some).chain([None]) {
+                let price = Price {
+                    pair: Pair::literal("BTC", "EUR"),
+                    status,
+                    status_reason,
+                    value: values[at % 3],
+                    source_count: 5,
+                    aggregate_time: now + TimeDelta::seconds(1),
+                    route: vec![Pair::literal("BTC", "USD"), Pair::literal("EUR", "USD")],
+                    origin: ORIGINS[at % 3],
+                };
+                let bytes = encode_price(&price, stamp);
+                assert_eq!(decode_price(&bytes), Some((price, stamp)));
+                assert_eq!(decode_price(&bytes.slice(1..)), None);
+            }
+        }
+        assert_eq!(decode_price(&Bytes::new()), None);
     }
 }

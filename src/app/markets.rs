@@ -86,6 +86,11 @@ impl Listened {
         some(asked.collect::<anyhow::Result<_>>()?)
     }
 
+    /// Listens to nothing.
+    pub(super) const fn nothing() -> Self {
+        Self::Met(Vec::new())
+    }
+
     /// Takes what recordings hold.
     pub(super) fn met(replay: &Replay) -> Self {
         Self::Met(replay.venues())

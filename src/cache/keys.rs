@@ -13,6 +13,9 @@ const LEASE: u32 = 1;
 /// The format of the mirror: what is in which key, not what the mirrored bytes mean.
 const MIRROR: u32 = 1;
 
+/// The format of what replicas want of whoever leads.
+const WANTED: u32 = 1;
+
 /// The format of what is fetched.
 const FETCH: u32 = 1;
 
@@ -44,6 +47,8 @@ pub struct IngestKeys {
     pub states: String,
     /// Stream: what has changed, with the ids `epoch-entry`.
     pub updates: String,
+    /// Sorted set: derived pairs that are wanted, each by the time until which it is, in milliseconds.
+    pub wanted: String,
 }
 
 /// The keys of one fetched answer.
@@ -76,6 +81,7 @@ impl Keys {
             latest: key(MIRROR, "mirror-latest"),
             states: key(MIRROR, "mirror-states"),
             updates: key(MIRROR, "mirror-updates"),
+            wanted: key(WANTED, "wanted"),
         }
     }
 
@@ -126,8 +132,8 @@ mod tests {
         let mut tags = BTreeSet::new();
         for origin in [Origin::Live, Origin::Replay, Origin::Simulated] {
             let keys = Keys::new("cryptoprice", origin);
-            let IngestKeys { lease, epoch, head, latest, states, updates } = keys.ingest();
-            let ingest = [lease, epoch, head, latest, states, updates];
+            let IngestKeys { lease, epoch, head, latest, states, updates, wanted } = keys.ingest();
+            let ingest = [lease, epoch, head, latest, states, updates, wanted];
             assert_eq!(ingest.iter().map(|key| tag(key)).collect::<BTreeSet<_>>().len(), 1);
             assert_eq!(ingest.iter().collect::<BTreeSet<_>>().len(), ingest.len());
             let fetched = keys.fetched("kraken", "assets");

@@ -8,11 +8,12 @@
 //! A replica counts its lease from before it has asked for it, by a clock that also runs while the machine sleeps, so it
 //! stops believing in it before Redis gives it to another one. That holds also if Redis cannot be reached.
 
+mod epochs;
 mod tenure;
 
 use std::{sync::LazyLock, time::Duration};
 
-use redis::Script;
+use redis::{Script, cmd};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, sleep, timeout},
@@ -20,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-pub use self::tenure::Tenure;
+pub use self::{epochs::Epochs, tenure::Tenure};
 use super::{
     CacheError,
     keys::IngestKeys,
@@ -95,13 +96,19 @@ pub struct Lease {
     options: LeaseOptions,
     clock: Clock,
     role: watch::Sender<Role>,
-    /// The highest epoch that was seen: a Redis that was emptied may know of none.
-    newest: u64,
+    /// What was seen: a Redis that was emptied may know of none.
+    epochs: Epochs,
 }
 
 /// Makes a name for this process: one that people know, and a part that nobody else has.
 pub fn holder(name: &str) -> String {
     format!("{name}/{}/{:016x}", std::process::id(), rand::random::<u64>())
+}
+
+/// Finds out who leads, by its name; nobody may.
+pub async fn leader(pool: &Pool, keys: &IngestKeys) -> Result<Option<String>, CacheError> {
+    let held: Option<String> = pool.query("lease_holder", cmd("GET").arg(&keys.lease)).await?;
+    Ok(held.and_then(|held| Some(held.split_once(' ')?.1.to_owned())))
 }
 
 impl Lease {
@@ -113,7 +120,12 @@ impl Lease {
         clock: Clock,
     ) -> (Self, watch::Receiver<Role>) {
         let (role, told) = watch::channel(Role::Unknown);
-        (Self { line: pool.line(), keys, options, clock, role, newest: 0 }, told)
+        (Self { line: pool.line(), keys, options, clock, role, epochs: Epochs::default() }, told)
+    }
+
+    /// Gets the epochs that it has seen. It asks for higher ones only, also than those that others note there.
+    pub fn epochs(&self) -> Epochs {
+        self.epochs.clone()
     }
 
     /// Asks for the lease and keeps it until told to end; then gives it up.
@@ -172,7 +184,7 @@ impl Lease {
     }
 
     async fn ask(&mut self, epoch: u64) -> Result<Taken, CacheError> {
-        let least = u64::try_from(self.clock.now().timestamp_millis()).unwrap_or(0).max(self.newest + 1);
+        let least = self.epochs.above(&self.clock);
         let (span, epoch, least) =
             (self.options.span.as_millis().to_string(), epoch.to_string(), least.to_string());
         let arguments = [&self.options.holder, &span, &epoch, &least].map(String::as_bytes);
@@ -182,7 +194,7 @@ impl Lease {
         let taken = Taken::read(&answer)?;
         let newest =
             answer.1.parse().map_err(|_| CacheError::Foreign(format!("the epoch `{}`", answer.1)))?;
-        self.newest = self.newest.max(newest);
+        self.epochs.see(newest);
         Ok(taken)
     }
 

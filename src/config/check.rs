@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rust_decimal::Decimal;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Role};
 use crate::{
     cache::{keys, pool},
     domain::candle::Interval,
@@ -97,6 +97,16 @@ impl Config {
         if !keys::is_prefix(&cache.prefix) {
             return Err(wrong("cache.prefix", "must be 1 to 64 letters, digits, or any of -_.:"));
         }
+        if self.role != Role::All && cache.url.is_empty() {
+            return Err(wrong("role", "needs Redis: set cache.url, or REDIS_URL"));
+        }
+        let origins = ["", "live", "replay", "simulated"];
+        if !origins.contains(&self.cluster.origin.as_str()) {
+            return Err(wrong("cluster.origin", "must be live, simulated or replay, or empty"));
+        }
+        if !is_name(&self.cluster.name) {
+            return Err(wrong("cluster.name", "must be at most 64 letters, digits, or any of -_.:"));
+        }
         if cache.renew_lease.saturating_mul(3) > cache.lease {
             return Err(wrong("cache.lease", "must be three times cache.renew_lease or more"));
         }
@@ -141,6 +151,7 @@ impl Config {
             ("cache.connect_timeout", self.cache.connect_timeout),
             ("cache.command_timeout", self.cache.command_timeout),
             ("cache.renew_lease", self.cache.renew_lease),
+            ("cluster.max_silence", self.cluster.max_silence),
             ("server.call_timeout", self.server.call_timeout),
             ("server.max_connection_age", self.server.max_connection_age),
             ("server.max_idle", self.server.max_idle),
@@ -221,6 +232,11 @@ impl Config {
             None => Ok(()),
         }
     }
+}
+
+/// Tells whether a replica can have this name, or none.
+fn is_name(text: &str) -> bool {
+    text.is_empty() || keys::is_prefix(text)
 }
 
 /// Tells whether browsers can send this as their origin: a scheme and a host, and nothing after them.

@@ -90,6 +90,10 @@ fn what_is_wrong_is_named() {
         (None, Some(("REDIS_URL", "secret")), "cache.url: the address of Redis is not understood: "),
         (None, Some(("CRYPTOPRICE__CACHE__PREFIX", "a{b}")), "cache.prefix: must be 1 to 64 letters"),
         (None, Some(("CRYPTOPRICE__CACHE__LEASE", "800ms")), "cache.lease: must be three times"),
+        (None, Some(("CRYPTOPRICE__ROLE", "boss")), "role (CRYPTOPRICE__ROLE): unknown variant `boss`"),
+        (None, Some(("CRYPTOPRICE__ROLE", "serve")), "role: needs Redis: set cache.url, or REDIS_URL"),
+        (None, Some(("CRYPTOPRICE__CLUSTER__ORIGIN", "real")), "cluster.origin: must be live, simulated"),
+        (None, Some(("CRYPTOPRICE__CLUSTER__NAME", "a b")), "cluster.name: must be at most 64 letters"),
         (None, Some(("CRYPTOPRICE__CACHE__POOL_SIZE", "0")), "cache.pool_size: must be above 0"),
         (None, Some(("CRYPTOPRICE__JUMP__THRESHOLD", "-0.1")), "jump.threshold: must not be negative"),
         (

@@ -4,6 +4,11 @@
 //! pairs, the latest update of each pair and the entries of the log are swapped atomically. One sequence runs over the
 //! updates of all pairs; the log keeps the newest of them, so that what changed since a position can be told without a
 //! queue for each reader.
+//!
+//! The writer is a [`Publisher`], which gives each price its place; or, among replicas, an [`Applier`], which takes
+//! updates with the places that whoever leads has given them.
+
+mod applier;
 
 use std::{
     collections::HashMap,
@@ -20,6 +25,7 @@ use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
+pub use self::applier::{Applier, Record};
 use super::message::Message;
 use crate::domain::{
     aggregate::Contribution,
@@ -38,6 +44,14 @@ pub struct Encoder {
     /// Encodes a message of a stream out of its encoded prices. Called once for each message, however many get it.
     pub message: fn(&Message) -> Bytes,
 }
+
+impl Encoder {
+    /// Encodes nothing: for a board that nobody outside reads.
+    pub const NONE: Self = Self { price: |_, _| Bytes::new(), message: |_| Bytes::new() };
+}
+
+/// Reads what an [`Encoder`] has made of a price; nothing where that is none.
+pub type Decode = fn(&Bytes) -> Option<(Price, Stamp)>;
 
 /// A published price.
 #[derive(Debug)]
@@ -73,7 +87,7 @@ pub struct Board(Arc<Shared>);
 #[derive(Debug)]
 pub struct Publisher {
     board: Board,
-    sequence: u64,
+    newest: Cursor,
 }
 
 /// How often something was encoded since the start.
@@ -107,12 +121,12 @@ struct Slot {
 }
 
 struct Shared {
-    epoch: u64,
     encoder: Encoder,
     directory: ArcSwap<Directory>,
     log: Box<[ArcSwapOption<Update>]>,
-    head: watch::Sender<u64>,
+    head: watch::Sender<Cursor>,
     counts: Counts,
+    mirrored: bool,
 }
 
 /// Counts that change with every update: away from what every reader reads.
@@ -121,20 +135,39 @@ struct Shared {
 struct Counts {
     prices: AtomicU64,
     messages: AtomicU64,
+    ageings: AtomicU64,
+}
+
+impl Update {
+    /// Takes a price that was published elsewhere, as it was encoded there.
+    pub fn encoded(price: Price, stamp: Stamp, encoded: Bytes) -> Arc<Self> {
+        Arc::new(Self { price, stamp, encoded, text: OnceLock::new(), blank: OnceLock::new() })
+    }
 }
 
 impl Board {
     /// Makes an empty board and its one writer.
     pub fn new(epoch: u64, encoder: Encoder) -> (Self, Publisher) {
-        let board = Self(Arc::new(Shared {
-            epoch,
+        let newest = Cursor { epoch, sequence: 0 };
+        let board = Self::empty(newest, encoder, false);
+        (board.clone(), Publisher { board, newest })
+    }
+
+    /// Makes an empty board that takes updates of others, and what puts them there. It has no epoch yet.
+    pub fn mirrored(encoder: Encoder) -> (Self, Applier) {
+        let board = Self::empty(Cursor::default(), encoder, true);
+        (board.clone(), Applier::new(board))
+    }
+
+    fn empty(head: Cursor, encoder: Encoder, mirrored: bool) -> Self {
+        Self(Arc::new(Shared {
             encoder,
             directory: ArcSwap::default(),
             log: (0..LOG).map(|_| ArcSwapOption::empty()).collect(),
-            head: watch::Sender::new(0),
+            head: watch::Sender::new(head),
             counts: Counts::default(),
-        }));
-        (board.clone(), Publisher { board, sequence: 0 })
+            mirrored,
+        }))
     }
 
     /// Gets the latest price of a pair, if the pair is on the board.
@@ -186,11 +219,11 @@ impl Board {
 
     /// Gets the place of the newest update.
     pub fn cursor(&self) -> Cursor {
-        Cursor { epoch: self.0.epoch, sequence: *self.0.head.borrow() }
+        *self.0.head.borrow()
     }
 
     /// Follows the place of the newest update.
-    pub(super) fn head(&self) -> watch::Receiver<u64> {
+    pub(super) fn head(&self) -> watch::Receiver<Cursor> {
         self.0.head.subscribe()
     }
 
@@ -198,7 +231,7 @@ impl Board {
     pub fn encode(&self, price: Price, stamp: Stamp) -> Arc<Update> {
         self.0.counts.prices.fetch_add(1, Relaxed);
         let encoded = (self.0.encoder.price)(&price, stamp);
-        Arc::new(Update { price, stamp, encoded, text: OnceLock::new(), blank: OnceLock::new() })
+        Update::encoded(price, stamp, encoded)
     }
 
     /// Takes the number from a price.
@@ -215,8 +248,24 @@ impl Board {
 
     /// Tells how often something was encoded.
     pub fn encodings(&self) -> Encodings {
-        let Counts { prices, messages } = &self.0.counts;
+        let Counts { prices, messages, .. } = &self.0.counts;
         Encodings { prices: prices.load(Relaxed), messages: messages.load(Relaxed) }
+    }
+
+    /// Tells whether it takes updates of others.
+    pub fn is_mirrored(&self) -> bool {
+        self.0.mirrored
+    }
+
+    /// Tells how often prices were said to have grown old in their places.
+    pub(super) fn ageings(&self) -> u64 {
+        self.0.counts.ageings.load(Relaxed)
+    }
+
+    /// Gets what has become of an update in its place: itself, or the same price grown old.
+    pub(super) fn aged(&self, update: &Arc<Update>) -> Arc<Update> {
+        let latest = (self.ageings() > 0).then(|| self.get(update.price.pair)).flatten();
+        latest.filter(|latest| latest.stamp == update.stamp).unwrap_or_else(|| Arc::clone(update))
     }
 
     /// Tells how many pairs are on the board.
@@ -229,10 +278,17 @@ impl Board {
         self.len() == 0
     }
 
-    /// Gets the update with a sequence number, unless the log has moved past it.
-    pub(super) fn logged(&self, sequence: u64) -> Option<Arc<Update>> {
-        let update = self.entry(sequence)?.load_full()?;
-        (update.stamp.cursor.sequence == sequence).then_some(update)
+    /// Gets the update with a place in the sequence, unless the log has moved past it.
+    pub(super) fn logged(&self, at: Cursor) -> Option<Arc<Update>> {
+        let update = self.entry(at.sequence)?.load_full()?;
+        (update.stamp.cursor == at).then_some(update)
+    }
+
+    /// Gets the updates after a place up to another of the same epoch; nothing if the log has moved past the first.
+    pub(super) fn logged_between(&self, after: Cursor, to: Cursor) -> Option<Vec<Arc<Update>>> {
+        let same_epoch = after.epoch == to.epoch;
+        let places = (after.sequence + 1..=to.sequence).map(|sequence| Cursor { sequence, ..to });
+        same_epoch.then(|| places.map(|at| self.logged(at)).collect()).flatten()
     }
 
     fn entry(&self, sequence: u64) -> Option<&ArcSwapOption<Update>> {
@@ -255,7 +311,7 @@ impl Publisher {
         }
         sorted.sort_by_key(|slot| slot.pair);
         self.board.0.directory.store(Arc::new(Directory::of(sorted)));
-        self.board.0.head.send_replace(self.sequence);
+        self.board.0.head.send_replace(self.newest);
     }
 
     /// Publishes a price with what it was made of.
@@ -274,7 +330,7 @@ impl Publisher {
             self.board.0.directory.store(Arc::new(Directory::of(sorted)));
         }
         // After the entry and the slot: who sees the head sees them too.
-        self.board.0.head.send_replace(self.sequence);
+        self.board.0.head.send_replace(self.newest);
     }
 
     /// Explains the latest price of a pair anew: it was looked at again, and is what it was.
@@ -292,15 +348,14 @@ impl Publisher {
         let rest = directory.all.iter().filter(|slot| slot.pair != pair).cloned().collect();
         self.board.0.directory.store(Arc::new(Directory::of(rest)));
         self.stamp(gone, now);
-        self.board.0.head.send_replace(self.sequence);
+        self.board.0.head.send_replace(self.newest);
     }
 
     /// Gives a price its place, encodes it, and enters it in the log.
     fn stamp(&mut self, price: Price, now: DateTime<Utc>) -> Arc<Update> {
-        self.sequence += 1;
-        let cursor = Cursor { epoch: self.board.0.epoch, sequence: self.sequence };
-        let update = self.board.encode(price, Stamp { cursor, publish_time: now });
-        if let Some(entry) = self.board.entry(self.sequence) {
+        self.newest.sequence += 1;
+        let update = self.board.encode(price, Stamp { cursor: self.newest, publish_time: now });
+        if let Some(entry) = self.board.entry(self.newest.sequence) {
             entry.store(Some(Arc::clone(&update)));
         }
         update

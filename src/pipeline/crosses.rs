@@ -21,7 +21,7 @@ use crate::domain::{
 
 /// The derived pairs that are wanted. Clones share one set.
 #[derive(Debug, Clone)]
-pub struct Crosses(Arc<Shared>);
+pub struct Crosses(Arc<Shared>, Arc<ArcSwap<BTreeSet<Asset>>>);
 
 /// Keeps a derived pair on the board while it lives.
 #[derive(Debug)]
@@ -36,20 +36,25 @@ struct Shared {
     limit: usize,
     version: AtomicU64,
     policy: CrossPolicy,
-    depegged: ArcSwap<BTreeSet<Asset>>,
 }
 
 impl Crosses {
     /// Starts with the configured pairs, which stay, and room for some more.
     pub fn new(configured: impl IntoIterator<Item = Pair>, limit: usize, policy: CrossPolicy) -> Self {
         let wanted: BTreeMap<_, _> = configured.into_iter().map(|pair| (pair, 1)).collect();
-        Self(Arc::new(Shared {
+        let shared = Shared {
             limit: limit.saturating_add(wanted.len()),
             wanted: Mutex::new(wanted),
             version: AtomicU64::new(1),
             policy,
-            depegged: ArcSwap::default(),
-        }))
+        };
+        Self(Arc::new(shared), Arc::default())
+    }
+
+    /// Shares the set, but is told by itself which stablecoins have lost their peg: for prices that others publish.
+    #[must_use]
+    pub fn elsewhere(&self) -> Self {
+        Self(Arc::clone(&self.0), Arc::default())
     }
 
     /// Derives a pair from the direct prices on the board, along the best route. It has its newest leg's place in the
@@ -59,7 +64,7 @@ impl Crosses {
         let legs = self.legs(board, pair)?;
         let newest = legs.iter().map(|(_, leg)| leg.stamp).max_by_key(|stamp| stamp.cursor)?;
         let legs: Vec<_> = legs.iter().map(|(step, leg)| (*step, &leg.price)).collect();
-        let depegged = self.0.depegged.load();
+        let depegged = self.1.load();
         let lost = |asset| depegged.contains(&asset);
         Some((cross::derive(pair, &legs, &self.0.policy, &lost, now), newest))
     }
@@ -77,11 +82,16 @@ impl Crosses {
 
     /// Says which stablecoins have lost their peg: nothing is derived through them. Tells whether that is news.
     pub(super) fn set_depegged(&self, coins: BTreeSet<Asset>) -> bool {
-        let news = **self.0.depegged.load() != coins;
+        let news = **self.1.load() != coins;
         if news {
-            self.0.depegged.store(Arc::new(coins));
+            self.1.store(Arc::new(coins));
         }
         news
+    }
+
+    /// Lists them.
+    pub(super) fn depegged(&self) -> Vec<Asset> {
+        self.1.load().iter().copied().collect()
     }
 
     fn legs(&self, board: &Board, pair: Pair) -> Option<Vec<(Step, Arc<Update>)>> {
@@ -152,6 +162,13 @@ impl Crosses {
     /// Lists the pairs.
     pub fn wanted(&self) -> Vec<Pair> {
         self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+}
+
+impl Kept {
+    /// Gets the pair.
+    pub const fn pair(&self) -> Pair {
+        self.pair
     }
 }
 

@@ -12,6 +12,8 @@
 //! the last flush; one that is behind, however far, gets what is newer than its position, each pair once; one that
 //! comes gets the whole as its snapshot. No reader has a queue, so a slow one costs nothing but its position, and
 //! there is nothing to hold back for it.
+//!
+//! When another epoch begins, whoever stands in an earlier one is told so, and gets a snapshot.
 
 mod channel;
 mod readers;
@@ -21,18 +23,16 @@ mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use self::channel::Channel;
-pub use self::subscription::{Subscription, TooSlow};
+pub use self::subscription::{News, Subscription, TooSlow};
 use super::board::{Board, Update};
 use crate::domain::{pair::Pair, price::Cursor};
 
@@ -47,7 +47,7 @@ pub struct Fanout {
 struct Shared {
     board: Board,
     /// All updates up to here have been told.
-    flushed: AtomicU64,
+    flushed: ArcSwap<Cursor>,
     hub: Mutex<Hub>,
     lanes: Box<[Lane]>,
 }
@@ -82,11 +82,10 @@ impl Fanout {
     pub fn new(board: Board, lanes: usize) -> Self {
         let lanes: Box<[Lane]> = (0..lanes.max(1)).map(|_| Lane::default()).collect();
         let (state, flushed) = settled(&board);
-        let to = Cursor { sequence: flushed, ..board.cursor() };
-        let everything = Channel::new(board.clone(), 0, None, state, to, flushed, lanes.len());
+        let everything = Channel::new(board.clone(), 0, None, state, flushed, flushed.sequence, lanes.len());
         let everything = Arc::new(everything);
         let hub = Hub { everything, by_filter: HashMap::new(), by_pair: HashMap::new(), next: 1 };
-        let (flushed, hub) = (AtomicU64::new(flushed), Mutex::new(hub));
+        let (flushed, hub) = (ArcSwap::from_pointee(flushed), Mutex::new(hub));
         Self { shared: Arc::new(Shared { board, flushed, hub, lanes }), lane: 0 }
     }
 
@@ -127,19 +126,30 @@ impl Fanout {
         Subscription::new(self.clone(), channel, self.flushed(), Some(total))
     }
 
-    /// Subscribes from an earlier position on, if it is one of this board that the log still reaches.
+    /// Subscribes from an earlier position on, if it is one of this epoch that the log still reaches.
     pub fn resume(&self, pairs: Option<&[Pair]>, after: Cursor) -> Option<Subscription> {
         let board = self.board();
         let newest = board.cursor();
-        let reached = || after.sequence == newest.sequence || board.logged(after.sequence + 1).is_some();
-        if after.epoch != newest.epoch || after.sequence > newest.sequence || !reached() {
+        let next = Cursor { sequence: after.sequence.saturating_add(1), ..after };
+        let reached = || after.sequence == newest.sequence || board.logged(next).is_some();
+        if after.epoch != newest.epoch || after > newest || !reached() {
             return None;
         }
+        Some(self.join_at(pairs, after))
+    }
+
+    /// Subscribes from a position on that lies ahead, as another board of the same updates has reached it: whoever is
+    /// there waits until this one has, too.
+    pub fn ahead(&self, pairs: Option<&[Pair]>, after: Cursor) -> Option<Subscription> {
+        (after > self.board().cursor()).then(|| self.join_at(pairs, after))
+    }
+
+    fn join_at(&self, pairs: Option<&[Pair]>, after: Cursor) -> Subscription {
         let mut hub = self.hub();
         let channel = self.join(&mut hub, pairs);
         // In the channel of all pairs, the count of updates is their sequence.
         let total = pairs.is_none().then_some(after.sequence);
-        Some(Subscription::new(self.clone(), channel, after.sequence, total))
+        Subscription::new(self.clone(), channel, after, total)
     }
 
     /// Gets the board.
@@ -150,23 +160,28 @@ impl Fanout {
     /// Tells all channels what has changed since the last flush.
     pub(super) fn flush(&self) {
         let before = self.flushed();
-        let to = self.board().cursor().sequence;
-        let logged: Option<Vec<_>> = (before + 1..=to).map(|at| self.board().logged(at)).collect();
+        let head = self.board().cursor();
+        let logged = self.board().logged_between(before, head);
         // Held until all is told: who joins meanwhile must not miss a part of it.
         let hub = self.hub();
         let to = if let Some(updates) = logged {
-            hub.tell(&updates, true, before, self.cursor(to), &self.shared.lanes);
-            to
+            hub.tell(&updates, true, before, head, &self.shared.lanes);
+            head
         } else {
-            // The log has moved past the last flush: only the newest of each pair are left to tell.
+            // The log has moved past the last flush, or it is that of another epoch: what is on the board is left to tell.
             let (state, to) = settled(self.board());
-            let mut newer: Vec<_> =
-                state.into_values().filter(|update| update.stamp.cursor.sequence > before).collect();
-            newer.sort_by_key(|update| update.stamp.cursor);
-            hub.tell(&newer, false, before, self.cursor(to), &self.shared.lanes);
+            if to.epoch == before.epoch {
+                let mut newer: Vec<_> =
+                    state.values().filter(|update| update.stamp.cursor > before).cloned().collect();
+                newer.sort_by_key(|update| update.stamp.cursor);
+                hub.tell(&newer, false, before, to, &self.shared.lanes);
+                hub.keep(&state);
+            } else {
+                hub.turn(&state, to, &self.shared.lanes);
+            }
             to
         };
-        self.shared.flushed.store(to, Ordering::Release);
+        self.shared.flushed.store(Arc::new(to));
         drop(hub);
         self.wake();
         for lane in self.shared.lanes.iter().skip(1).filter(|lane| !lane.woken().is_empty()) {
@@ -183,12 +198,8 @@ impl Fanout {
         }
     }
 
-    fn flushed(&self) -> u64 {
-        self.shared.flushed.load(Ordering::Acquire)
-    }
-
-    fn cursor(&self, sequence: u64) -> Cursor {
-        Cursor { sequence, ..self.board().cursor() }
+    fn flushed(&self) -> Cursor {
+        **self.shared.flushed.load()
     }
 
     fn hub(&self) -> MutexGuard<'_, Hub> {
@@ -204,7 +215,7 @@ impl Fanout {
             return Arc::clone(&entry.channel);
         }
         let state = hub.everything.of(&filter);
-        let (board, to) = (self.board().clone(), self.cursor(self.flushed()));
+        let (board, to) = (self.board().clone(), self.flushed());
         let lanes = self.shared.lanes.len();
         let channel = Channel::new(board, hub.next, Some(Arc::clone(&filter)), state, to, 0, lanes);
         let channel = Arc::new(channel);
@@ -239,7 +250,7 @@ impl Fanout {
 
 impl Hub {
     /// Hands updates, in their order, to the channels that they concern.
-    fn tell(&self, updates: &[Arc<Update>], complete: bool, before: u64, to: Cursor, lanes: &[Lane]) {
+    fn tell(&self, updates: &[Arc<Update>], complete: bool, before: Cursor, to: Cursor, lanes: &[Lane]) {
         let mut concerned: BTreeMap<u64, (&Arc<Channel>, Vec<Arc<Update>>)> = BTreeMap::new();
         concerned.insert(self.everything.id(), (&self.everything, updates.to_vec()));
         for update in updates.iter().filter(|_| !self.by_pair.is_empty()) {
@@ -248,11 +259,26 @@ impl Hub {
             }
         }
         for (channel, updates) in concerned.into_values().filter(|(_, updates)| !updates.is_empty()) {
-            channel.flush(updates, complete, before, to);
-            for (_, lane) in lanes.iter().enumerate().filter(|(lane, _)| channel.is_read_on(*lane)) {
-                lane.woken().push(Arc::clone(channel));
-            }
+            channel.flush(updates, complete, before.sequence, to);
+            channel.call(lanes);
         }
+    }
+
+    /// Lets all channels begin another epoch.
+    fn turn(&self, state: &BTreeMap<Pair, Arc<Update>>, to: Cursor, lanes: &[Lane]) {
+        for channel in self.channels() {
+            channel.turn(state, to);
+            channel.call(lanes);
+        }
+    }
+
+    /// Has all channels forget pairs that are not on the board any more, of which no update has told.
+    fn keep(&self, state: &BTreeMap<Pair, Arc<Update>>) {
+        self.channels().for_each(|channel| channel.keep(state));
+    }
+
+    fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
+        std::iter::once(&self.everything).chain(self.by_filter.values().map(|entry| &entry.channel))
     }
 }
 
@@ -263,17 +289,16 @@ impl Lane {
 }
 
 /// Reads the board as it is at one place of the sequence, though it changes meanwhile.
-fn settled(board: &Board) -> (BTreeMap<Pair, Arc<Update>>, u64) {
+fn settled(board: &Board) -> (BTreeMap<Pair, Arc<Update>>, Cursor) {
     loop {
-        let before = board.cursor().sequence;
+        let before = board.cursor();
         let mut state: BTreeMap<_, _> =
             board.list(None, None).map(|update| (update.price.pair, update)).collect();
         // An update is listed a moment before the board's own cursor shows it.
-        let listed = state.values().map(|update| update.stamp.cursor.sequence).max().unwrap_or_default();
-        let after = board.cursor().sequence.max(listed);
+        let listed = state.values().map(|update| update.stamp.cursor).max().unwrap_or_default();
+        let after = board.cursor().max(listed);
         // What was listed early may have changed since: the log knows.
-        let logged: Option<Vec<_>> = (before + 1..=after).map(|at| board.logged(at)).collect();
-        if let Some(updates) = logged {
+        if let Some(updates) = board.logged_between(before, after) {
             state.extend(updates.into_iter().map(|update| (update.price.pair, update)));
             return (state, after);
         }

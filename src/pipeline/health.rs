@@ -3,6 +3,7 @@
 mod connections;
 mod recent;
 mod report;
+mod reports;
 mod source;
 
 use std::{
@@ -16,6 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use self::{
     recent::{Quantiles, RecentReport},
     report::{Counts, SourceReport, SourceState},
+    reports::{Reports, Told},
     source::{Counted, Source},
 };
 use crate::domain::{pair::Pair, price::Origin, venue::Venue};

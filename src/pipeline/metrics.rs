@@ -291,7 +291,7 @@ impl Collector for SourceMetrics {
                 tell(&self.deviations, source, [p50, p99].map(|bps| bps.to_f64().unwrap_or(f64::NAN)));
             }
             for (kind, count) in &report.malformed {
-                catch_up(&self.malformed.with_label_values(&[source, kind]), *count);
+                catch_up(&self.malformed.with_label_values(&[source, kind.as_ref()]), *count);
             }
             for (total, family) in &self.counts {
                 catch_up(&family.with_label_values(&[source]), total(&report));

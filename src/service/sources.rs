@@ -3,20 +3,20 @@
 use super::{error::ServiceError, page, prices::nearest};
 use crate::{
     clock::Clock,
-    pipeline::health::{SourceReport, Sources as Health},
+    pipeline::health::{Reports, SourceReport},
 };
 
 /// Reads how the sources do.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    health: Health,
+    reports: Reports,
     clock: Clock,
 }
 
 impl Sources {
-    /// Reads these counters.
-    pub fn new(health: Health, clock: Clock) -> Self {
-        Self { health, clock }
+    /// Reads these reports.
+    pub fn new(reports: Reports, clock: Clock) -> Self {
+        Self { reports, clock }
     }
 
     /// Gets one source.
@@ -24,9 +24,9 @@ impl Sources {
         if name.is_empty() {
             return Err(ServiceError::field("source", "is empty"));
         }
-        self.health.report(name, self.clock.now()).ok_or_else(|| ServiceError::SourceUnknown {
+        self.reports.report(name, self.clock.now()).ok_or_else(|| ServiceError::SourceUnknown {
             source_name: name.chars().take(48).collect(),
-            nearest: nearest(name, self.health.names().into_iter().map(ToOwned::to_owned)),
+            nearest: nearest(name, self.reports.names().into_iter().map(ToOwned::to_owned)),
         })
     }
 
@@ -38,7 +38,7 @@ impl Sources {
     ) -> Result<(Vec<SourceReport>, String), ServiceError> {
         let size = page::size(page_size)?;
         let after = page::after(page_token, &["sources"])?.unwrap_or_default();
-        let mut reports: Vec<_> = self.health.reports(&after, self.clock.now()).take(size + 1).collect();
+        let mut reports: Vec<_> = self.reports.reports(&after, self.clock.now());
         let more = reports.len() > size;
         reports.truncate(size);
         let last = reports.last().filter(|_| more);

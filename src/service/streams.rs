@@ -26,13 +26,16 @@ use crate::{
     pipeline::{
         board::Update,
         crosses::Kept,
-        fanout::{Fanout, Subscription},
+        fanout::{Fanout, News, Subscription},
         message::{Message, MessageKind},
     },
 };
 
 /// Pairs of a stream at most.
 pub const MAX_PAIRS: usize = 1_000;
+
+/// How long a stream that goes on from another replica waits for this one to come as far.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a caller asks of a stream.
 #[derive(Debug, Clone)]
@@ -76,7 +79,9 @@ pub struct PriceStream {
     alarm: Alarm,
     /// Rings when the next update may go out, where that is not at once.
     pause: Option<Alarm>,
-    _kept: Vec<Kept>,
+    /// Until when it waits for the board to come as far as the stream was elsewhere, if it is not.
+    patience: Option<Instant>,
+    kept: Vec<Kept>,
 }
 
 impl Streams {
@@ -96,12 +101,18 @@ impl Streams {
         let wanted = self.wanted(&query.pairs)?;
         let filter = (!wanted.is_empty()).then_some(wanted.as_slice());
         let (derived, kept) = self.derived(&wanted)?;
+        let now = Instant::now();
         let resumed = query.resume_after.and_then(|after| self.fanout.resume(filter, after));
+        // Another replica may have been ahead of this one.
+        let mirrored = query.resume_after.filter(|_| resumed.is_none() && self.prices.board().is_mirrored());
+        let ahead = mirrored.and_then(|after| self.fanout.ahead(filter, after));
+        let patience = ahead.is_some().then(|| now + PATIENCE);
+        let resumed = resumed.or(ahead);
         let goes_on = resumed.is_some();
         let subscription = resumed.unwrap_or_else(|| self.fanout.subscribe(filter));
-        let now = Instant::now();
         let personal = Personal::asked(query.bar, query.deviation_bps, now);
         let alarm = personal.as_ref().and_then(Personal::looks_again).unwrap_or(now + query.heartbeat);
+        let alarm = patience.map_or(alarm, |patience| patience.min(alarm));
         let mut stream = PriceStream {
             streams: self.clone(),
             subscription,
@@ -113,7 +124,8 @@ impl Streams {
             last_message: now,
             alarm: Alarm::at(alarm.min(now + query.heartbeat)),
             pause: (!query.min_interval.is_zero()).then(|| Alarm::at(now + query.min_interval)),
-            _kept: kept,
+            patience,
+            kept,
         };
         if goes_on {
             stream.catch_up(derived);
@@ -200,7 +212,15 @@ impl PriceStream {
         } else {
             self.subscription.take()
         };
-        let Some(batch) = taken else { return Ok(()) };
+        let batch = match taken {
+            News::Nothing => return Ok(()),
+            News::Batch(batch) => batch,
+            News::Turned => {
+                self.begin_anew();
+                return Ok(());
+            }
+        };
+        self.patience = None;
         match &mut self.personal {
             None => self.waiting.extend(batch.iter().cloned()),
             Some(personal) => {
@@ -217,6 +237,12 @@ impl PriceStream {
     /// Says what is due without an update: that prices have grown too old, or that the stream lives. Sets the alarm.
     fn ring(&mut self) {
         let now = Instant::now();
+        if self.patience.is_some_and(|patience| now >= patience) {
+            self.patience = None;
+            if self.subscription.cursor() > self.streams.prices.board().cursor() {
+                self.begin_anew();
+            }
+        }
         if let Some(personal) = &mut self.personal {
             let aged = personal.aged(now, &self.streams.prices);
             if !aged.is_empty() {
@@ -228,8 +254,23 @@ impl PriceStream {
         }
         let heard = if self.waiting.is_empty() { self.last_message } else { now };
         let ageing = self.personal.as_ref().and_then(Personal::looks_again);
-        let next = ageing.map_or(heard + self.heartbeat, |ageing| ageing.min(heard + self.heartbeat));
-        self.alarm.set(next);
+        let due = [ageing, self.patience].into_iter().flatten();
+        self.alarm.set(due.fold(heard + self.heartbeat, Instant::min));
+    }
+
+    /// Says that the stream cannot go on where it was, and starts again with the state of all pairs.
+    fn begin_anew(&mut self) {
+        self.patience = None;
+        let prices = &self.streams.prices;
+        let derived = self.kept.iter().map(Kept::pair).filter(|pair| !prices.board().contains(*pair));
+        let derived = derived.filter_map(|pair| prices.find(pair).ok()).collect();
+        if let Some(personal) = &mut self.personal {
+            personal.forget();
+        }
+        let at = self.waiting.len();
+        self.start_over(derived);
+        let (board, cursor) = (self.streams.prices.board(), self.subscription.cursor());
+        self.waiting.insert(at, Message::new(board, MessageKind::Reset, Vec::new(), cursor, 0));
     }
 
     /// Starts with the state of all pairs.

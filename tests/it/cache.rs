@@ -5,6 +5,6 @@ mod lease;
 mod mirror;
 mod other_process;
 mod pool;
-mod proxy;
+pub(crate) mod proxy;
 mod redis_cli;
-mod server;
+pub(crate) mod server;

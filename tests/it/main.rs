@@ -36,6 +36,7 @@ mod protos;
 mod record;
 mod recordings;
 mod replay;
+mod replicas;
 mod replies;
 mod rest;
 mod scorecard;

@@ -69,27 +69,13 @@ impl Program {
         provide_crypto();
         let mut child =
             program.env("CRYPTOPRICE__LOG__FORMAT", "json").stderr(Stdio::piped()).spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        let (sender, receiver) = tokio::sync::oneshot::channel();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&said);
-        // Reads on to the end: a program whose log nobody reads would wait for that.
-        std::thread::spawn(move || {
-            let mut sender = Some(sender);
-            for line in log.lines().map_while(Result::ok) {
-                let said: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-                let address = |name: &str| said[name].as_str()?.parse::<SocketAddr>().ok();
-                if let Some(addresses) = address("public").zip(address("ops"))
-                    && let Some(sender) = sender.take()
-                {
-                    let _ = sender.send(addresses);
-                }
-                kept.lock().unwrap().push(said);
-            }
-        });
-        let serves = tokio::time::timeout(Duration::from_secs(30), receiver).await;
-        let (address, ops) = serves.expect("it serves in time").expect("it says where it serves");
-        Self { child, address, ops, log: said }
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&log);
+        let keep = move |line: &str| {
+            kept.lock().unwrap().push(serde_json::from_str(line).unwrap_or_default());
+        };
+        let (address, ops) = addresses(&mut child, keep).await;
+        Self { child, address, ops, log }
     }
 
     /// Lists the lines of its log of which something holds, as they are written.
@@ -138,6 +124,31 @@ impl Program {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// Reads the log of a program to its end, and waits until it says where it serves: its public address and that of ops.
+pub(crate) async fn addresses(
+    child: &mut Child,
+    said: impl Fn(&str) + Send + 'static,
+) -> (SocketAddr, SocketAddr) {
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let (sender, receiver) = tokio::sync::oneshot::channel();
+    // Reads on to the end: a program whose log nobody reads would wait for that.
+    std::thread::spawn(move || {
+        let mut sender = Some(sender);
+        for line in log.lines().map_while(Result::ok) {
+            said(&line);
+            let told: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            let address = |name: &str| told[name].as_str()?.parse::<SocketAddr>().ok();
+            if let Some(addresses) = address("public").zip(address("ops"))
+                && let Some(sender) = sender.take()
+            {
+                let _ = sender.send(addresses);
+            }
+        }
+    });
+    let told = tokio::time::timeout(Duration::from_secs(60), receiver).await;
+    told.expect("it serves in time").expect("it says where it serves")
 }
 
 impl Drop for Program {

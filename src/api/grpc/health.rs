@@ -2,7 +2,7 @@
 //!
 //! A pair is serving while its price is fresh, LIVE or DEGRADED.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
@@ -12,7 +12,7 @@ use crate::{
         pair::Pair,
         price::{Price, Status},
     },
-    pipeline::fanout::Fanout,
+    pipeline::fanout::{Fanout, News},
 };
 
 /// The names of the services, beside the empty one for the server as a whole.
@@ -33,13 +33,24 @@ pub async fn report(reporter: HealthReporter, fanout: Fanout, stopping: Cancella
         let changed = async {
             loop {
                 subscription.changed().await;
-                if let Some(news) = subscription.take() {
-                    return news;
+                match subscription.take() {
+                    News::Nothing => {}
+                    News::Batch(news) => return Some(news),
+                    News::Turned => return None,
                 }
             }
         };
         match stopping.run_until_cancelled(changed).await {
-            Some(changed) => news = changed,
+            Some(Some(changed)) => news = changed,
+            Some(None) => {
+                news = subscription.snapshot();
+                let updates = news.iter().flat_map(|message| &message.updates);
+                let listed: HashSet<Pair> = updates.map(|update| update.price.pair).collect();
+                let gone: Vec<_> = fresh_pairs.extract_if(|pair, _| !listed.contains(pair)).collect();
+                for (pair, _) in gone {
+                    reporter.clone().clear_service_status(&name(pair)).await;
+                }
+            }
             None => break,
         }
     }

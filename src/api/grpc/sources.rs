@@ -99,7 +99,11 @@ fn source(report: SourceReport) -> Source {
             .into_iter()
             .map(|(market, reason)| AbsentMarket { market: market.to_string(), reason })
             .collect(),
-        malformed_counts: report.malformed.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect(),
+        malformed_counts: report
+            .malformed
+            .into_iter()
+            .map(|(kind, count)| (kind.into_owned(), count))
+            .collect(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! What has changed of some pairs, for all who ask for just these.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use super::readers::Readers;
+use super::{Lane, readers::Readers};
 use crate::{
     domain::{pair::Pair, price::Cursor},
     pipeline::{
@@ -39,7 +40,8 @@ struct State {
     gone: VecDeque<(u64, Pair)>,
     /// What those got who were behind, by their position.
     catch_ups: BTreeMap<u64, Batch>,
-    snapshot: Option<Batch>,
+    /// The snapshot, and how often prices had been said to be old when it was made.
+    snapshot: Option<(u64, Batch)>,
 }
 
 /// What came with one flush.
@@ -58,7 +60,7 @@ pub(super) struct Taken {
     /// The messages.
     pub(super) batch: Batch,
     /// The reader's new position.
-    pub(super) position: u64,
+    pub(super) position: Cursor,
     /// The channel's count there.
     pub(super) total: u64,
 }
@@ -67,9 +69,20 @@ pub(super) struct Taken {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     /// It has got everything up to here.
-    pub(super) position: u64,
+    pub(super) position: Cursor,
     /// The channel's count there, if it is known.
     pub(super) total: Option<u64>,
+}
+
+/// What there is for a reader.
+#[derive(Debug)]
+pub(super) enum Since {
+    /// Nothing yet.
+    Nothing,
+    /// These.
+    Taken(Taken),
+    /// Its epoch is over.
+    Turned,
 }
 
 impl Channel {
@@ -111,7 +124,7 @@ impl Channel {
 
     /// Adds a reader on a lane, and gives the number it goes by there. Nothing is flushed meanwhile.
     pub(super) fn join(&self, lane: usize) -> usize {
-        let head = self.state().to.sequence;
+        let head = self.state().to;
         self.readers(lane).join(head)
     }
 
@@ -122,15 +135,22 @@ impl Channel {
     }
 
     /// Tells whether anybody reads it on a lane.
-    pub(super) fn is_read_on(&self, lane: usize) -> bool {
+    fn is_read_on(&self, lane: usize) -> bool {
         self.lanes.get(lane).and_then(OnceLock::get).is_some_and(|readers| !readers.is_empty())
     }
 
     /// Wakes the readers of a lane.
     pub(super) fn wake(&self, lane: usize) {
         if let Some(readers) = self.lanes.get(lane).and_then(OnceLock::get) {
-            let head = self.state().to.sequence;
+            let head = self.state().to;
             readers.wake(head);
+        }
+    }
+
+    /// Has the lanes woken on which somebody reads it.
+    pub(super) fn call(self: &Arc<Self>, lanes: &[Lane]) {
+        for (_, lane) in lanes.iter().enumerate().filter(|(lane, _)| self.is_read_on(*lane)) {
+            lane.woken().push(Arc::clone(self));
         }
     }
 
@@ -162,28 +182,51 @@ impl Channel {
         state.last = Some(Flush { after, every: complete.then(every), latest });
     }
 
+    /// Begins another epoch, with the board as it is there.
+    pub(super) fn turn(&self, board: &BTreeMap<Pair, Arc<Update>>, to: Cursor) {
+        let mut state = self.state();
+        state.latest = match &self.filter {
+            None => board.clone(),
+            Some(pairs) => pairs.iter().filter_map(|pair| board.get_key_value(pair)).map(cloned).collect(),
+        };
+        state.to = to;
+        if self.filter.is_none() {
+            state.total = to.sequence;
+        }
+        (state.last, state.snapshot) = (None, None);
+        state.gone.clear();
+        state.catch_ups.clear();
+    }
+
+    /// Forgets pairs that are not on the board any more.
+    pub(super) fn keep(&self, board: &BTreeMap<Pair, Arc<Update>>) {
+        let mut state = self.state();
+        state.latest.retain(|pair, update| update.price.is_gone() || board.contains_key(pair));
+        state.snapshot = None;
+    }
+
     /// Gets how many matching updates there have been up to the last flush, counted from anywhere.
     pub(super) fn total(&self) -> u64 {
         self.state().total
     }
 
-    /// Gives a reader the latest update of each pair that changed since its place; nothing if none has.
-    pub(super) fn latest_since(&self, place: Place) -> Option<Taken> {
+    /// Gives a reader the latest update of each pair that changed since its place.
+    pub(super) fn latest_since(&self, place: Place) -> Since {
         let mut state = self.state();
-        let (position, total) = (state.to.sequence, state.total);
-        if place.position >= position {
-            return None;
+        let (position, total, sequence) = (state.to, state.total, place.position.sequence);
+        if let Some(apart) = state.apart(place) {
+            return apart;
         }
-        if let Some(flush) = state.last.as_ref().filter(|flush| flush.is_in_step(place.position)) {
-            return Some(Taken { batch: Arc::clone(&flush.latest), position, total });
+        if let Some(flush) = state.last.as_ref().filter(|flush| flush.is_in_step(sequence)) {
+            return Since::Taken(Taken { batch: Arc::clone(&flush.latest), position, total });
         }
-        if let Some(batch) = state.catch_ups.get(&place.position) {
-            return Some(Taken { batch: Arc::clone(batch), position, total });
+        if let Some(batch) = state.catch_ups.get(&sequence) {
+            return Since::Taken(Taken { batch: Arc::clone(batch), position, total });
         }
-        let newer = |update: &&Arc<Update>| update.stamp.cursor.sequence > place.position;
+        let newer = |update: &&Arc<Update>| update.stamp.cursor > place.position;
         let mut updates: Vec<_> = state.latest.values().filter(newer).cloned().collect();
         if updates.is_empty() {
-            return None;
+            return Since::Nothing;
         }
         updates.sort_by_key(|update| update.stamp.cursor);
         let passed = match place.total {
@@ -195,61 +238,64 @@ impl Channel {
         let skipped = passed.saturating_sub(updates.len() as u64);
         let batch = Message::changes(&self.board, updates, state.to, skipped);
         if state.catch_ups.len() < CATCH_UPS {
-            state.catch_ups.insert(place.position, Arc::clone(&batch));
+            state.catch_ups.insert(sequence, Arc::clone(&batch));
         }
-        Some(Taken { batch, position, total })
+        Since::Taken(Taken { batch, position, total })
     }
 
-    /// Gives a reader every update since its place; `Ok(None)` if there is none.
-    pub(super) fn every_since(&self, place: Place) -> Result<Option<Taken>, Overrun> {
+    /// Gives a reader every update since its place.
+    pub(super) fn every_since(&self, place: Place) -> Result<Since, Overrun> {
         let state = self.state();
-        let (position, total, to) = (state.to.sequence, state.total, state.to);
-        if place.position >= position {
-            return Ok(None);
+        let (position, total) = (state.to, state.total);
+        if let Some(apart) = state.apart(place) {
+            return Ok(apart);
         }
-        if let Some(flush) = state.last.as_ref().filter(|flush| flush.is_in_step(place.position)) {
+        if let Some(flush) = state.last.as_ref().filter(|flush| flush.is_in_step(place.position.sequence)) {
             let batch = flush.every.as_ref().map(Arc::clone).ok_or(Overrun)?;
-            return Ok(Some(Taken { batch, position, total }));
+            return Ok(Since::Taken(Taken { batch, position, total }));
         }
         drop(state);
         let updates: Vec<_> = self.logged(place.position, position).collect::<Option<_>>().ok_or(Overrun)?;
         if updates.is_empty() {
-            return Ok(None);
+            return Ok(Since::Nothing);
         }
-        Ok(Some(Taken { batch: Message::changes(&self.board, updates, to, 0), position, total }))
+        let batch = Message::changes(&self.board, updates, position, 0);
+        Ok(Since::Taken(Taken { batch, position, total }))
     }
 
     /// Gives the state of all its pairs.
     pub(super) fn snapshot(&self) -> Taken {
+        let ageings = self.board.ageings();
         let mut state = self.state();
-        let (position, total) = (state.to.sequence, state.total);
-        if let Some(batch) = &state.snapshot {
+        let (position, total) = (state.to, state.total);
+        if let Some((_, batch)) = state.snapshot.as_ref().filter(|(made, _)| *made == ageings) {
             return Taken { batch: Arc::clone(batch), position, total };
         }
-        let batch = Message::snapshot(&self.board, &state.kept(), state.to);
-        state.snapshot = Some(Arc::clone(&batch));
+        let batch = Message::snapshot(&self.board, &state.kept(&self.board), position);
+        state.snapshot = Some((ageings, Arc::clone(&batch)));
         Taken { batch, position, total }
     }
 
     /// Lists its pairs as they are, and tells as of where.
     pub(super) fn kept(&self) -> (Vec<Arc<Update>>, Place) {
         let state = self.state();
-        (state.kept(), Place { position: state.to.sequence, total: Some(state.total) })
+        (state.kept(&self.board), Place { position: state.to, total: Some(state.total) })
     }
 
-    fn logged_since(&self, position: u64, to: u64) -> Option<u64> {
+    fn logged_since(&self, position: Cursor, to: Cursor) -> Option<u64> {
         self.logged(position, to).map(|update| update.map(|_| 1)).sum()
     }
 
     /// Reads the matching updates between two places from the log; `None` where it does not reach any more.
-    fn logged(&self, position: u64, to: u64) -> impl Iterator<Item = Option<Arc<Update>>> {
+    fn logged(&self, position: Cursor, to: Cursor) -> impl Iterator<Item = Option<Arc<Update>>> {
         let filter = self.filter.clone();
         let matches = move |update: &Option<Arc<Update>>| {
             let pair = update.as_ref().map(|update| update.price.pair);
             let asked = |pairs: &[Pair], pair| pairs.binary_search(&pair).is_ok();
             filter.as_ref().zip(pair).is_none_or(|(pairs, pair)| asked(pairs, pair))
         };
-        (position + 1..=to).map(|at| self.board.logged(at)).filter(matches)
+        let places = position.sequence + 1..=to.sequence;
+        places.map(move |sequence| self.board.logged(Cursor { sequence, ..to })).filter(matches)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -276,8 +322,18 @@ impl State {
         }
     }
 
-    fn kept(&self) -> Vec<Arc<Update>> {
-        self.latest.values().filter(|update| !update.price.is_gone()).cloned().collect()
+    /// Tells what a reader has to know that is not just behind: it is here already, or in another epoch.
+    fn apart(&self, place: Place) -> Option<Since> {
+        match place.position.epoch.cmp(&self.to.epoch) {
+            Ordering::Less => Some(Since::Turned),
+            Ordering::Equal if place.position < self.to => None,
+            Ordering::Equal | Ordering::Greater => Some(Since::Nothing),
+        }
+    }
+
+    fn kept(&self, board: &Board) -> Vec<Arc<Update>> {
+        let kept = self.latest.values().filter(|update| !update.price.is_gone());
+        kept.map(|update| board.aged(update)).collect()
     }
 }
 
@@ -285,6 +341,10 @@ impl Flush {
     fn is_in_step(&self, position: u64) -> bool {
         (self.after.0..=self.after.1).contains(&position)
     }
+}
+
+fn cloned((pair, update): (&Pair, &Arc<Update>)) -> (Pair, Arc<Update>) {
+    (*pair, Arc::clone(update))
 }
 
 /// Finds the newest update of each pair, oldest first.

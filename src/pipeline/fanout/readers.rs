@@ -10,10 +10,13 @@ use std::{
 
 use slab::Slab;
 
+use crate::domain::price::Cursor;
+
 /// The readers, and how far they can read. Only the thread of their lane comes here again and again: nobody waits for
 /// the lock.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
+    epoch: AtomicU64,
     head: AtomicU64,
     waiting: Mutex<Slab<Reader>>,
 }
@@ -28,9 +31,13 @@ struct Reader {
 
 impl Readers {
     /// Adds a reader, and gives the number it goes by. It can read up to `head`: nobody was told while nobody read.
-    pub(super) fn join(&self, head: u64) -> usize {
+    pub(super) fn join(&self, head: Cursor) -> usize {
         let mut waiting = self.waiting();
-        self.head.fetch_max(head, Ordering::Release);
+        if head.epoch > self.epoch.load(Ordering::Acquire) {
+            self.reach(head);
+        } else {
+            self.head.fetch_max(head.sequence, Ordering::Release);
+        }
         waiting.insert(Reader::default())
     }
 
@@ -43,13 +50,13 @@ impl Readers {
     }
 
     /// Waits until there is something past a position.
-    pub(super) fn poll_past(&self, position: u64, reader: usize, context: &mut Context<'_>) -> Poll<()> {
-        if self.head.load(Ordering::Acquire) > position {
+    pub(super) fn poll_past(&self, position: Cursor, reader: usize, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_past(position) {
             return Poll::Ready(());
         }
         let mut waiting = self.waiting();
         // Again, now that nobody is woken meanwhile.
-        if self.head.load(Ordering::Acquire) > position {
+        if self.is_past(position) {
             return Poll::Ready(());
         }
         if let Some(reader) = waiting.get_mut(reader) {
@@ -63,14 +70,26 @@ impl Readers {
     }
 
     /// Lets them read further, and wakes those who wait.
-    pub(super) fn wake(&self, head: u64) {
-        self.head.store(head, Ordering::Release);
+    pub(super) fn wake(&self, head: Cursor) {
+        self.reach(head);
         for (_, reader) in self.waiting().iter_mut().filter(|(_, reader)| reader.waits) {
             reader.waits = false;
             if let Some(waker) = &reader.waker {
                 waker.wake_by_ref();
             }
         }
+    }
+
+    /// In the moment between the two, readers are woken who find nothing, and wait again.
+    fn reach(&self, head: Cursor) {
+        self.head.store(head.sequence, Ordering::Release);
+        self.epoch.store(head.epoch, Ordering::Release);
+    }
+
+    fn is_past(&self, position: Cursor) -> bool {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        epoch > position.epoch
+            || (epoch == position.epoch && self.head.load(Ordering::Acquire) > position.sequence)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Slab<Reader>> {

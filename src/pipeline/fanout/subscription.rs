@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Fanout,
-    channel::{Channel, Place, Taken},
+    channel::{Channel, Place, Since, Taken},
 };
 use crate::{
     domain::price::Cursor,
@@ -25,19 +25,30 @@ pub struct Subscription {
     number: usize,
 }
 
+/// What there is for a reader.
+#[derive(Debug, Clone)]
+pub enum News {
+    /// Nothing yet.
+    Nothing,
+    /// These messages.
+    Batch(Batch),
+    /// Another epoch has begun. Nothing comes before the reader has taken a snapshot.
+    Turned,
+}
+
 /// The log has moved past the position of a reader that wants every update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooSlow;
 
 impl Subscription {
-    pub(super) fn new(fanout: Fanout, channel: Arc<Channel>, position: u64, total: Option<u64>) -> Self {
+    pub(super) fn new(fanout: Fanout, channel: Arc<Channel>, position: Cursor, total: Option<u64>) -> Self {
         let number = channel.join(fanout.lane);
         Self { fanout, channel, place: Place { position, total }, number }
     }
 
     /// Gets the position: all matching updates up to here were taken or superseded.
-    pub fn cursor(&self) -> Cursor {
-        self.fanout.cursor(self.place.position)
+    pub const fn cursor(&self) -> Cursor {
+        self.place.position
     }
 
     /// Gets the state of all pairs as of the last flush, and goes on from there.
@@ -67,28 +78,35 @@ impl Subscription {
         readers.poll_past(self.place.position, self.number, context)
     }
 
-    /// Takes the latest update of each pair that changed since the position, and moves on; `None` if none has.
-    pub fn take(&mut self) -> Option<Batch> {
+    /// Takes the latest update of each pair that changed since the position, and moves on.
+    pub fn take(&mut self) -> News {
         let flushed = self.fanout.flushed();
         let taken = self.channel.latest_since(self.place);
         self.moved(flushed, taken)
     }
 
-    /// Takes every update since the position, and moves on; `None` if there is none.
-    pub fn take_all(&mut self) -> Result<Option<Batch>, TooSlow> {
+    /// Takes every update since the position, and moves on.
+    pub fn take_all(&mut self) -> Result<News, TooSlow> {
         let flushed = self.fanout.flushed();
         let taken = self.channel.every_since(self.place).map_err(|_| TooSlow)?;
         Ok(self.moved(flushed, taken))
     }
 
     /// Moves on to what was taken; or, as nothing that matches was flushed before, to where all were flushed by then.
-    fn moved(&mut self, flushed: u64, taken: Option<Taken>) -> Option<Batch> {
-        let Some(Taken { batch, position, total }) = taken else {
-            self.place.position = self.place.position.max(flushed);
-            return None;
-        };
-        self.place = Place { position, total: Some(total) };
-        Some(batch)
+    fn moved(&mut self, flushed: Cursor, since: Since) -> News {
+        match since {
+            Since::Nothing => {
+                if flushed.epoch == self.place.position.epoch {
+                    self.place.position = self.place.position.max(flushed);
+                }
+                News::Nothing
+            }
+            Since::Taken(Taken { batch, position, total }) => {
+                self.place = Place { position, total: Some(total) };
+                News::Batch(batch)
+            }
+            Since::Turned => News::Turned,
+        }
     }
 }
 

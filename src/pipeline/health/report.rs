@@ -1,6 +1,6 @@
 //! What is told of a source.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -52,7 +52,7 @@ pub struct SourceReport {
     /// The last error and its time.
     pub last_error: Option<(String, DateTime<Utc>)>,
     /// Frames that were not understood, by the kind of error.
-    pub malformed: BTreeMap<&'static str, u64>,
+    pub malformed: BTreeMap<Cow<'static, str>, u64>,
     /// What it has done lately.
     pub recent: RecentReport,
     /// How many of its markets are frozen, and since when any is.

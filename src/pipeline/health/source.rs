@@ -300,7 +300,7 @@ impl Source {
             last_receive_time,
             lag: known(&self.lag).map(TimeDelta::nanoseconds),
             last_error: self.last_error.load().as_deref().cloned(),
-            malformed,
+            malformed: malformed.into_iter().map(|(kind, count)| (kind.into(), count)).collect(),
             evidence: venues::by_name(self.venue.as_str()).map_or("", |protocol| protocol.evidence()),
             retry_time: connections.retry_time(),
             penalty_end_time: connections.penalty_end_time(),
@@ -332,7 +332,10 @@ mod tests {
         }
         let report = |now| source.report(TimeDelta::seconds(30), now);
         let told = report(start);
-        assert_eq!((told.counts.malformed, told.malformed), (3, [("json", 2), ("value", 1)].into()));
+        assert_eq!(
+            (told.counts.malformed, told.malformed),
+            (3, [("json".into(), 2), ("value".into(), 1)].into())
+        );
         assert_eq!(told.last_error, Some(("cut off".to_owned(), start)));
         for (markets, now, expected) in [
             (0, start, None),

@@ -5,8 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
-    domain::{pair::Pair, price::Price},
-    pipeline::board::{Board, LOG, Update},
+    domain::{
+        pair::Pair,
+        price::{Cursor, Price},
+    },
+    pipeline::board::{Board, Update},
     store::prices::PricePoint,
 };
 
@@ -24,8 +27,8 @@ pub struct Cadence {
 pub struct Points {
     board: Board,
     cadence: Cadence,
-    /// What was looked at last.
-    sequence: u64,
+    /// Up to where it was looked at.
+    seen: Option<Cursor>,
     pairs: HashMap<Pair, Kept>,
     next: Option<DateTime<Utc>>,
 }
@@ -42,24 +45,20 @@ struct Kept {
 impl Points {
     /// Looks at this board.
     pub fn new(board: Board, cadence: Cadence) -> Self {
-        Self { board, cadence, sequence: 0, pairs: HashMap::new(), next: None }
+        Self { board, cadence, seen: None, pairs: HashMap::new(), next: None }
     }
 
     /// Picks what is to be kept of all that was published since it was last asked.
     pub fn look(&mut self, now: DateTime<Utc>) -> Vec<PricePoint> {
         let mut out = Vec::new();
-        let head = self.board.cursor().sequence;
-        if head.saturating_sub(self.sequence) >= LOG as u64 {
-            // More than the log keeps: what is on the board has to do.
-            self.board.list(None, None).for_each(|update| self.take(update, now, &mut out));
-        } else {
-            for sequence in self.sequence + 1..=head {
-                if let Some(update) = self.board.logged(sequence) {
-                    self.take(update, now, &mut out);
-                }
-            }
+        let head = self.board.cursor();
+        let after = self.seen.unwrap_or(Cursor { sequence: 0, ..head });
+        match self.board.logged_between(after, head) {
+            Some(updates) => updates.into_iter().for_each(|update| self.take(update, now, &mut out)),
+            // More than the log keeps, or somebody else leads: what is on the board has to do.
+            None => self.board.list(None, None).for_each(|update| self.take(update, now, &mut out)),
         }
-        self.sequence = head;
+        self.seen = Some(head);
         if self.next.is_none_or(|next| now >= next) {
             self.next = Some(now + self.cadence.every);
             self.keep_changed(now, &mut out);

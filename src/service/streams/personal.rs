@@ -53,6 +53,13 @@ impl Personal {
         self.shown(updates.iter(), prices)
     }
 
+    /// Forgets what it has been sent: the state comes anew.
+    pub(super) fn forget(&mut self) {
+        self.sent.clear();
+        self.fresh.clear();
+        self.skipped = 0;
+    }
+
     /// Makes this caller's own message of one that all get; nothing if there is nothing in it for the caller.
     pub(super) fn make(&mut self, message: &Message, prices: &Prices) -> Option<Arc<Message>> {
         self.skipped += message.skipped;

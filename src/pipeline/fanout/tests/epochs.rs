@@ -1,0 +1,105 @@
+//! What becomes of readers when another epoch begins, and of those who come from a replica that was ahead.
+
+use super::*;
+use crate::{
+    domain::price::Stamp,
+    pipeline::board::{Applier, Record},
+};
+
+struct Mirrored {
+    fanout: Fanout,
+    applier: Applier,
+}
+
+fn record(pair: Pair, epoch: u64, sequence: u64) -> Record {
+    let now = DateTime::UNIX_EPOCH;
+    let price = Price::unavailable(pair, StatusReason::NoFreshQuotes, Origin::Simulated, now);
+    let stamp = Stamp { cursor: at(epoch, sequence), publish_time: now };
+    Record { update: Update::encoded(price, stamp, Bytes::new()), contributions: Vec::new(), time: now }
+}
+
+const fn at(epoch: u64, sequence: u64) -> Cursor {
+    Cursor { epoch, sequence }
+}
+
+impl Mirrored {
+    /// Starts with A and B at the tenth place of the fifth epoch.
+    fn new() -> Self {
+        let (board, applier) = Board::mirrored(Encoder::NONE);
+        let mut mirrored = Self { fanout: Fanout::new(board, 1), applier };
+        mirrored.replace(at(5, 10), &[(A, 9), (B, 10)]);
+        mirrored
+    }
+
+    fn replace(&mut self, to: Cursor, records: &[(Pair, u64)]) {
+        let records = records.iter().map(|(pair, sequence)| record(*pair, to.epoch, *sequence));
+        assert!(self.applier.replace(to, records.collect()));
+        self.fanout.flush();
+    }
+
+    fn apply(&mut self, to: Cursor, records: &[(Pair, u64)]) {
+        let records = records.iter().map(|(pair, sequence)| record(*pair, to.epoch, *sequence));
+        self.applier.apply(to, records.collect());
+        self.fanout.flush();
+    }
+}
+
+#[tokio::test]
+async fn readers_are_told_of_another_epoch_and_go_on_from_a_snapshot() {
+    let mut mirrored = Mirrored::new();
+    let mut readers = [None, Some([A])]
+        .map(|pairs| mirrored.fanout.subscribe(pairs.as_ref().map(|pairs: &[Pair; 1]| pairs.as_slice())));
+    // Its sequences are lower, and it has another pair.
+    mirrored.replace(at(6, 2), &[(A, 1), (C, 2)]);
+    for (reader, expected) in readers.iter_mut().zip([vec![(A, 1), (C, 2)], vec![(A, 1)]]) {
+        reader.changed().await;
+        assert!(matches!(reader.take(), News::Turned));
+        assert!(matches!(reader.take_all(), Ok(News::Turned)), "until it has taken a snapshot");
+        assert_eq!(held(&reader.snapshot()).0, expected);
+        assert_eq!(reader.cursor(), at(6, 2));
+        assert_eq!(taken(reader), None);
+    }
+    mirrored.apply(at(6, 4), &[(A, 3), (C, 4)]);
+    let [all, one] = &mut readers;
+    assert_eq!(taken(all), Some((vec![(A, 3), (C, 4)], 4, 0)));
+    assert_eq!(taken(one), Some((vec![(A, 3)], 4, 0)));
+    assert!(mirrored.fanout.resume(None, at(5, 10)).is_none());
+    assert!(mirrored.fanout.resume(None, at(6, 2)).is_some());
+    assert!(mirrored.fanout.resume(None, at(6, 1)).is_none(), "what came before is not known");
+}
+
+#[tokio::test]
+async fn who_comes_from_a_replica_that_was_ahead_waits_and_gets_nothing_twice() {
+    let mut mirrored = Mirrored::new();
+    mirrored.apply(at(5, 11), &[(A, 11)]);
+    assert!(mirrored.fanout.ahead(None, at(5, 11)).is_none(), "it is here already");
+    let mut same = mirrored.fanout.ahead(None, at(5, 13)).unwrap();
+    let mut every = mirrored.fanout.ahead(None, at(5, 13)).unwrap();
+    let mut later = mirrored.fanout.ahead(None, at(6, 3)).unwrap();
+    let mut overtaken = mirrored.fanout.ahead(None, at(5, 500)).unwrap();
+    mirrored.apply(at(5, 12), &[(A, 12)]);
+    assert_eq!((taken(&mut same), taken(&mut later)), (None, None));
+    mirrored.apply(at(5, 15), &[(B, 13), (A, 14), (B, 15)]);
+    same.changed().await;
+    assert_eq!(taken(&mut same), Some((vec![(A, 14), (B, 15)], 15, 0)));
+    assert_eq!(batch(every.take_all().unwrap()).as_ref().map(held), Some((vec![(A, 14), (B, 15)], 15, 0)));
+    assert_eq!(taken(&mut later), None);
+    mirrored.replace(at(6, 2), &[(A, 1), (B, 2)]);
+    assert_eq!((taken(&mut later), later.cursor()), (None, at(6, 3)), "it was further already");
+    assert!(matches!(overtaken.take(), News::Turned));
+    mirrored.apply(at(6, 5), &[(A, 3), (B, 4), (A, 5)]);
+    later.changed().await;
+    assert_eq!(taken(&mut later), Some((vec![(B, 4), (A, 5)], 5, 0)));
+}
+
+#[test]
+fn a_jump_within_an_epoch_tells_the_latest_and_forgets_what_is_gone() {
+    let mut mirrored = Mirrored::new();
+    let mut latest = mirrored.fanout.subscribe(None);
+    let mut every = mirrored.fanout.subscribe(None);
+    mirrored.replace(at(5, 99), &[(A, 50), (C, 99)]);
+    let (updates, to, _) = taken(&mut latest).unwrap();
+    assert_eq!((updates, to), (vec![(A, 50), (C, 99)], 99));
+    assert!(matches!(every.take_all(), Err(TooSlow)), "every update cannot be told any more");
+    assert_eq!(held(&mirrored.fanout.subscribe(None).snapshot()).0, [(A, 50), (C, 99)]);
+}

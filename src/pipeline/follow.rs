@@ -1,0 +1,137 @@
+//! What a follower does: takes over what is mirrored, each update in its place.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::time::sleep;
+use tracing::{debug, info, warn};
+
+use super::{
+    board::{Record, Update},
+    lead::{FORMAT, Replica},
+    mirror::{contributions, states::States},
+};
+use crate::{
+    cache::{
+        CacheError,
+        fence::{self, Fence},
+        lease::Tenure,
+        mirror::{self, Batch, Follow, Follower, Position},
+    },
+    clock::uptime,
+    domain::price::Cursor,
+};
+
+/// How long to wait where what is mirrored is of no use.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Begins to follow, from a snapshot on.
+pub(super) fn follower(replica: &Replica) -> Follower {
+    Follower::new(&replica.pool, replica.keys.clone(), FORMAT..=FORMAT)
+}
+
+/// Takes what comes next. Tells whether to go on with the next.
+pub(super) async fn take(replica: &mut Replica, next: Result<Follow, CacheError>) -> bool {
+    replica.standing.redis(next.is_ok());
+    match next {
+        Ok(Follow::Snapshot { position, everything }) => snapshot(replica, position, everything).await,
+        Ok(Follow::Changes { position, batch }) => changes(replica, position, batch),
+        Ok(Follow::Reset(why)) => {
+            info!(?why, "what is mirrored begins anew");
+            true
+        }
+        Ok(Follow::Quiet | Follow::Nothing) => true,
+        Err(error) => {
+            replica.standing.failed();
+            debug!(%error, "what is mirrored could not be followed");
+            true
+        }
+    }
+}
+
+async fn snapshot(replica: &mut Replica, position: Position, everything: Batch) -> bool {
+    let head = replica.applier.board().cursor();
+    let to = cursor(position);
+    if to.epoch < head.epoch {
+        return raise(replica, head.epoch, to.epoch).await;
+    }
+    let count = everything.updates.len();
+    let Some(records) = records(replica, position.epoch, &everything) else {
+        return unreadable(position).await;
+    };
+    let age = told(replica, &everything)
+        .map_or(Duration::ZERO, |time| (replica.clock.now() - time).to_std().unwrap_or_default());
+    if replica.applier.replace(to, records) {
+        info!(epoch = to.epoch, sequence = to.sequence, pairs = count, "following from a snapshot");
+        replica.standing.snapshot();
+    }
+    replica.standing.followed(position.epoch, count, age);
+    true
+}
+
+fn changes(replica: &mut Replica, position: Position, batch: Batch) -> bool {
+    let Some(records) = records(replica, position.epoch, &batch) else {
+        warn!(%position, "what is mirrored is not understood");
+        return false;
+    };
+    let now = replica.clock.now();
+    for record in &records {
+        replica.standing.took((now - record.update.stamp.publish_time).as_seconds_f64());
+    }
+    let count = records.len();
+    replica.applier.apply(cursor(position), records);
+    told(replica, &batch);
+    replica.standing.followed(position.epoch, count, Duration::ZERO);
+    true
+}
+
+/// Has whoever leads begin a higher epoch: this replica has shown prices under one that is above its own. It has served by
+/// itself, by a clock that is ahead.
+async fn raise(replica: &Replica, seen: u64, led: u64) -> bool {
+    warn!(seen, led, "whoever leads is asked for a higher epoch");
+    let tenure = Tenure::new(seen, uptime() + PAUSE);
+    let fence = Fence::new(replica.pool.clone(), &replica.keys, tenure);
+    if let Err(error) = fence.run(&fence::Batch::new()).await {
+        debug!(%error, "the epoch could not be raised");
+    }
+    sleep(PAUSE).await;
+    false
+}
+
+async fn unreadable(position: Position) -> bool {
+    warn!(%position, "what is mirrored is not understood");
+    sleep(PAUSE).await;
+    false
+}
+
+/// Reads the records of a batch; nothing if one is not understood.
+fn records(replica: &Replica, epoch: u64, batch: &Batch) -> Option<Vec<Record>> {
+    batch.updates.iter().map(|update| record(replica, epoch, update)).collect()
+}
+
+fn record(replica: &Replica, epoch: u64, update: &mirror::Update) -> Option<Record> {
+    let (price, stamp) = (replica.decode)(&update.price)?;
+    let in_place = stamp.cursor == Cursor { epoch, sequence: update.sequence };
+    if !in_place || price.origin != replica.origin {
+        return None;
+    }
+    // What it was made of can do without; the price cannot.
+    let (contributions, time) =
+        contributions::read(&update.contributions).unwrap_or((Vec::new(), stamp.publish_time));
+    Some(Record { update: Update::encoded(price, stamp, update.price.clone()), contributions, time })
+}
+
+/// Takes over what is told of the sources, and gets the time when it was.
+fn told(replica: &Replica, batch: &Batch) -> Option<DateTime<Utc>> {
+    let States { time, sources, depegged } = States::read(batch.states.sources.as_ref()?, replica.origin)?;
+    replica.told.tell(sources);
+    replica.crosses.set_depegged(depegged.into_iter().collect());
+    if let Some(own) = &replica.own {
+        own.epochs.see(replica.applier.board().cursor().epoch);
+    }
+    Some(time)
+}
+
+const fn cursor(position: Position) -> Cursor {
+    Cursor { epoch: position.epoch, sequence: position.sequence }
+}

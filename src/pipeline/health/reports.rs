@@ -1,0 +1,76 @@
+//! What callers are told of the sources: what this process counts, or what whoever leads has counted.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+
+use super::{SourceReport, Sources};
+use crate::domain::pair::Pair;
+
+/// Reports how the sources do. Clones report the same.
+#[derive(Debug, Clone)]
+pub enum Reports {
+    /// As it is counted here.
+    Own(Sources),
+    /// As it was last told.
+    Told(Told),
+}
+
+/// What was last told of all sources. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Told(Arc<ArcSwap<BTreeMap<&'static str, SourceReport>>>);
+
+impl Told {
+    /// Takes what is told.
+    pub(in crate::pipeline) fn tell(&self, reports: Vec<SourceReport>) {
+        let by_name = reports.into_iter().map(|report| (report.venue.as_str(), report)).collect();
+        self.0.store(Arc::new(by_name));
+    }
+}
+
+impl Reports {
+    /// Reports one source.
+    pub fn report(&self, name: &str, now: DateTime<Utc>) -> Option<SourceReport> {
+        match self {
+            Self::Own(sources) => sources.report(name, now),
+            Self::Told(told) => told.0.load().get(name).cloned(),
+        }
+    }
+
+    /// Reports all sources whose names come after a name, in order.
+    pub fn reports(&self, after: &str, now: DateTime<Utc>) -> Vec<SourceReport> {
+        match self {
+            Self::Own(sources) => sources.reports(after, now).collect(),
+            Self::Told(told) => {
+                let told = told.0.load();
+                let later = told.iter().filter(|(name, _)| **name > after);
+                later.map(|(_, report)| report.clone()).collect()
+            }
+        }
+    }
+
+    /// Lists the names.
+    pub fn names(&self) -> Vec<&'static str> {
+        match self {
+            Self::Own(sources) => sources.names(),
+            Self::Told(told) => told.0.load().keys().copied().collect(),
+        }
+    }
+
+    /// Lists the pairs that some source is asked for and none lists or trades.
+    pub fn all_unlisted(&self) -> Vec<Pair> {
+        match self {
+            Self::Own(sources) => sources.all_unlisted(),
+            Self::Told(told) => {
+                let told = told.0.load();
+                let absent: BTreeSet<_> = told.values().flat_map(|report| report.absent.keys()).collect();
+                let listed = |pair: &Pair| told.values().any(|report| report.markets.contains(pair));
+                absent.into_iter().copied().filter(|pair| !listed(pair)).collect()
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Which part a replica plays among several, and plays it.
+//!
+//! What a replica finds out itself lies on a board of its own. The public board is filled from that one by whoever leads,
+//! once it is mirrored ([`super::mirror`]), and by the others from what is mirrored ([`super::follow`]), through the same
+//! [`Applier`]. While it is not known who leads, because Redis cannot be reached, one that has led, or that has nothing
+//! of another yet, serves from its own board under an epoch of its own; one that follows keeps what it has.
+
+pub mod metrics;
+
+mod standing;
+mod wants;
+
+use std::{pin::pin, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::{
+    sync::watch,
+    time::{interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+pub use self::standing::{Part, Standing, StandingReport};
+use super::{
+    board::{Applier, Board, Decode},
+    crosses::Crosses,
+    follow,
+    health::{Sources, Told},
+    mirror,
+};
+use crate::{
+    cache::{
+        keys::IngestKeys,
+        lease::{Epochs, Role, Tenure},
+        mirror::WriterOptions,
+        pool::Pool,
+    },
+    clock::{Clock, uptime},
+    domain::price::Origin,
+};
+
+/// The format of what is mirrored: of the encoded price, the contributions and the states.
+pub const FORMAT: u32 = 1;
+
+/// How long nothing is known of who leads before a replica serves by itself. Who has just woken up is told in less.
+const GRACE: Duration = Duration::from_millis(800);
+
+/// How often it is looked whether another part is to be played, beside at every change of the role.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How often a follower looks whether prices have grown old.
+const AGEING: Duration = Duration::from_secs(1);
+
+/// What a replica is made of.
+#[derive(Debug)]
+pub struct Replica {
+    /// The way to Redis.
+    pub pool: Pool,
+    /// Where things lie there.
+    pub keys: IngestKeys,
+    /// Where the prices come from.
+    pub origin: Origin,
+    /// Writes the public board.
+    pub applier: Applier,
+    /// Reads what the public board's encoder writes.
+    pub decode: Decode,
+    /// What callers are told of the sources.
+    pub told: Told,
+    /// How derived prices are made for callers.
+    pub crosses: Crosses,
+    /// How the mirror is written.
+    pub options: WriterOptions,
+    /// The age at which a price is stale.
+    pub max_age: TimeDelta,
+    /// The time.
+    pub clock: Clock,
+    /// What this finds out itself, and by whose leave it leads; nothing where it only follows.
+    pub own: Option<Own>,
+    /// What is told of all this.
+    pub standing: Standing,
+}
+
+/// What a replica finds out itself.
+#[derive(Debug)]
+pub struct Own {
+    /// The prices, in an epoch that nobody else knows.
+    pub board: Board,
+    /// The sources.
+    pub sources: Sources,
+    /// The derived pairs.
+    pub crosses: Crosses,
+    /// The role that the lease gives.
+    pub role: watch::Receiver<Role>,
+    /// The epochs that were seen.
+    pub epochs: Epochs,
+}
+
+/// What there is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Task {
+    Lead(Tenure),
+    Alone,
+    Follow,
+}
+
+/// Decides what there is to do.
+#[derive(Debug)]
+struct Decider {
+    role: Option<watch::Receiver<Role>>,
+    standing: Standing,
+    unknown_since: Option<Duration>,
+}
+
+impl Replica {
+    /// Plays its part until told to stop.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let role = self.own.as_ref().map(|own| own.role.clone());
+        let mut decider = Decider { role, standing: self.standing.clone(), unknown_since: None };
+        let wants = wants::Wants::of(&self);
+        let play = async {
+            loop {
+                let task = decider.decide();
+                debug!(?task, "this replica has another part");
+                tokio::select! {
+                    () = self.play(&task) => {}
+                    () = decider.until_other_than(&task) => {}
+                }
+            }
+        };
+        let both = async { tokio::join!(play, wants.run()) };
+        let _: Option<((), ())> = shutdown.run_until_cancelled(both).await;
+    }
+
+    /// Does what there is to do; it ends by itself where it cannot go on.
+    async fn play(&mut self, task: &Task) {
+        match task {
+            Task::Lead(tenure) => mirror::lead(self, tenure.clone()).await,
+            Task::Alone => mirror::alone(self).await,
+            Task::Follow => self.follow().await,
+        }
+        // Whoever cannot go on is soon told why.
+        sleep(LOOK).await;
+    }
+
+    async fn follow(&mut self) {
+        self.standing.plays(Part::of_follower(self.own.is_some()));
+        let mut follower = follow::follower(self);
+        let mut ticks = interval(AGEING);
+        loop {
+            let next = {
+                let mut next = pin!(follower.next());
+                loop {
+                    tokio::select! {
+                        next = &mut next => break next,
+                        _ = ticks.tick() => self.age(),
+                    }
+                }
+            };
+            if !follow::take(self, next).await {
+                return;
+            }
+        }
+    }
+
+    /// Says that prices are old where whoever leads has not been heard of.
+    fn age(&mut self) {
+        if self.standing.is_silent() {
+            self.applier.age(self.max_age, self.clock.now());
+        }
+    }
+}
+
+impl Decider {
+    fn decide(&mut self) -> Task {
+        let Some(role) = &self.role else { return Task::Follow };
+        let role = role.borrow().clone();
+        self.standing.role(&role);
+        match role {
+            Role::Leader(tenure) if tenure.guard().is_ok() => {
+                self.unknown_since = None;
+                Task::Lead(tenure)
+            }
+            Role::Standby { .. } => {
+                self.unknown_since = None;
+                Task::Follow
+            }
+            Role::Leader(_) | Role::Unknown => {
+                let since = *self.unknown_since.get_or_insert_with(uptime);
+                let waited = uptime().saturating_sub(since) >= GRACE;
+                if waited && !self.standing.has_of_another() { Task::Alone } else { Task::Follow }
+            }
+        }
+    }
+
+    async fn until_other_than(&mut self, task: &Task) {
+        while self.decide() == *task {
+            match &mut self.role {
+                // Where nobody gives roles any more, the service is ending.
+                Some(role) => {
+                    let _ = tokio::time::timeout(LOOK, role.changed()).await;
+                }
+                None => std::future::pending().await,
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Several replicas, each a process of its own, that share a real Redis: what they answer, and what becomes of their
+//! callers when one of them, Redis, or the way to it fails.
+
+mod answers;
+mod failures;
+mod node;
+mod redis_trouble;
+mod subscriber;

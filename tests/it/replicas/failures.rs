@@ -1,0 +1,177 @@
+//! Replicas that die, wake up late, and are started anew.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use tokio::time::sleep;
+
+use super::{
+    node::{Node, agree},
+    subscriber::{Account, Addresses, Subscriber},
+};
+use crate::{cache::server::Redis, harness::eventually};
+
+/// Pairs that callers follow.
+const PAIRS: [&str; 3] = ["BTC-USD", "ETH-USD", "BTC-EUR"];
+
+/// Those who follow all pairs: what they are told is what there was.
+const OF_ALL: usize = 3;
+
+/// How much of a trial is made.
+struct Extent {
+    kills: usize,
+    callers: usize,
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a test may take is the environment of the tests")]
+fn extent() -> Extent {
+    match std::env::var_os("CRYPTOPRICE_TEST_LONG") {
+        Some(_) => Extent { kills: 9, callers: 200 },
+        None => Extent { kills: 3, callers: 24 },
+    }
+}
+
+/// Waits until all callers have been told of a later epoch.
+async fn all_go_on(subscribers: &[Subscriber], after: u64) {
+    eventually("all callers go on in another epoch", async || {
+        subscribers.iter().all(|subscriber| subscriber.epoch() > after).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_miss_nothing_and_get_nothing_twice_while_replicas_die_and_are_replaced() {
+    let Some(redis) = Redis::start("replicas: failures") else {
+        return;
+    };
+    let Extent { kills, callers } = extent();
+    let addresses = Addresses::default();
+    let mut leader = Node::demo(&redis.url(), &[]).await;
+    leader.becomes("leader").await;
+    let (mut standby, first, second) = tokio::join!(
+        Node::demo(&redis.url(), &[]),
+        Node::serve(&redis.url(), &[]),
+        Node::serve(&redis.url(), &[]),
+    );
+    standby.becomes("standby").await;
+    agree(&[&leader, &standby, &first, &second]).await;
+    for node in [&leader, &standby, &first, &second] {
+        addresses.add(node.address);
+    }
+    let pair = |number: usize| (number >= OF_ALL).then(|| PAIRS[number % PAIRS.len()]);
+    let subscribers: Vec<_> =
+        (0..callers).map(|number| Subscriber::start(number, pair(number), &addresses)).collect();
+    all_go_on(&subscribers, 0).await;
+    sleep(Duration::from_secs(1)).await;
+
+    // Whoever leads dies, again and again.
+    let mut killed = Vec::new();
+    for _ in 0..kills {
+        let (epoch, _) = standby.reached().await;
+        addresses.remove(leader.address);
+        killed.push(Instant::now());
+        leader.kill();
+        standby.becomes("leader").await;
+        all_go_on(&subscribers, epoch).await;
+        leader = standby;
+        standby = Node::demo(&redis.url(), &[]).await;
+        standby.becomes("standby").await;
+        addresses.add(standby.address);
+    }
+
+    // A rolling restart of all: those that serve, the one that stands by, the one that leads.
+    let mut replaced = Vec::new();
+    for serving in [first, second] {
+        let new = Node::serve(&redis.url(), &[]).await;
+        new.becomes("follower").await;
+        addresses.add(new.address);
+        addresses.remove(serving.address);
+        serving.terminate().await;
+        replaced.push(new);
+    }
+    let (epoch, _) = leader.reached().await;
+    addresses.remove(leader.address);
+    let told = Instant::now();
+    leader.terminate().await;
+    standby.becomes("leader").await;
+    all_go_on(&subscribers, epoch).await;
+    sleep(Duration::from_millis(500)).await;
+
+    let accounts = join_all(subscribers.into_iter().map(Subscriber::stop)).await;
+    settle(&accounts);
+    let kills: Vec<_> = killed.iter().map(|killed| silences(&accounts, *killed)).collect();
+    let mut medians: Vec<_> = kills.iter().map(|(median, _)| *median).collect();
+    medians.sort_unstable();
+    let median = medians[medians.len() / 2];
+    let worst = kills.iter().map(|(_, worst)| *worst).max().unwrap();
+    let given_up = silences(&accounts, told);
+    println!("silence after a kill: median {median:?}, worst {worst:?}; after SIGTERM {given_up:?}");
+    assert!(median < Duration::from_secs(2), "{kills:?}");
+}
+
+/// Gets the median and the worst of how long callers heard nothing.
+fn silences(accounts: &[Account], around: Instant) -> (Duration, Duration) {
+    let mut silences: Vec<_> = accounts.iter().map(|account| account.silence(around)).collect();
+    silences.sort_unstable();
+    (silences[silences.len() / 2], silences[silences.len() - 1])
+}
+
+/// Holds what all callers were told against each other.
+fn settle(accounts: &[Account]) {
+    for account in accounts {
+        assert!(account.faults.is_empty(), "{:?}: {:?}", account.pair, account.faults);
+        assert!(!account.updates.is_empty());
+    }
+    let mut truth: BTreeMap<(u64, u64), String> = BTreeMap::new();
+    for (place, pair) in accounts.iter().filter(|a| a.pair.is_none()).flat_map(|a| &a.updates) {
+        let known = truth.entry(*place).or_insert_with(|| pair.clone());
+        assert_eq!(known, pair, "{place:?} is the same for all");
+    }
+    let mut compared = 0;
+    for account in accounts.iter().filter(|account| account.pair.is_some()) {
+        assert_eq!(account.lacks(&truth), [], "{:?} over {:?}", account.pair, account.spans);
+        compared += account.updates.keys().filter(|place| truth.contains_key(place)).count();
+    }
+    assert!(compared > 100, "{compared} updates were compared");
+    let (resets, connections): (Vec<_>, Vec<_>) =
+        accounts.iter().map(|account| (account.resets, account.connections)).unzip();
+    println!("{compared} updates compared; resets {resets:?}, connections {connections:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_wakes_up_too_late_overwrites_nothing_and_follows() {
+    let Some(redis) = Redis::start("replicas: late") else {
+        return;
+    };
+    let late = Node::demo(&redis.url(), &[]).await;
+    late.becomes("leader").await;
+    let standby = Node::demo(&redis.url(), &[]).await;
+    standby.becomes("standby").await;
+    let before = agree(&[&late, &standby]).await;
+    let serving = Node::serve(&redis.url(), &[]).await;
+    serving.becomes("follower").await;
+
+    late.pause();
+    standby.becomes("leader").await;
+    let (epoch, sequence) = standby.reached().await;
+    assert!(epoch > before);
+    late.go_on();
+    late.becomes("standby").await;
+    // The epoch in Redis is still that of the one that leads, and so it is on all boards.
+    sleep(Duration::from_secs(1)).await;
+    for node in [&late, &standby, &serving] {
+        eventually("all are where the new leader is", async || {
+            let reached = node.reached().await;
+            (reached > (epoch, sequence)).then_some(())
+        })
+        .await;
+        assert_eq!(node.reached().await.0, epoch);
+    }
+    let held = redis.ask(&["HGET", "cryptoprice:{simulated:ingest}:1:mirror-head", "epoch"]);
+    assert_eq!(held, epoch.to_string());
+    let (first, second) = (serving.price("BTC-USD").await.unwrap(), late.price("BTC-USD").await.unwrap());
+    assert_eq!((first.epoch, second.epoch), (epoch, epoch));
+}

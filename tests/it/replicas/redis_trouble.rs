@@ -1,0 +1,133 @@
+//! Redis that dies, comes back empty, stops, is slow, or cannot be reached by one replica.
+
+use std::time::{Duration, Instant};
+
+use cryptoprice::client::v1::PriceStatus;
+use tokio::time::sleep;
+
+use super::node::{Node, SOON, agree};
+use crate::{
+    cache::{proxy::Proxy, server::Redis},
+    harness::{Metrics, eventually},
+};
+
+/// Prices are old soon, and silence is noticed soon.
+const IMPATIENT: [(&str, &str); 2] =
+    [("CRYPTOPRICE__CLUSTER__MAX_SILENCE", "1500ms"), ("CRYPTOPRICE__AGGREGATION__MAX_AGE", "4s")];
+
+/// Waits until one follows the other closely again.
+async fn catches_up(leader: &Node, follower: &Node) {
+    leader.becomes("leader").await;
+    follower.becomes("follower").await;
+    let reached = leader.reached().await;
+    eventually("the follower is where the leader was", async || {
+        (follower.reached().await >= reached).then_some(())
+    })
+    .await;
+    assert_eq!(agree(&[leader, follower]).await, leader.reached().await.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_serves_on_by_itself_while_redis_is_away_and_leads_again_in_a_higher_epoch() {
+    let Some(mut redis) = Redis::start("replicas: Redis away") else {
+        return;
+    };
+    let leader = Node::demo(&redis.url(), &IMPATIENT).await;
+    leader.becomes("leader").await;
+    let follower = Node::serve(&redis.url(), &IMPATIENT).await;
+    catches_up(&leader, &follower).await;
+
+    for trouble in ["paused", "killed"] {
+        let (before, _) = leader.reached().await;
+        if trouble == "paused" {
+            redis.pause();
+        } else {
+            redis.kill();
+        }
+        // Whoever listens goes on under an epoch of its own…
+        leader.becomes("alone").await;
+        let (alone, sequence) = leader.reached().await;
+        assert!(alone > before, "{trouble}");
+        eventually("its own prices go on", async || {
+            let price = leader.price("BTC-USD").await?;
+            (price.status() == PriceStatus::Live && (price.epoch, price.sequence) > (alone, sequence))
+                .then_some(())
+        })
+        .await;
+        // … and whoever follows keeps what it has, says so, and says it is old once it is.
+        let price = follower.price("BTC-USD").await.unwrap();
+        assert_eq!(price.epoch, before, "{trouble}: no epoch is invented");
+        eventually("the follower is not ready", async || {
+            follower.reasons().await.contains(&"MIRROR_STALE".to_owned()).then_some(())
+        })
+        .await;
+        let old = eventually("what it has is STALE", async || {
+            follower.price("BTC-USD").await.filter(|price| price.status() == PriceStatus::Stale)
+        })
+        .await;
+        assert_eq!((old.epoch, old.sequence <= follower.reached().await.1), (before, true));
+        assert_eq!(old.observe_time, price.observe_time.max(old.observe_time), "nothing is made fresh");
+        let status = follower.status().await;
+        assert!(status["mirrorAgeSeconds"].as_f64().unwrap() > 1.0, "{status}");
+
+        if trouble == "paused" {
+            redis.go_on();
+        } else {
+            redis.restart();
+        }
+        leader.becomes("leader").await;
+        assert!(leader.reached().await.0 > alone, "{trouble}");
+        catches_up(&leader, &follower).await;
+        eventually("what follows is LIVE again", async || {
+            follower.price("BTC-USD").await.filter(|price| price.status() == PriceStatus::Live)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_is_cut_off_or_far_away_answers_at_once_and_catches_up() {
+    let Some(redis) = Redis::start("replicas: cut off") else {
+        return;
+    };
+    let proxy = Proxy::to(redis.port).await;
+    let leader = Node::demo(&redis.url(), &IMPATIENT).await;
+    leader.becomes("leader").await;
+    let follower = Node::serve(&proxy.url(), &IMPATIENT).await;
+    catches_up(&leader, &follower).await;
+    let (epoch, _) = leader.reached().await;
+
+    // Far away: everything comes later, and nobody waits for it.
+    proxy.delay(Duration::from_millis(120));
+    sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert!(follower.price("ETH-USD").await.is_some());
+    }
+    assert!(began.elapsed() < SOON, "20 calls took {:?}", began.elapsed());
+    assert_eq!(follower.reasons().await, Vec::<String>::new());
+    proxy.delay(Duration::ZERO);
+
+    // Cut off: it has what it had.
+    proxy.cut();
+    eventually("the follower is not ready", async || {
+        follower.reasons().await.contains(&"MIRROR_STALE".to_owned()).then_some(())
+    })
+    .await;
+    let reached = follower.reached().await;
+    assert!(follower.price("BTC-USD").await.is_some());
+    let age = |metrics: Metrics| {
+        let line = metrics.0.lines().find(|line| line.starts_with("cryptoprice_mirror_age_seconds"));
+        line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).unwrap()
+    };
+    assert!(age(Metrics::of(follower.ops).await) > 1.0);
+    assert_eq!(follower.reached().await, reached);
+    leader.becomes("leader").await;
+
+    // It goes on where it was: the same epoch, and no snapshot was needed.
+    proxy.mend();
+    catches_up(&leader, &follower).await;
+    assert_eq!(follower.reached().await.0, epoch);
+    assert_eq!(Metrics::of(follower.ops).await.get("cryptoprice_mirror_snapshots_total"), 1);
+    assert!(age(Metrics::of(follower.ops).await) < 2.0);
+}
