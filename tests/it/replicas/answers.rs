@@ -10,7 +10,7 @@ use cryptoprice::client::v1::{
 };
 use prost::Message as _;
 
-use super::node::{Node, agree};
+use super::node::{CALM, Node, agree};
 use crate::{
     cache::server::Redis,
     harness::{Metrics, eventually},
@@ -42,13 +42,11 @@ async fn all_replicas_answer_alike_field_for_field_at_the_same_sequence() {
     let Some(redis) = Redis::start("replicas: answers") else {
         return;
     };
-    let leader = Node::demo(&redis.url(), &[]).await;
+    let url = redis.url();
+    let leader = Node::demo(&url, &CALM).await;
     leader.becomes("leader").await;
-    let (standby, first, second) = tokio::join!(
-        Node::demo(&redis.url(), &[]),
-        Node::serve(&redis.url(), &[]),
-        Node::serve(&redis.url(), &[]),
-    );
+    let (standby, first, second) =
+        tokio::join!(Node::demo(&url, &CALM), Node::serve(&url, &CALM), Node::serve(&url, &CALM),);
     standby.becomes("standby").await;
     first.becomes("follower").await;
     second.becomes("follower").await;

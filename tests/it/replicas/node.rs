@@ -24,6 +24,12 @@ use crate::{
 /// Venues that the nodes leave out: three are enough, and several nodes share a machine.
 const LEFT_OUT: [&str; 3] = ["OKX", "BITFINEX", "CRYPTOCOM"];
 
+/// Settings under which nobody loses the lease because the machine is busy.
+pub(super) const CALM: [(&str, &str); 1] = [("CRYPTOPRICE__CACHE__LEASE", "20s")];
+
+/// Settings under which a lease ends soon, but not because the machine is busy for a moment.
+pub(super) const BRISK: [(&str, &str); 1] = [("CRYPTOPRICE__CACHE__LEASE", "3s")];
+
 /// How long a call may take, whatever has happened to Redis.
 pub(super) const SOON: Duration = Duration::from_secs(3);
 
@@ -161,6 +167,21 @@ impl Drop for Node {
             }
         }
     }
+}
+
+/// Takes out the one of them that leads.
+pub(super) async fn take_leader(nodes: &mut Vec<Node>) -> Node {
+    let at = eventually("one of them leads", async || {
+        for (at, node) in nodes.iter().enumerate() {
+            let status = node.status().await;
+            if status["part"] == "leader" && status["ready"] == true {
+                return Some(at);
+            }
+        }
+        None
+    })
+    .await;
+    nodes.remove(at)
 }
 
 /// Connects to an address.

@@ -10,12 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cryptoprice::client::v1::{Cursor, StreamPricesKind, StreamPricesResponse};
+use cryptoprice::client::v1::{
+    Cursor, StreamDelivery, StreamPricesKind, StreamPricesRequest, StreamPricesResponse,
+    price_service_client::PriceServiceClient,
+};
 use tokio::{task::JoinHandle, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::node::channel;
-use crate::program::follow;
 
 /// Where replicas are just now. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -102,9 +104,15 @@ async fn run(
 /// Follows one replica as long as it can.
 async fn follow_one(account: &mut Account, address: SocketAddr, epoch: &AtomicU64) {
     let Ok(channel) = channel(address).await else { return };
-    let pairs: Vec<_> = account.pair.iter().map(String::as_str).collect();
     let after = account.position.map(|(epoch, sequence)| Cursor { epoch, sequence });
-    let Ok(mut stream) = follow(&channel, &pairs, after).await else { return };
+    let request = StreamPricesRequest {
+        pairs: account.pair.iter().cloned().collect(),
+        delivery: StreamDelivery::All.into(),
+        resume_after: after,
+        ..Default::default()
+    };
+    let Ok(stream) = PriceServiceClient::new(channel).stream_prices(request).await else { return };
+    let mut stream = stream.into_inner();
     account.connections += 1;
     let mut begins_anew = after.is_none();
     while let Ok(Some(message)) = stream.message().await {
