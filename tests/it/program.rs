@@ -47,8 +47,8 @@ impl Program {
             .args(frames())
             .args(arguments)
             .env("CRYPTOPRICE__LOG__FORMAT", "json")
-            // Each has its own history.
-            .env("CRYPTOPRICE__STORE__URL", "sqlite::memory:")
+            // What is measured is what clients cost, and history in memory would grow meanwhile.
+            .env("CRYPTOPRICE__HISTORY__ENABLED", "false")
             .envs(settings.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
