@@ -14,6 +14,9 @@ use crate::{
     feed::delivery::Delivery,
 };
 
+/// How often candles and prices are looked at.
+const EVERY: TimeDelta = TimeDelta::milliseconds(200);
+
 /// A connection of a recording that says nothing for so long has ended: recordings do not tell.
 const RECORDED_SILENCE: TimeDelta = TimeDelta::seconds(60);
 
@@ -25,6 +28,7 @@ pub struct Chronicle {
     hub: CandleHub,
     prices: Option<(Points, Inbox)>,
     recorded: bool,
+    looked: Option<DateTime<Utc>>,
 }
 
 impl Chronicle {
@@ -42,7 +46,7 @@ impl Chronicle {
         if !recorded {
             venues.into_iter().for_each(|(venue, markets)| book.want(venue, markets, now));
         }
-        Self { book, policy, hub, prices, recorded }
+        Self { book, policy, hub, prices, recorded, looked: None }
     }
 
     /// Gets the candles, for what is stored of the time before.
@@ -55,8 +59,16 @@ impl Chronicle {
         self.book.hear(delivery);
     }
 
-    /// Closes candles that are over and looks at the prices, and hands on what is new.
+    /// Closes candles that are over and looks at the prices, now and then, and hands on what is new.
     pub fn tick(&mut self, now: DateTime<Utc>) {
+        if self.looked.is_none_or(|looked| now - looked >= EVERY) {
+            self.look(now);
+        }
+    }
+
+    /// Does that at once: nothing comes after.
+    pub fn look(&mut self, now: DateTime<Utc>) {
+        self.looked = Some(now);
         if self.recorded {
             self.book.lapse(RECORDED_SILENCE);
         }

@@ -84,7 +84,7 @@ struct Writing {
     task: JoinHandle<Result<Written, StoreError>>,
     batch: Arc<Batch>,
     /// Where it lies on the disk, if it does.
-    spooled: Option<Ticket>,
+    spooled: Vec<Ticket>,
     since: Instant,
 }
 
@@ -152,14 +152,15 @@ impl Historian {
     fn is_held_up(&self) -> bool {
         let disk = self.spool.is_some() && !self.blocked;
         match &self.writing {
-            Some(writing) => !disk || writing.spooled.is_none(),
+            Some(writing) => !disk || writing.spooled.is_empty(),
             None => !disk && self.retry.is_some(),
         }
     }
 
     /// Does what can be done now: writes, or has what waits put on the disk.
     async fn advance(&mut self, due: bool) {
-        if let Some(Writing { batch, spooled: None, since, .. }) = &self.writing
+        if let Some(Writing { batch, spooled, since, .. }) = &self.writing
+            && spooled.is_empty()
             && (since.elapsed() >= self.options.flush || self.inbox.is_half_full())
         {
             // It takes long: if we are killed meanwhile, it would be lost.
@@ -167,21 +168,21 @@ impl Historian {
             if let Some(ticket) = self.append(&batch).await
                 && let Some(writing) = &mut self.writing
             {
-                writing.spooled = Some(ticket);
+                writing.spooled.push(ticket);
             }
         }
         if self.writing.is_none() && self.retry.is_none() {
-            if let Some((ticket, batch)) = self.oldest().await {
-                self.write(Arc::new(batch), Some(ticket));
+            if let Some((tickets, batch)) = self.oldest().await {
+                self.write(Arc::new(batch), tickets);
             } else if due || self.inbox.len() >= self.options.batch {
                 let batch = self.inbox.take(self.options.batch);
                 if !batch.is_empty() {
-                    self.write(Arc::new(batch), None);
+                    self.write(Arc::new(batch), Vec::new());
                 }
             }
         }
         let behind =
-            self.retry.is_some() || self.writing.as_ref().is_some_and(|writing| writing.spooled.is_some());
+            self.retry.is_some() || self.writing.as_ref().is_some_and(|writing| !writing.spooled.is_empty());
         if behind && self.spool.is_some() {
             self.spool_inbox(due).await;
         }
@@ -199,7 +200,7 @@ impl Historian {
         }
     }
 
-    fn write(&mut self, batch: Arc<Batch>, spooled: Option<Ticket>) {
+    fn write(&mut self, batch: Arc<Batch>, spooled: Vec<Ticket>) {
         let (store, now) = (Arc::clone(&self.store), self.clock.now());
         let (status, given) = (self.status.clone(), Arc::clone(&batch));
         let task = tokio::spawn(async move {
@@ -223,13 +224,13 @@ impl Historian {
                 self.status.wrote(written.candles, written.prices);
                 self.status.refused(written.refused);
                 self.status.available(true);
-                if let (Some(ticket), Some(spool)) = (spooled, &self.spool) {
-                    with(spool, move |spool| spool.done(ticket)).await;
+                if let Some(spool) = self.spool.as_ref().filter(|_| !spooled.is_empty()) {
+                    with(spool, move |spool| spool.done(&spooled)).await;
                 }
             }
             Err(error) => {
                 self.failed(&error);
-                if spooled.is_none() && self.append(&batch).await.is_none() {
+                if spooled.is_empty() && self.append(&batch).await.is_none() {
                     self.inbox.put_back(Arc::unwrap_or_clone(batch));
                 }
             }
@@ -272,9 +273,10 @@ impl Historian {
         }
     }
 
-    /// Reads the oldest batch on the disk.
-    async fn oldest(&self) -> Option<(Ticket, Batch)> {
-        let (oldest, lost) = with(self.spool.as_ref()?, Spool::peek).await;
+    /// Reads the oldest of what lies on the disk, as much as is written together.
+    async fn oldest(&self) -> Option<(Vec<Ticket>, Batch)> {
+        let rows = self.options.batch;
+        let (oldest, lost) = with(self.spool.as_ref()?, move |spool| spool.peek(rows)).await;
         self.status.spool_dropped(lost);
         oldest
     }
@@ -298,7 +300,7 @@ impl Historian {
                 // There is no other place for it.
                 sleep_until(deadline.min(Instant::now() + BACK_OFF.base)).await;
             }
-            self.write(Arc::new(self.inbox.take(self.options.batch)), None);
+            self.write(Arc::new(self.inbox.take(self.options.batch)), Vec::new());
             let outcome = match timeout_at(deadline, outcome(&mut self.writing)).await {
                 Ok(outcome) => outcome,
                 Err(_) => Err(self.late()),

@@ -146,7 +146,7 @@ async fn aggregate(
     loop {
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => return,
+            () = shutdown.cancelled() => return chronicle.look(clock.now()),
             _ = ticks.tick() => {
                 aggregator.tick(clock.now());
                 chronicle.tick(clock.now());

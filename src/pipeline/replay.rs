@@ -119,7 +119,7 @@ impl Replay {
             track.play(due, &mut audience)?;
             audience.aggregator.settle(due);
         }
-        audience.chronicle.tick(clock.now());
+        audience.chronicle.look(clock.now());
         for report in sources.reports("", clock.now()).collect::<Vec<_>>() {
             sources.get(report.venue).into_iter().for_each(|source| source.ended(clock.now()));
             let counts = report.counts;

@@ -23,6 +23,9 @@ use cryptoprice::{
     },
 };
 use rust_decimal::Decimal;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::eventually;
 
 const BTC_USD: Pair = Pair::literal("BTC", "USD");
 const KRAKEN: Venue = Venue::new("kraken");
@@ -82,6 +85,16 @@ fn historian(store: &Arc<Store>, folder: &Path, max_bytes: u64) -> Historian {
         grace: Duration::from_secs(5),
     };
     Historian::new(options, Arc::clone(store), Clock::system()).unwrap()
+}
+
+/// Has what an earlier historian has left on the disk written by another.
+async fn drain(store: &Arc<Store>, folder: &Path) {
+    let next = historian(store, folder, 1 << 24);
+    let (status, shutdown) = (next.status(), CancellationToken::new());
+    let running = tokio::spawn(next.run(shutdown.clone()));
+    eventually("the spool is empty", async || (status.spool_rows() == 0).then_some(())).await;
+    shutdown.cancel();
+    running.await.unwrap();
 }
 
 /// Lists all that is stored of a series.

@@ -26,6 +26,12 @@ impl Batch {
         self.len() == 0
     }
 
+    /// Adds another after it.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.candles.append(&mut other.candles);
+        self.prices.append(&mut other.prices);
+    }
+
     /// Takes it apart.
     pub(super) fn into_rows(self) -> impl Iterator<Item = Row> {
         self.candles.into_iter().map(Row::Candle).chain(self.prices.into_iter().map(Row::Price))

@@ -163,41 +163,55 @@ impl Spool {
         }
     }
 
-    /// Reads the oldest batch, which stays until it is [done](Self::done) with. One that cannot be read any more is passed
-    /// over; how many rows that were is told.
-    pub(super) fn peek(&mut self) -> (Option<(Ticket, Batch)>, u64) {
+    /// Reads the oldest batches as one, of about so many rows, which stay until they are [done](Self::done) with. One that
+    /// cannot be read any more is taken away; how many rows that were is told.
+    pub(super) fn peek(&mut self, rows: usize) -> (Option<(Vec<Ticket>, Batch)>, u64) {
         let mut lost = 0;
-        while let Some(first) = self.files.front() {
-            let Some(entry) = first.entries.front().copied() else {
-                self.remove_empty();
-                continue;
-            };
-            let ticket = Ticket { file: first.segment.number, offset: entry.offset };
-            let read = first.segment.read(entry);
-            let batch = read.map(|bytes| bytes.map(|bytes| codec::decode(&bytes, self.origin)));
-            match batch {
-                Ok(Some(Ok(batch))) => return (Some((ticket, batch)), lost),
-                unreadable => {
-                    warn!(file = %first.segment.path.display(), reason = ?unreadable, "a record of the spool cannot be read");
-                    lost += u64::from(entry.rows);
-                    self.done(ticket);
+        loop {
+            let (mut tickets, mut all, mut damaged) = (Vec::new(), Batch::default(), None);
+            let entries = self
+                .files
+                .iter()
+                .flat_map(|file| file.entries.iter().map(move |entry| (&file.segment, entry)));
+            for (segment, entry) in entries {
+                if !tickets.is_empty() && all.len() + entry.rows as usize > rows {
+                    break;
+                }
+                let ticket = Ticket { file: segment.number, offset: entry.offset };
+                let read = segment.read(*entry);
+                match read.map(|bytes| bytes.map(|bytes| codec::decode(&bytes, self.origin))) {
+                    Ok(Some(Ok(batch))) => {
+                        all.append(batch);
+                        tickets.push(ticket);
+                    }
+                    // Its turn comes after those before it.
+                    _ if !tickets.is_empty() => break,
+                    unreadable => {
+                        warn!(file = %segment.path.display(), reason = ?unreadable, "a record of the spool cannot be read");
+                        damaged = Some((ticket, entry.rows));
+                        break;
+                    }
                 }
             }
+            let Some((ticket, rows)) = damaged else {
+                return ((!tickets.is_empty()).then_some((tickets, all)), lost);
+            };
+            lost += u64::from(rows);
+            self.done(&[ticket]);
         }
-        (None, lost)
     }
 
-    /// Takes away the oldest batch, unless it had to give way meanwhile.
-    pub(super) fn done(&mut self, ticket: Ticket) {
-        let Some(first) = self.files.front_mut().filter(|first| first.segment.number == ticket.file) else {
-            return;
-        };
-        if first.entries.front().is_some_and(|entry| entry.offset == ticket.offset)
-            && let Some(entry) = first.entries.pop_front()
-        {
-            self.rows = self.rows.saturating_sub(entry.rows.into());
+    /// Takes away the oldest batches, but for those that had to give way meanwhile. They are given in their order.
+    pub(super) fn done(&mut self, tickets: &[Ticket]) {
+        for ticket in tickets {
+            if let Some(first) = self.files.front_mut().filter(|first| first.segment.number == ticket.file)
+                && first.entries.front().is_some_and(|entry| entry.offset == ticket.offset)
+                && let Some(entry) = first.entries.pop_front()
+            {
+                self.rows = self.rows.saturating_sub(entry.rows.into());
+                self.remove_empty();
+            }
         }
-        self.remove_empty();
     }
 
     /// Removes the files of which everything was taken.

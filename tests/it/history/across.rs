@@ -15,13 +15,9 @@ use cryptoprice::{
         },
     },
 };
-use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{
-    harness::{Running, eventually},
-    store::server,
-};
+use crate::{harness::Running, store::server};
 
 /// The simulated market, without its trouble, with its history in a file.
 async fn demo(url: &str) -> Running {

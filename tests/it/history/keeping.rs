@@ -11,10 +11,9 @@ use cryptoprice::{
         candles::{CandleBook, hub::CandleHub},
     },
 };
-use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{harness::eventually, store::faults::Holder};
+use crate::store::faults::Holder;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_has_no_room_on_the_disk_is_counted_and_the_newest_are_kept() {
@@ -41,6 +40,7 @@ async fn what_has_no_room_on_the_disk_is_counted_and_the_newest_are_kept() {
     .await;
     shutdown.cancel();
     running.await.unwrap();
+    drain(&store, folder.path()).await;
     let candles = stored(&store, SECONDS).await;
     assert_eq!(candles.len() as u64 + status.lost(), u64::try_from(put).unwrap());
     assert_eq!(candles.last().unwrap().open_time, start() + TimeDelta::seconds(put - 1));
@@ -61,11 +61,8 @@ async fn a_program_that_stops_while_the_store_is_away_leaves_it_all_to_the_next(
 
     let next = historian(&store, folder.path(), 1 << 20);
     assert_eq!(next.status().spool_rows(), 1_234);
-    let (status, shutdown) = (next.status(), CancellationToken::new());
-    let running = tokio::spawn(next.run(shutdown.clone()));
-    eventually("the spool is empty", async || (status.spool_rows() == 0).then_some(())).await;
-    shutdown.cancel();
-    running.await.unwrap();
+    drop(next);
+    drain(&store, folder.path()).await;
     assert_eq!(stored(&store, SECONDS).await, seconds(0..1_234));
 }
 
@@ -109,6 +106,7 @@ async fn a_clock_that_jumps_makes_no_candle_twice_and_loses_none() {
     }
     shutdown.cancel();
     running.await.unwrap();
+    drain(&store, folder.path()).await;
     let candles = stored(&store, SECONDS).await;
     assert_eq!(holes(&candles), []);
     assert_eq!(candles[0].open_time, start());

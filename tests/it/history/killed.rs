@@ -8,10 +8,9 @@ use std::{
 };
 
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
-use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::{harness::eventually, store::faults::Holder};
+use crate::store::faults::Holder;
 
 /// Names the folder for the process that is killed.
 const FOLDER: &str = "CRYPTOPRICE_TEST_KILLED_IN";
@@ -76,12 +75,7 @@ async fn one_lane(lane: u64) -> Vec<u64> {
         }
     }
     // What was left on the disk is written by the one that comes next.
-    let next = historian(&store, folder.path(), 1 << 20);
-    let (status, shutdown) = (next.status(), CancellationToken::new());
-    let running = tokio::spawn(next.run(shutdown.clone()));
-    eventually("the spool is empty", async || (status.spool_rows() == 0).then_some(())).await;
-    shutdown.cancel();
-    running.await.unwrap();
+    drain(&store, folder.path()).await;
 
     let kept: BTreeSet<i64> =
         stored(&store, SECONDS).await.iter().map(|c| (c.open_time - start()).num_seconds()).collect();

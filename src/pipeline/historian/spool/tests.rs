@@ -22,9 +22,9 @@ fn batch(at: i64) -> Batch {
 
 fn drain(spool: &mut Spool) -> Vec<Batch> {
     let mut all = Vec::new();
-    while let (Some((ticket, batch)), _) = spool.peek() {
+    while let (Some((tickets, batch)), _) = spool.peek(1) {
         all.push(batch);
-        spool.done(ticket);
+        spool.done(&tickets);
     }
     all
 }
@@ -45,12 +45,12 @@ fn what_is_appended_is_read_in_order_and_survives_a_restart() {
         assert_eq!(spool.append(&batch(at), 1_000 * at).unwrap().dropped, 0);
     }
     assert_eq!((spool.rows(), spool.oldest()), (120, Some(0)));
-    let (first, _) = spool.peek();
+    let (first, _) = spool.peek(1);
     let (ticket, read) = first.unwrap();
     assert_eq!(read, batch(0));
-    spool.done(ticket);
+    spool.done(&ticket);
     // Said twice, nothing more is taken.
-    spool.done(ticket);
+    spool.done(&ticket);
     assert_eq!((spool.rows(), spool.oldest()), (114, Some(1_000)));
     drop(spool);
 
@@ -86,14 +86,54 @@ fn a_batch_that_gave_way_while_it_was_written_is_not_missed() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(folder.path(), 65_536);
     spool.append(&batch(0), 0).unwrap();
-    let (ticket, _) = spool.peek().0.unwrap();
+    let (ticket, _) = spool.peek(1).0.unwrap();
     let mut at = 1;
     while spool.append(&batch(at), 0).unwrap().dropped == 0 {
         at += 1;
     }
     let rows = spool.rows();
-    spool.done(ticket);
+    spool.done(&ticket);
     assert_eq!(spool.rows(), rows);
+}
+
+#[test]
+fn small_batches_are_read_together_across_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(folder.path(), 65_536);
+    (0..60).for_each(|at| assert_eq!(spool.append(&batch(at), at).unwrap().dropped, 0));
+    assert!(files(folder.path()).len() > 3);
+    let mut read = Vec::new();
+    let mut reads = 0;
+    while let (Some((tickets, together)), 0) = spool.peek(100) {
+        assert!(together.len() <= 100);
+        read.extend(together.candles);
+        spool.done(&tickets);
+        reads += 1;
+    }
+    assert_eq!(read, (0..60).flat_map(|at| batch(at).candles).collect::<Vec<_>>());
+    assert_eq!((reads, spool.rows(), spool.bytes()), (4, 0, 0));
+}
+
+#[test]
+fn what_is_damaged_while_it_lies_there_is_passed_over_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(folder.path(), 1 << 20);
+    let mut ends = Vec::new();
+    for at in 0..3 {
+        spool.append(&batch(at), at).unwrap();
+        ends.push(usize::try_from(spool.bytes()).unwrap());
+    }
+    let path = files(folder.path()).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[ends[1] - 1] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    for (at, expected) in [(0, 0), (2, 6)] {
+        let (read, lost) = spool.peek(100);
+        let (tickets, together) = read.unwrap();
+        assert_eq!((together, lost), (batch(at), expected));
+        spool.done(&tickets);
+    }
+    assert!(spool.is_empty() && files(folder.path()).is_empty());
 }
 
 #[test]
