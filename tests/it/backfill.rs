@@ -386,7 +386,8 @@ async fn an_asset_that_is_traded_in_multiples_is_told_as_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_fills_in_the_last_hours_and_then_every_gap() {
-    let (clock, exchange, store) = rig(1_000).await;
+    let (clock, _, store) = rig(1_000).await;
+    let exchange = Exchange::start(at(1_010)).await;
     let options = ServiceOptions { look_back: TimeDelta::hours(1), intervals: vec![Interval::Minute] };
     let (service, handle) =
         Service::new(backfill(&exchange, &store, &["binance", "coinbase"], &clock), options);
@@ -404,9 +405,10 @@ async fn a_service_fills_in_the_last_hours_and_then_every_gap() {
     handle.request(PAIR, venue("kraken"), at(0)..at(5));
     handle.request(Pair::literal("ETH", "USD"), venue("binance"), at(0)..at(5));
     for name in ["binance", "coinbase"] {
-        handle.request(PAIR, venue(name), at(100)..at(104));
-        handle.request(PAIR, venue(name), at(102)..at(105));
+        handle.request(PAIR, venue(name), at(1_000)..at(1_004));
+        handle.request(PAIR, venue(name), at(1_002)..at(1_005));
     }
+    clock.advance_to(at(1_007));
     minutes(64).await;
     assert_eq!(["binance", "coinbase"].map(|name| exchange.count(name)), [2, 2]);
     shutdown.cancel();

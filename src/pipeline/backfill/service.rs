@@ -120,10 +120,12 @@ impl Service {
                 },
                 _ = ticks.tick() => {}
             }
+            // What was requested by then is taken together.
+            let now = self.backfill.clock.now();
             while let Ok(request) = self.requests.try_recv() {
                 self.wait_for(request);
             }
-            if let Some(due) = self.waiting.due(self.backfill.clock.now()) {
+            if let Some(due) = self.waiting.due(now) {
                 self.fill_pair(due).await;
                 ticks.reset_immediately();
             }
