@@ -31,6 +31,7 @@ mod messages;
 mod metrics;
 mod openapi;
 mod parity;
+mod past;
 mod program;
 mod protos;
 mod record;

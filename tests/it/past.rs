@@ -1,0 +1,235 @@
+//! The past through the public doors: prices at a time, how a pair did, candles in pages and as they form.
+
+use std::time::Duration;
+
+use cryptoprice::client::v1::{
+    BatchGetPricesRequest, Candle, CandleFill, CandleState, GetPriceRequest, GetPriceStatsRequest,
+    ListCandlesRequest, Price, PriceStatus, StreamCandlesRequest, candle_service_client::CandleServiceClient,
+    price_result,
+};
+use prost_types::Timestamp;
+use rust_decimal::Decimal;
+use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
+
+use crate::harness::{Running, eventually};
+
+const PAIR: &str = "BTC-USD";
+
+/// A calm market that has run until its first seconds are over.
+async fn scene() -> (Running, CandleServiceClient<Channel>) {
+    let running = Running::demo(false).await;
+    let candles = CandleServiceClient::new(running.channel().await);
+    let mut asking = candles.clone();
+    eventually("five seconds are over", async || {
+        let over = seconds(&mut asking, ListCandlesRequest::default()).await;
+        (over.iter().filter(|candle| candle.state() == CandleState::Final).count() >= 5).then_some(())
+    })
+    .await;
+    (running, candles)
+}
+
+/// Lists candles of a second of all venues together.
+async fn seconds(candles: &mut CandleServiceClient<Channel>, request: ListCandlesRequest) -> Vec<Candle> {
+    let request = ListCandlesRequest { pair: PAIR.into(), interval: "1s".into(), ..request };
+    candles.list_candles(request).await.map(|page| page.into_inner().candles).unwrap_or_default()
+}
+
+fn opens(candles: &[Candle]) -> Vec<i64> {
+    candles.iter().map(|candle| candle.open_time.unwrap().seconds).collect()
+}
+
+fn decimal(text: &Option<String>) -> Decimal {
+    text.as_deref().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn candles_are_listed_without_holes_in_both_directions_and_page_by_page() {
+    let (running, mut candles) = scene().await;
+    let all = seconds(&mut candles, ListCandlesRequest { page_size: 1_000, ..Default::default() }).await;
+    let listed = opens(&all);
+    let (first, last) = (listed[0], *listed.last().unwrap());
+    assert_eq!(listed, (first..=last).collect::<Vec<_>>());
+    for candle in &all {
+        assert!(candle.source.is_empty() && candle.interval == "1s" && !candle.filled);
+        assert_eq!(candle.close_time.unwrap().seconds, candle.open_time.unwrap().seconds + 1);
+        if candle.trade_count > 0 {
+            let [open, high, low, close] = [&candle.open, &candle.high, &candle.low, &candle.close].map(decimal);
+            let vwap = decimal(&candle.vwap);
+            assert!(low <= open.min(close) && high >= open.max(close) && (low..=high).contains(&vwap));
+        } else {
+            assert_eq!((&candle.open, candle.base_volume.as_str()), (&None, "0"));
+        }
+    }
+    // Up to a second that will not change any more, in pages of two.
+    let end = Some(Timestamp { seconds: first + 5, nanos: 0 });
+    for (order, expected) in
+        [("", (first..first + 5).collect::<Vec<_>>()), ("open_time desc", (first..first + 5).rev().collect())]
+    {
+        let mut request = ListCandlesRequest {
+            pair: PAIR.into(),
+            interval: "1s".into(),
+            end_time: end,
+            order_by: order.into(),
+            page_size: 2,
+            ..Default::default()
+        };
+        let mut paged = Vec::new();
+        loop {
+            let page = candles.list_candles(request.clone()).await.unwrap().into_inner();
+            assert!(page.candles.len() <= 2);
+            paged.extend(page.candles);
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(opens(&paged), expected, "{order}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_filled_in_unless_it_is_asked_for_and_then_it_says_so() {
+    let (running, mut candles) = scene().await;
+    let first = opens(&seconds(&mut candles, ListCandlesRequest::default()).await)[0];
+    let range = |fill: CandleFill| ListCandlesRequest {
+        start_time: Some(Timestamp { seconds: first - 3, nanos: 0 }),
+        end_time: Some(Timestamp { seconds: first + 2, nanos: 0 }),
+        fill: fill.into(),
+        ..Default::default()
+    };
+    let known = seconds(&mut candles, range(CandleFill::None)).await;
+    assert_eq!(opens(&known), [first, first + 1]);
+    for fill in [CandleFill::Null, CandleFill::Previous] {
+        let filled = seconds(&mut candles, range(fill)).await;
+        assert_eq!(opens(&filled), (first - 3..first + 2).collect::<Vec<_>>());
+        for candle in &filled[..3] {
+            assert!(candle.filled && candle.open.is_none() && candle.state() == CandleState::Gap);
+        }
+    }
+    // Where there was a price before, it stands in for seconds without trades.
+    let later = ListCandlesRequest {
+        start_time: Some(Timestamp { seconds: first, nanos: 0 }),
+        end_time: Some(Timestamp { seconds: first + 5, nanos: 0 }),
+        fill: CandleFill::Previous.into(),
+        ..Default::default()
+    };
+    let mut price = None;
+    for candle in seconds(&mut candles, later).await {
+        if candle.trade_count == 0 && price.is_some() {
+            assert!(candle.filled && candle.open == price && candle.close == price, "{candle:?}");
+        }
+        price = candle.close.or(price);
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candle_forms_and_is_then_final() {
+    let (running, mut candles) = scene().await;
+    let request = StreamCandlesRequest { pair: PAIR.into(), interval: "1s".into(), ..Default::default() };
+    let mut stream = candles.stream_candles(request).await.unwrap().into_inner();
+    let told = async {
+        let mut told: Vec<Candle> = Vec::new();
+        while told.iter().filter(|candle| candle.state() == CandleState::Final).count() < 4 {
+            told.push(stream.message().await.unwrap().unwrap().candle.unwrap());
+        }
+        told
+    };
+    let told = tokio::time::timeout(Duration::from_secs(60), told).await.unwrap();
+    let last_words: Vec<&Candle> =
+        told.iter().filter(|candle| candle.state() == CandleState::Final).collect();
+    let order: Vec<i64> = last_words.iter().map(|candle| candle.open_time.unwrap().seconds).collect();
+    assert!(order.windows(2).all(|pair| pair[0] + 1 == pair[1]), "{order:?}");
+    for last in &last_words {
+        let earlier = told.iter().filter(|candle| candle.open_time == last.open_time);
+        let most = earlier.map(|candle| candle.trade_count).max().unwrap();
+        assert!(last.trade_count >= most && last.revision == 0);
+    }
+    assert!(told.iter().any(|candle| candle.state() == CandleState::Forming));
+    // Over REST, too.
+    let mut answer =
+        reqwest::get(running.url(&format!("/v1/candles/{PAIR}:stream?interval=1s"))).await.unwrap();
+    let mut line = Vec::new();
+    while !line.contains(&b'\n') {
+        line.extend_from_slice(&answer.chunk().await.unwrap().unwrap());
+    }
+    let line: serde_json::Value =
+        serde_json::from_slice(line.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    assert_eq!(line["candle"]["pair"], PAIR);
+    drop(answer);
+    // A stream that is open when the service stops is told so.
+    let stopping = tokio::spawn(running.stop());
+    let end = async {
+        loop {
+            match stream.message().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the stream ended without a word"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = tokio::time::timeout(Duration::from_secs(15), end).await.unwrap();
+    assert_eq!(status.get_details_error_info().unwrap().reason, "STOPPING");
+    stopping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_price_at_a_time_is_what_was_answered_then() {
+    let (running, _) = scene().await;
+    let mut prices = running.prices().await;
+    let mut ask = async |time: Option<Timestamp>, pair: &str| {
+        let request = GetPriceRequest { pair: pair.into(), time, ..Default::default() };
+        prices.get_price(request).await.map(|answer| answer.into_inner().price.unwrap())
+    };
+    let then = eventually("the price is LIVE", async || {
+        ask(None, PAIR).await.ok().filter(|price| price.status() == PriceStatus::Live)
+    })
+    .await;
+    let cross = ask(None, "ETH-GBP").await.unwrap();
+    // What is recorded later than that does not change what was said.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let same = |past: &Price, then: &Price| {
+        let lag = then.publish_time.unwrap().seconds - past.publish_time.unwrap().seconds;
+        assert!((0..=2).contains(&lag), "{past:?} instead of {then:?}");
+        let apart = (decimal(&past.price) / decimal(&then.price) - Decimal::ONE).abs();
+        assert!(apart < Decimal::new(1, 2), "{past:?} instead of {then:?}");
+        assert_eq!((past.status(), past.epoch, &past.route), (then.status(), then.epoch, &then.route));
+    };
+    same(&ask(then.publish_time, PAIR).await.unwrap(), &then);
+    same(&ask(cross.publish_time, "ETH-GBP").await.unwrap(), &cross);
+
+    let early = Timestamp { seconds: 1_000_000_000, nanos: 0 };
+    let error = ask(Some(early), PAIR).await.unwrap_err();
+    assert_eq!(error.get_details_error_info().unwrap().reason, "PRICE_NOT_RECORDED");
+    let batch = BatchGetPricesRequest {
+        pairs: vec![PAIR.into(), "NOPE-USD".into()],
+        times: vec![early, then.publish_time.unwrap()],
+        ..Default::default()
+    };
+    let results = prices.batch_get_prices(batch).await.unwrap().into_inner().results;
+    let found: Vec<_> = results
+        .iter()
+        .map(|item| {
+            let priced = matches!(item.result, Some(price_result::Result::Price(_)));
+            (item.pair.as_str(), item.time.unwrap().seconds, priced)
+        })
+        .collect();
+    let at = then.publish_time.unwrap().seconds;
+    let expected = [
+        (PAIR, early.seconds, false),
+        (PAIR, at, true),
+        ("NOPE-USD", early.seconds, false),
+        ("NOPE-USD", at, false),
+    ];
+    assert_eq!(found, expected);
+
+    let stats = prices.get_price_stats(GetPriceStatsRequest { pair: PAIR.into() }).await.unwrap();
+    let stats = stats.into_inner().stats.unwrap();
+    assert_eq!(stats.pair, PAIR);
+    assert!((decimal(&stats.price) / decimal(&then.price) - Decimal::ONE).abs() < Decimal::new(5, 2));
+    // Nobody was there an hour ago.
+    assert_eq!((stats.change_1h, stats.change_7d), (None, None));
+    running.stop().await;
+}
