@@ -33,7 +33,7 @@ use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
 use self::{
-    cluster::{Cluster, Found, Public},
+    cluster::{Cluster, Found},
     doors::{Doors, Services},
     markets::{Listened, Shared},
 };
@@ -61,7 +61,7 @@ use crate::{
         candles::hub::CandleHub,
         crosses::Crosses,
         fanout::Fanout,
-        health::Sources as SourceHealth,
+        health::{Reports, Sources as SourceHealth},
         ingest::{self, Changes, Surroundings},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
@@ -148,7 +148,16 @@ impl Application {
         };
         let clock = replay.as_ref().map_or_else(Clock::system, |replay| Clock::standing_at(replay.start()));
         let now = clock.now();
-        let simulation = simulation(&mode, &clock).await?;
+        let simulation = match mode {
+            Mode::Demo { seed, trouble } => {
+                let (clock, shutdown) = (clock.clone(), CancellationToken::new());
+                let now = Arc::new(move || clock.now());
+                let options = SimOptions { seed, trouble, updates_per_second: SIMULATED_RATE, now };
+                let simulation = Simulation::start(options, shutdown.clone());
+                Some((simulation.await.context("cannot start the simulated market")?, shutdown))
+            }
+            _ => None,
+        };
         let (listened, origin) = match (&replay, &simulation, followed) {
             (_, _, Some(origin)) => (Listened::nothing(), origin),
             (Some(replay), ..) => (Listened::met(replay), Origin::Replay),
@@ -174,10 +183,19 @@ impl Application {
             .is_none()
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
-        let found = Found { board: found, sources: health.clone(), crosses };
-        let Public { board, crosses, reports, cluster } = match redis {
-            None => found.public(),
-            Some(pool) => found.mirrored(&config, pool, (origin, clock.clone()), &registry)?,
+        let (board, crosses, reports, cluster) = match redis {
+            None => (found, crosses, Reports::Own(health.clone()), None),
+            Some(pool) => {
+                let (board, applier) = Board::mirrored(wire::ENCODER);
+                // What callers are told is what all replicas tell.
+                let told = crosses.elsewhere();
+                let found = Found { board: found, sources: health.clone(), crosses };
+                let found = followed.is_none().then_some(found);
+                let surroundings = (origin, clock.clone());
+                let cluster =
+                    Cluster::new(&config, pool, applier, told.clone(), found, surroundings, &registry)?;
+                (board, told, Reports::Told(cluster.told()), Some(cluster))
+            }
         };
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
@@ -204,19 +222,35 @@ impl Application {
             streams,
         };
         let times = metrics::ingest_times()?;
-        registry.register(Box::new(BoardMetrics::new(board.clone(), clock.clone(), kept)?))?;
+        let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
+        registry.register(Box::new(board_metrics))?;
         registry.register(Box::new(SourceMetrics::new(health.clone(), clock.clone())?))?;
         registry.register(Box::new(times.clone()))?;
         registry.register(Box::new(metrics::build_info()?))?;
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
-        let (input, reloader) = match replay {
-            Some(replay) => (Input::Replay(replay), None),
-            None => Input::sockets(&config, listened, simulation, origin)?,
+        let mut reloader = None;
+        let input = match (replay, followed) {
+            (_, Some(_)) => None,
+            (Some(replay), _) => Some(Input::Replay(replay)),
+            (None, None) => {
+                let shared = Shared::new(&config)?;
+                let venues = listened.listeners(&config.feed, &shared);
+                let (sender, changes) = mpsc::channel(1);
+                if origin == Origin::Live {
+                    reloader = Some(Reloader::new(config.clone(), shared, sender));
+                }
+                Some(Input::Sockets { venues, queue: config.feed.queue, changes, simulation })
+            }
         };
-        let pipeline =
-            aggregator.map(|aggregator| Pipeline { aggregator, sources: health, clock, times, input });
+        let pipeline = aggregator.zip(input).map(|(aggregator, input)| Pipeline {
+            aggregator,
+            sources: health,
+            clock,
+            times,
+            input,
+        });
         let status = StatusOf { readiness: readiness.clone(), role: role_name(config.role), origin };
         Ok(Self {
             public,
@@ -303,11 +337,13 @@ impl Application {
         }
         let (pipeline, ending) = (self.pipeline, feeds.clone());
         let mut pipeline = tokio::spawn(async move {
-            let Some(pipeline) = pipeline else {
-                ending.cancelled().await;
-                return Ok(());
-            };
-            pipeline.run(ending).await
+            match pipeline {
+                Some(pipeline) => pipeline.run(ending).await,
+                None => {
+                    ending.cancelled().await;
+                    Ok(())
+                }
+            }
         });
         info!(public = %self.public.1, ops = %self.ops.1, "serving on http://{}", self.public.1);
 
@@ -336,23 +372,6 @@ impl Application {
     }
 }
 
-impl Input {
-    /// Listens over sockets; where they are those of the configuration, another one can be applied.
-    fn sockets(
-        config: &Config,
-        listened: Listened,
-        simulation: Option<(Simulation, CancellationToken)>,
-        origin: Origin,
-    ) -> anyhow::Result<(Self, Option<Reloader>)> {
-        let shared = Shared::new(config)?;
-        let venues = listened.listeners(&config.feed, &shared);
-        let (sender, changes) = mpsc::channel(1);
-        let configured = origin == Origin::Live && !venues.is_empty();
-        let reloader = configured.then(|| Reloader::new(config.clone(), shared, sender));
-        Ok((Self::Sockets { venues, queue: config.feed.queue, changes, simulation }, reloader))
-    }
-}
-
 impl Pipeline {
     async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self { aggregator, sources, clock, times, input } = self;
@@ -369,16 +388,6 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// Starts the simulated market, if that is what is served.
-async fn simulation(mode: &Mode, clock: &Clock) -> anyhow::Result<Option<(Simulation, CancellationToken)>> {
-    let Mode::Demo { seed, trouble } = *mode else { return Ok(None) };
-    let (clock, shutdown) = (clock.clone(), CancellationToken::new());
-    let now = Arc::new(move || clock.now());
-    let options = SimOptions { seed, trouble, updates_per_second: SIMULATED_RATE, now };
-    let simulation = Simulation::start(options, shutdown.clone());
-    Ok(Some((simulation.await.context("cannot start the simulated market")?, shutdown)))
 }
 
 /// Takes the ops address. The default one gives way where it is taken, so that two instances run side by side.

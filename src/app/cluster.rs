@@ -25,7 +25,7 @@ use crate::{
     pipeline::{
         board::{Applier, Board},
         crosses::Crosses,
-        health::{Reports, Sources, Told},
+        health::{Sources, Told},
         lead::{
             FORMAT, Own, Replica, Standing,
             metrics::{ReplicaMetrics, mirror_times},
@@ -55,43 +55,6 @@ pub(super) struct Found {
     pub(super) sources: Sources,
     /// The derived pairs.
     pub(super) crosses: Crosses,
-}
-
-/// What callers are answered from.
-pub(super) struct Public {
-    /// The prices.
-    pub(super) board: Board,
-    /// How others are derived from them.
-    pub(super) crosses: Crosses,
-    /// How the sources do.
-    pub(super) reports: Reports,
-    /// What fills all this, where it is not the one replica itself.
-    pub(super) cluster: Option<Cluster>,
-}
-
-impl Found {
-    /// Answers callers from what this replica finds out, by itself.
-    pub(super) fn public(self) -> Public {
-        let Self { board, sources, crosses } = self;
-        Public { board, crosses, reports: Reports::Own(sources), cluster: None }
-    }
-
-    /// Answers callers from what all replicas share.
-    pub(super) fn mirrored(
-        self,
-        config: &Config,
-        pool: Pool,
-        surroundings: (Origin, Clock),
-        registry: &Registry,
-    ) -> anyhow::Result<Public> {
-        let (board, applier) = Board::mirrored(wire::ENCODER);
-        let crosses = self.crosses.elsewhere();
-        // What it finds out is nothing where it only serves.
-        let found = (config.role != Role::Serve).then_some(self);
-        let cluster = Cluster::new(config, pool, (applier, crosses.clone()), found, surroundings, registry)?;
-        let reports = Reports::Told(cluster.replica.told.clone());
-        Ok(Public { board, crosses, reports, cluster: Some(cluster) })
-    }
 }
 
 /// Makes the way to Redis, if there is one and it is used.
@@ -162,10 +125,11 @@ async fn look_for_origin(pool: &Pool, config: &Config) -> Origin {
 
 impl Cluster {
     /// Puts together what a replica needs for its part. It asks to lead if it finds out something itself.
-    fn new(
+    pub(super) fn new(
         config: &Config,
         pool: Pool,
-        (applier, crosses): (Applier, Crosses),
+        applier: Applier,
+        crosses: Crosses,
         found: Option<Found>,
         (origin, clock): (Origin, Clock),
         registry: &Registry,
@@ -203,6 +167,11 @@ impl Cluster {
             standing,
         };
         Ok(Self { replica, lease, role })
+    }
+
+    /// Gets what callers are told of the sources.
+    pub(super) fn told(&self) -> Told {
+        self.replica.told.clone()
     }
 
     /// Gets what tells how it stands.

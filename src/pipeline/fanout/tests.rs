@@ -245,15 +245,15 @@ fn what_does_not_fit_into_one_message_comes_in_several_that_can_each_be_resumed_
     let pairs: Vec<Pair> = (0..1_200).map(|n| format!("X{n:04}-USD").parse().unwrap()).collect();
     let mut reader = bench.fanout.subscribe(None);
     bench.flush(&[pairs.as_slice(), &pairs[..100]].concat());
-    let told = batch(reader.take()).unwrap();
-    let lengths: Vec<_> = told.iter().map(|message| message.updates.len()).collect();
+    let whole = batch(reader.take()).unwrap();
+    let lengths: Vec<_> = whole.iter().map(|message| message.updates.len()).collect();
     assert_eq!(lengths, [500, 500, 200]);
-    assert_eq!(held(&told).1, 1_300);
-    let mut resumed = bench.fanout.resume(None, told[1].cursor).unwrap();
+    assert_eq!(held(&whole).1, 1_300);
+    let mut resumed = bench.fanout.resume(None, whole[1].cursor).unwrap();
     let rest = batch(resumed.take()).unwrap();
     assert_eq!(
         held(&rest).0,
-        told[2].updates.iter().map(|u| (u.price.pair, u.stamp.cursor.sequence)).collect::<Vec<_>>()
+        whole[2].updates.iter().map(|u| (u.price.pair, u.stamp.cursor.sequence)).collect::<Vec<_>>()
     );
     assert_eq!(bench.fanout.subscribe(None).snapshot().len(), 3);
 }
