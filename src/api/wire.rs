@@ -257,7 +257,7 @@ mod tests {
     fn a_price_that_is_encoded_reads_back_whole() {
         let now = DateTime::from_timestamp_nanos(1_700_000_000_123_456_789);
         let full = Value {
-            price: Decimal::new(97_612_320_557_5, 7),
+            price: Decimal::new(976_123_205_575, 7),
             bid: Some(Decimal::new(1, 28)),
             ask: Some(Decimal::from(3)),
             dispersion_bps: Decimal::ZERO,

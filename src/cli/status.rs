@@ -63,7 +63,7 @@ fn show(told: &Value) -> String {
         ("redis", text("redis")),
         ("version", text("version")),
     ];
-    lines.iter().map(|(name, text)| format!("{name:<12}{text}\n")).collect()
+    lines.map(|(name, text)| format!("{name:<12}{text}\n")).concat()
 }
 
 #[cfg(test)]

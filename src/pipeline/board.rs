@@ -258,7 +258,7 @@ impl Board {
     }
 
     /// Tells how often prices were said to have grown old in their places.
-    pub(super) fn ageings(&self) -> u64 {
+    pub fn ageings(&self) -> u64 {
         self.0.counts.ageings.load(Relaxed)
     }
 

@@ -35,7 +35,7 @@ pub(super) async fn take(replica: &mut Replica, next: Result<Follow, CacheError>
     replica.standing.redis(next.is_ok());
     match next {
         Ok(Follow::Snapshot { position, everything }) => snapshot(replica, position, everything).await,
-        Ok(Follow::Changes { position, batch }) => changes(replica, position, batch),
+        Ok(Follow::Changes { position, batch }) => changes(replica, position, &batch),
         Ok(Follow::Reset(why)) => {
             info!(?why, "what is mirrored begins anew");
             true
@@ -69,8 +69,8 @@ async fn snapshot(replica: &mut Replica, position: Position, everything: Batch) 
     true
 }
 
-fn changes(replica: &mut Replica, position: Position, batch: Batch) -> bool {
-    let Some(records) = records(replica, position.epoch, &batch) else {
+fn changes(replica: &mut Replica, position: Position, batch: &Batch) -> bool {
+    let Some(records) = records(replica, position.epoch, batch) else {
         warn!(%position, "what is mirrored is not understood");
         return false;
     };
@@ -80,7 +80,7 @@ fn changes(replica: &mut Replica, position: Position, batch: Batch) -> bool {
     }
     let count = records.len();
     replica.applier.apply(cursor(position), records);
-    told(replica, &batch);
+    told(replica, batch);
     replica.standing.followed(position.epoch, count, Duration::ZERO);
     true
 }

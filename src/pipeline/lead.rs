@@ -127,7 +127,7 @@ impl Replica {
                 }
             }
         };
-        let both = async { tokio::join!(play, wants.run()) };
+        let both = Box::pin(async { tokio::join!(play, wants.run()) });
         let _: Option<((), ())> = shutdown.run_until_cancelled(both).await;
     }
 

@@ -81,6 +81,8 @@ pub struct PriceStream {
     pause: Option<Alarm>,
     /// Until when it waits for the board to come as far as the stream was elsewhere, if it is not.
     patience: Option<Instant>,
+    /// How often prices had grown old in their places when that was told.
+    ageings: u64,
     kept: Vec<Kept>,
 }
 
@@ -125,6 +127,7 @@ impl Streams {
             alarm: Alarm::at(alarm.min(now + query.heartbeat)),
             pause: (!query.min_interval.is_zero()).then(|| Alarm::at(now + query.min_interval)),
             patience,
+            ageings: self.prices.board().ageings(),
             kept,
         };
         if goes_on {
@@ -249,6 +252,7 @@ impl PriceStream {
                 self.say(MessageKind::Update, aged);
             }
         }
+        self.say_what_is_old();
         if self.waiting.is_empty() && now >= self.last_message + self.heartbeat {
             self.say(MessageKind::Heartbeat, Vec::new());
         }
@@ -256,6 +260,22 @@ impl PriceStream {
         let ageing = self.personal.as_ref().and_then(Personal::looks_again);
         let due = [ageing, self.patience].into_iter().flatten();
         self.alarm.set(due.fold(heard + self.heartbeat, Instant::min));
+    }
+
+    /// Says which prices have grown old in their places, as the replica that leads is not heard of. It is said when a
+    /// heartbeat may be due, and moves on to nowhere.
+    fn say_what_is_old(&mut self) {
+        let ageings = self.streams.prices.board().ageings();
+        if std::mem::replace(&mut self.ageings, ageings) == ageings {
+            return;
+        }
+        let mut aged = self.subscription.aged();
+        if let Some(personal) = &mut self.personal {
+            aged = personal.first(&aged, &self.streams.prices);
+        }
+        if !aged.is_empty() {
+            self.say(MessageKind::Update, aged);
+        }
     }
 
     /// Says that the stream cannot go on where it was, and starts again with the state of all pairs.

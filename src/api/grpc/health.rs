@@ -2,8 +2,13 @@
 //!
 //! A pair is serving while its price is fresh, LIVE or DEGRADED.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
@@ -12,11 +17,25 @@ use crate::{
         pair::Pair,
         price::{Price, Status},
     },
-    pipeline::fanout::{Fanout, News},
+    pipeline::{
+        board::Update,
+        fanout::{Fanout, News, Subscription},
+        message::Batch,
+    },
 };
 
 /// The names of the services, beside the empty one for the server as a whole.
 const SERVICES: [&str; 3] = ["", "cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService"];
+
+/// How often it is looked, where nothing changes, whether prices have grown old.
+const AGEING: Duration = Duration::from_secs(1);
+
+/// What was heard of prices.
+struct Heard {
+    updates: Vec<Arc<Update>>,
+    /// Whether these are all there are.
+    everything: bool,
+}
 
 /// Follows the prices and reports, until told to stop; then reports that nothing is served any more.
 pub async fn report(reporter: HealthReporter, fanout: Fanout, stopping: CancellationToken) {
@@ -25,32 +44,20 @@ pub async fn report(reporter: HealthReporter, fanout: Fanout, stopping: Cancella
     }
     let mut fresh_pairs = HashMap::new();
     let mut subscription = fanout.subscribe(None);
-    let mut news = subscription.snapshot();
+    let mut news = Heard { updates: all(&subscription.snapshot()), everything: true };
     loop {
-        for update in news.iter().flat_map(|message| &message.updates) {
+        if news.everything {
+            let listed: HashSet<Pair> = news.updates.iter().map(|update| update.price.pair).collect();
+            let gone: Vec<_> = fresh_pairs.extract_if(|pair, _| !listed.contains(pair)).collect();
+            for (pair, _) in gone {
+                reporter.clone().clear_service_status(&name(pair)).await;
+            }
+        }
+        for update in news.updates {
             set(&reporter, &mut fresh_pairs, &update.price).await;
         }
-        let changed = async {
-            loop {
-                subscription.changed().await;
-                match subscription.take() {
-                    News::Nothing => {}
-                    News::Batch(news) => return Some(news),
-                    News::Turned => return None,
-                }
-            }
-        };
-        match stopping.run_until_cancelled(changed).await {
-            Some(Some(changed)) => news = changed,
-            Some(None) => {
-                news = subscription.snapshot();
-                let updates = news.iter().flat_map(|message| &message.updates);
-                let listed: HashSet<Pair> = updates.map(|update| update.price.pair).collect();
-                let gone: Vec<_> = fresh_pairs.extract_if(|pair, _| !listed.contains(pair)).collect();
-                for (pair, _) in gone {
-                    reporter.clone().clear_service_status(&name(pair)).await;
-                }
-            }
+        match stopping.run_until_cancelled(next(&mut subscription)).await {
+            Some(heard) => news = heard,
             None => break,
         }
     }
@@ -60,6 +67,29 @@ pub async fn report(reporter: HealthReporter, fanout: Fanout, stopping: Cancella
         // Whoever watches has heard the last word: the stream ends, and the service need not wait for it.
         reporter.clone().clear_service_status(&service).await;
     }
+}
+
+/// Waits for news.
+async fn next(subscription: &mut Subscription) -> Heard {
+    loop {
+        if timeout(AGEING, subscription.changed()).await.is_err() {
+            // No flush tells of what has grown old in its place.
+            let updates = subscription.aged();
+            if updates.is_empty() {
+                continue;
+            }
+            return Heard { updates, everything: false };
+        }
+        match subscription.take() {
+            News::Nothing => {}
+            News::Batch(batch) => return Heard { updates: all(&batch), everything: false },
+            News::Turned => return Heard { updates: all(&subscription.snapshot()), everything: true },
+        }
+    }
+}
+
+fn all(batch: &Batch) -> Vec<Arc<Update>> {
+    batch.iter().flat_map(|message| &message.updates).cloned().collect()
 }
 
 async fn set(reporter: &HealthReporter, fresh_pairs: &mut HashMap<Pair, bool>, price: &Price) {

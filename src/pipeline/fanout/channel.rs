@@ -282,6 +282,16 @@ impl Channel {
         (state.kept(&self.board), Place { position: state.to, total: Some(state.total) })
     }
 
+    /// Lists those that have grown old in their places since they were told.
+    pub(super) fn aged(&self) -> Vec<Arc<Update>> {
+        if self.board.ageings() == 0 {
+            return Vec::new();
+        }
+        let state = self.state();
+        let aged = state.latest.values().map(|update| (update, self.board.aged(update)));
+        aged.filter(|(told, now)| !Arc::ptr_eq(told, now)).map(|(_, now)| now).collect()
+    }
+
     fn logged_since(&self, position: Cursor, to: Cursor) -> Option<u64> {
         self.logged(position, to).map(|update| update.map(|_| 1)).sum()
     }

@@ -67,6 +67,12 @@ impl Subscription {
         kept
     }
 
+    /// Lists the pairs whose prices have grown old since they were told, as nobody has been heard of who would say so. No
+    /// flush tells of them, and they are past no position.
+    pub fn aged(&self) -> Vec<Arc<Update>> {
+        self.channel.aged()
+    }
+
     /// Waits until there are updates past the position.
     pub async fn changed(&self) {
         poll_fn(|context| self.poll_changed(context)).await;

@@ -229,8 +229,8 @@ mod tests {
             sink.time(start - span);
             sink.span(span);
             sink.float(float);
-            sink.optional(Some(scale), |sink, scale| sink.number(scale));
-            sink.optional(None::<u32>, |sink, scale| sink.number(scale));
+            sink.optional(Some(scale), Sink::number);
+            sink.optional(None::<u32>, Sink::number);
             let bytes = sink.into_bytes();
             let read = |bytes: &[u8]| {
                 let (mut source, time) = Source::open(bytes)?;

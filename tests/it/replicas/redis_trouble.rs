@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use cryptoprice::client::v1::PriceStatus;
+use cryptoprice::client::v1::{PriceStatus, StreamPricesRequest};
 use tokio::time::sleep;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use super::node::{BRISK, CALM, Node, SOON, agree};
 use crate::{
@@ -118,6 +121,12 @@ async fn a_follower_that_is_cut_off_or_far_away_answers_at_once_and_catches_up()
     proxy.delay(Duration::ZERO);
 
     // Cut off: it has what it had.
+    let request = StreamPricesRequest {
+        pairs: vec!["BTC-USD".to_owned()],
+        heartbeat: Some(prost_types::Duration { seconds: 1, nanos: 0 }),
+        ..Default::default()
+    };
+    let mut stream = follower.prices().await.stream_prices(request).await.unwrap().into_inner();
     proxy.cut();
     eventually("the follower is not ready", async || {
         follower.reasons().await.contains(&"MIRROR_STALE".to_owned()).then_some(())
@@ -132,6 +141,27 @@ async fn a_follower_that_is_cut_off_or_far_away_answers_at_once_and_catches_up()
     assert!(age(Metrics::of(follower.ops).await) > 1.0);
     assert_eq!(follower.reached().await, reached);
     leader.becomes("leader").await;
+
+    // A stream that runs is told once prices are old, without a place of their own.
+    let old = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            let message = stream.message().await.unwrap().unwrap();
+            if let Some(price) = message.prices.into_iter().find(|price| price.status() == PriceStatus::Stale)
+            {
+                return (price, message.cursor.unwrap());
+            }
+        }
+    });
+    let (old, cursor) = old.await.expect("it is told");
+    assert_eq!((cursor.epoch, cursor.sequence), reached);
+    assert!(old.sequence <= cursor.sequence);
+    let mut health = HealthClient::new(follower.channel().await);
+    eventually("the pair does not serve", async || {
+        let request = HealthCheckRequest { service: "cryptoprice.v1/BTC-USD".to_owned() };
+        let status = health.check(request).await.unwrap().into_inner().status();
+        (status == ServingStatus::NotServing).then_some(())
+    })
+    .await;
 
     // It goes on where it was: the same epoch, and no snapshot was needed.
     proxy.mend();
