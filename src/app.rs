@@ -24,7 +24,7 @@ use std::{
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
-use prometheus::{Registry, process_collector::ProcessCollector};
+use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
 use rust_decimal::Decimal;
 use tokio::{
     net::TcpListener,
@@ -56,9 +56,10 @@ use crate::{
         server::{self, Serving, Transport, stall::Watchdog, workers::Workers},
         wire,
     },
-    cache::lease,
+    cache::{lease, pool::Pool},
     clock::Clock,
     config::{self, Config, Role},
+    domain::pair::Pair,
     domain::{aggregate, cross::CrossPolicy, jump::JumpPolicy, peg::PegPolicy, price::Origin, venue::Venue},
     feed::venues,
     pipeline::{
@@ -132,16 +133,7 @@ impl Application {
         };
         let clock = replay.as_ref().map_or_else(Clock::system, |replay| Clock::standing_at(replay.start()));
         let now = clock.now();
-        let simulation = match mode {
-            Mode::Demo { seed, trouble } => {
-                let (clock, shutdown) = (clock.clone(), CancellationToken::new());
-                let now = Arc::new(move || clock.now());
-                let options = SimOptions { seed, trouble, updates_per_second: SIMULATED_RATE, now };
-                let simulation = Simulation::start(options, shutdown.clone());
-                Some((simulation.await.context("cannot start the simulated market")?, shutdown))
-            }
-            _ => None,
-        };
+        let simulation = simulate(&mode, &clock).await?;
         let (listened, origin) = match (&replay, &simulation, followed) {
             (_, _, Some(origin)) => (Listened::nothing(), origin),
             (Some(replay), ..) => (Listened::met(replay), Origin::Replay),
@@ -155,13 +147,8 @@ impl Application {
         let epoch = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         let encoder = if redis.is_some() { Encoder::NONE } else { wire::ENCODER };
         let (found, publisher) = Board::new(epoch, encoder);
-        let cross = CrossPolicy { max_hops: config.cross.max_hops, max_skew: delta(config.cross.max_skew) };
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
-        let configured = config.cross.pairs.iter().map(|pair| pair.0);
-        // A recording holds what it holds: derived pairs come when they are asked for.
-        let configured = configured.filter(|_| origin != Origin::Replay);
-        let kept: BTreeSet<_> = configured.chain(required.iter().copied()).collect();
-        let crosses = Crosses::new(kept.iter().copied(), config.cross.max_streamed, cross);
+        let (kept, crosses) = crosses(&config, origin, &required);
         let options = options(&config, origin, &listened);
         let store = Arc::new(Store::open(store_options(&config, origin)?));
         // Whoever only follows finds out nothing that could be kept.
@@ -174,20 +161,10 @@ impl Application {
             .is_none()
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
-        let (board, crosses, reports, cluster) = match redis {
-            None => (found, crosses, Reports::Own(health.clone()), None),
-            Some(pool) => {
-                let (board, applier) = Board::mirrored(wire::ENCODER);
-                // What callers are told is what all replicas tell.
-                let told = crosses.elsewhere();
-                let found = Found { board: found, sources: health.clone(), crosses };
-                let found = followed.is_none().then_some(found);
-                let surroundings = (origin, clock.clone());
-                let cluster =
-                    Cluster::new(&config, pool, applier, told.clone(), found, surroundings, &registry)?;
-                (board, told, Reports::Told(cluster.told()), Some(cluster))
-            }
-        };
+        let found = Found { board: found, sources: health.clone(), crosses };
+        let surroundings = (origin, clock.clone());
+        let Told { board, crosses, reports, cluster } =
+            Told::new(&config, redis, found, followed.is_some(), surroundings, &registry)?;
         // What is kept is what callers were told.
         let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, hub.clone(), now);
 
@@ -215,29 +192,17 @@ impl Application {
         };
         let times = metrics::ingest_times()?;
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
-        registry.register(Box::new(board_metrics))?;
-        registry.register(Box::new(SourceMetrics::new(health.clone(), clock.clone())?))?;
-        registry.register(Box::new(times.clone()))?;
-        registry.register(Box::new(metrics::build_info()?))?;
-        if let Some(keeper) = &keeper {
-            registry.register(Box::new(keeper.metrics()?))?;
-        }
-        registry.register(Box::new(ProcessCollector::for_self()))?;
+        let source_metrics = SourceMetrics::new(health.clone(), clock.clone())?;
+        register(&registry, board_metrics, source_metrics, times.clone(), keeper.as_ref())?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
-        let mut reloader = None;
-        let input = match (replay, followed) {
-            (_, Some(_)) => None,
-            (Some(replay), _) => Some(Input::Replay(replay)),
+        let (input, reloader) = match (replay, followed) {
+            (_, Some(_)) => (None, None),
+            (Some(replay), _) => (Some(Input::Replay(replay)), None),
             (None, None) => {
-                let shared = Shared::new(&config)?;
-                let venues = listened.listeners(&config.feed, &shared);
-                let (sender, changes) = mpsc::channel(1);
-                let backfill = backfill::beside(&config, &venues, &store, &clock, &registry)?;
-                if origin == Origin::Live {
-                    reloader = Some(Reloader::new(config.clone(), shared, sender));
-                }
-                Some(Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill })
+                let surroundings = (&store, &clock, &registry);
+                let (input, reloader) = sockets(&config, listened, origin, simulation, surroundings)?;
+                (Some(input), reloader)
             }
         };
         let pipeline = aggregator.zip(input).map(|(aggregator, input)| Pipeline {
@@ -339,12 +304,11 @@ impl Application {
         }
         let (pipeline, ending) = (self.pipeline, feeds.clone());
         let mut pipeline = tokio::spawn(async move {
-            match pipeline {
-                Some(pipeline) => pipeline.run(ending).await,
-                None => {
-                    ending.cancelled().await;
-                    Ok(())
-                }
+            if let Some(pipeline) = pipeline {
+                pipeline.run(ending).await
+            } else {
+                ending.cancelled().await;
+                Ok(())
             }
         });
         info!(public = %self.public.1, ops = %self.ops.1, "serving on http://{}", self.public.1);
@@ -372,6 +336,91 @@ impl Application {
         info!("stopped");
         outcome.context("the pipeline has failed")?
     }
+}
+
+/// Starts the simulated market, if that is what prices come from.
+async fn simulate(mode: &Mode, clock: &Clock) -> anyhow::Result<Option<(Simulation, CancellationToken)>> {
+    let Mode::Demo { seed, trouble } = *mode else { return Ok(None) };
+    let (clock, shutdown) = (clock.clone(), CancellationToken::new());
+    let now = Arc::new(move || clock.now());
+    let options = SimOptions { seed, trouble, updates_per_second: SIMULATED_RATE, now };
+    let simulation = Simulation::start(options, shutdown.clone());
+    Ok(Some((simulation.await.context("cannot start the simulated market")?, shutdown)))
+}
+
+/// Says which derived pairs are kept on the board, and makes what keeps them.
+fn crosses(config: &Config, origin: Origin, required: &[Pair]) -> (BTreeSet<Pair>, Crosses) {
+    let policy = CrossPolicy { max_hops: config.cross.max_hops, max_skew: delta(config.cross.max_skew) };
+    let configured = config.cross.pairs.iter().map(|pair| pair.0);
+    // A recording holds what it holds: derived pairs come when they are asked for.
+    let configured = configured.filter(|_| origin != Origin::Replay);
+    let kept: BTreeSet<_> = configured.chain(required.iter().copied()).collect();
+    let crosses = Crosses::new(kept.iter().copied(), config.cross.max_streamed, policy);
+    (kept, crosses)
+}
+
+/// What callers are told: what this replica finds out, or where there are several, what all of them tell.
+struct Told {
+    board: Board,
+    crosses: Crosses,
+    reports: Reports,
+    cluster: Option<Cluster>,
+}
+
+impl Told {
+    fn new(
+        config: &Config,
+        redis: Option<Pool>,
+        found: Found,
+        follows: bool,
+        surroundings: (Origin, Clock),
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
+        let Some(pool) = redis else {
+            let Found { board, sources, crosses } = found;
+            return Ok(Self { board, crosses, reports: Reports::Own(sources), cluster: None });
+        };
+        let (board, applier) = Board::mirrored(wire::ENCODER);
+        let crosses = found.crosses.elsewhere();
+        let found = (!follows).then_some(found);
+        let cluster = Cluster::new(config, pool, applier, crosses.clone(), found, surroundings, registry)?;
+        Ok(Self { board, crosses, reports: Reports::Told(cluster.told()), cluster: Some(cluster) })
+    }
+}
+
+/// Says how venues are listened to, and what applies another configuration to that.
+fn sockets(
+    config: &Config,
+    listened: Listened,
+    origin: Origin,
+    simulation: Option<(Simulation, CancellationToken)>,
+    (store, clock, registry): (&Arc<Store>, &Clock, &Registry),
+) -> anyhow::Result<(Input, Option<Reloader>)> {
+    let shared = Shared::new(config)?;
+    let venues = listened.listeners(&config.feed, &shared);
+    let (sender, changes) = mpsc::channel(1);
+    let backfill = backfill::beside(config, &venues, store, clock, registry)?;
+    let live = origin == Origin::Live;
+    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender));
+    Ok((Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }, reloader))
+}
+
+/// Has all of this told at `/metrics`.
+fn register(
+    registry: &Registry,
+    board: BoardMetrics,
+    sources: SourceMetrics,
+    times: Histogram,
+    keeper: Option<&Keeper>,
+) -> anyhow::Result<()> {
+    registry.register(Box::new(board))?;
+    registry.register(Box::new(sources))?;
+    registry.register(Box::new(times))?;
+    registry.register(Box::new(metrics::build_info()?))?;
+    if let Some(keeper) = keeper {
+        registry.register(Box::new(keeper.metrics()?))?;
+    }
+    Ok(registry.register(Box::new(ProcessCollector::for_self()))?)
 }
 
 /// Takes the ops address. The default one gives way where it is taken, so that two instances run side by side.

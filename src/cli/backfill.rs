@@ -67,7 +67,8 @@ impl BackfillArgs {
     /// Fills in until all venues have answered, or until the process is told to end.
     pub async fn run(self) -> ExitCode {
         let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-        match self.fill(&mut Console::standard(&mut out, &mut err)).await {
+        // Boxed, for it is large.
+        match Box::pin(self.fill(&mut Console::standard(&mut out, &mut err))).await {
             Ok(code) => code,
             Err(error) => super::refuse(&error),
         }

@@ -130,7 +130,7 @@ impl CandlesArgs {
         request.page_size = self.limit;
         let last = from.is_none();
         if last {
-            request.order_by = "open_time desc".to_owned();
+            "open_time desc".clone_into(&mut request.order_by);
         }
         let mut answer = client.answer(client.candles().list_candles(client::timed(request)).await)?;
         if last {

@@ -91,7 +91,8 @@ impl StartArgs {
 }
 
 async fn serve(start: StartArgs, mode: Mode) -> ExitCode {
-    match try_serve(start, mode).await {
+    // Boxed, for building a service is large.
+    match Box::pin(try_serve(start, mode)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => super::refuse(&error),
     }

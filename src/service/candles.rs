@@ -380,9 +380,9 @@ impl Candles {
     }
 }
 
-/// Lists the candles of a series that may not be stored yet, the one that forms last.
+/// Lists the candles of a series that may not be stored yet, those that form last.
 fn newest(hub: &CandleHub, series: Series) -> impl Iterator<Item = Candle> + use<> {
-    hub.recent(series).into_iter().chain(hub.get(series)).map(|candle| Candle::clone(&candle))
+    hub.recent(series).into_iter().chain(hub.forming(series)).map(|candle| Candle::clone(&candle))
 }
 
 fn span(interval: Interval, count: usize) -> TimeDelta {

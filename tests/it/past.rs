@@ -54,7 +54,8 @@ async fn candles_are_listed_without_holes_in_both_directions_and_page_by_page() 
         assert!(candle.source.is_empty() && candle.interval == "1s" && !candle.filled);
         assert_eq!(candle.close_time.unwrap().seconds, candle.open_time.unwrap().seconds + 1);
         if candle.trade_count > 0 {
-            let [open, high, low, close] = [&candle.open, &candle.high, &candle.low, &candle.close].map(decimal);
+            let [open, high, low, close] =
+                [&candle.open, &candle.high, &candle.low, &candle.close].map(decimal);
             let vwap = decimal(&candle.vwap);
             assert!(low <= open.min(close) && high >= open.max(close) && (low..=high).contains(&vwap));
         } else {
@@ -195,7 +196,9 @@ async fn a_price_at_a_time_is_what_was_answered_then() {
         assert!((0..=2).contains(&lag), "{past:?} instead of {then:?}");
         let apart = (decimal(&past.price) / decimal(&then.price) - Decimal::ONE).abs();
         assert!(apart < Decimal::new(1, 2), "{past:?} instead of {then:?}");
-        assert_eq!((past.status(), past.epoch, &past.route), (then.status(), then.epoch, &then.route));
+        assert_eq!((past.status(), past.epoch), (then.status(), then.epoch));
+        // Which way it was derived may change from one update to the next.
+        assert_eq!(past.route.is_empty(), then.route.is_empty());
     };
     same(&ask(then.publish_time, PAIR).await.unwrap(), &then);
     same(&ask(cross.publish_time, "ETH-GBP").await.unwrap(), &cross);

@@ -1,5 +1,7 @@
 //! Candles drawn with letters: one column each, the price going up.
 
+use std::fmt::Write as _;
+
 use crossterm::style::Stylize as _;
 use rust_decimal::{Decimal, prelude::ToPrimitive as _};
 
@@ -44,7 +46,8 @@ pub(super) fn draw(candles: &[api::Candle], coloured: bool) -> String {
     let width = labels.iter().map(String::len).max().unwrap_or_default();
     let mut text = String::new();
     for (at, label) in labels.iter().enumerate() {
-        text.push_str(&format!("{label:>width$} ┤"));
+        // Writing to a text does not fail.
+        let _ = write!(text, "{label:>width$} ┤");
         for candle in &drawn {
             text.push_str(&mark(candle.as_ref(), at, coloured));
         }
@@ -53,7 +56,7 @@ pub(super) fn draw(candles: &[api::Candle], coloured: bool) -> String {
     }
     let [first, last] =
         [candles.first(), candles.last()].map(|candle| rows::time(candle.and_then(|c| c.open_time.as_ref())));
-    text.push_str(&format!("{:width$} └ {first} … {last}\n", ""));
+    let _ = writeln!(text, "{:width$} └ {first} … {last}", "");
     text
 }
 
@@ -77,7 +80,7 @@ fn mark(candle: Option<&Drawn>, at: usize, coloured: bool) -> String {
 
 /// Shows the price that a line stands for; every other line has none.
 fn label(highest: Decimal, span: Decimal, at: usize) -> String {
-    if at % 3 != 0 {
+    if !at.is_multiple_of(3) {
         return String::new();
     }
     let below = (span * Decimal::from(at)).checked_div(Decimal::from(HEIGHT - 1)).unwrap_or_default();

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use tokio::sync::broadcast;
 
 use crate::{
@@ -36,7 +36,8 @@ struct Shared {
 /// The newest of one series.
 #[derive(Default)]
 struct Newest {
-    forming: ArcSwapOption<Candle>,
+    /// From the oldest: one that is over awaits its last trades while the next one forms.
+    forming: ArcSwap<VecDeque<Arc<Candle>>>,
     /// From the oldest.
     closed: ArcSwap<VecDeque<Arc<Candle>>>,
 }
@@ -67,9 +68,15 @@ impl CandleHub {
         }
     }
 
-    /// Gets the candle of a series that is being formed, if something is known of it.
+    /// Gets the candle of a series that forms now, if something is known of it.
     pub fn get(&self, series: Series) -> Option<Arc<Candle>> {
-        self.0.series.load().get(&series)?.forming.load_full()
+        self.forming(series).pop()
+    }
+
+    /// Lists the candles of a series that are not closed yet, from the oldest.
+    pub fn forming(&self, series: Series) -> Vec<Arc<Candle>> {
+        let known = self.0.series.load();
+        known.get(&series).map(|newest| newest.forming.load().iter().cloned().collect()).unwrap_or_default()
     }
 
     /// Lists the last closed candles of a series, a few, from the oldest, each as it was last told.
@@ -105,27 +112,33 @@ impl CandleHub {
 impl Newest {
     fn take(&self, candle: &Arc<Candle>) {
         if candle.state == CandleState::Forming {
-            self.forming.store(Some(Arc::clone(candle)));
+            place(&self.forming, candle);
             return;
         }
-        let over = self.forming.load().as_ref().is_some_and(|forming| forming.open_time <= candle.open_time);
-        if over {
-            self.forming.store(None);
+        if self.forming.load().front().is_some_and(|forming| forming.open_time <= candle.open_time) {
+            let mut forming = VecDeque::clone(&self.forming.load());
+            forming.retain(|forming| forming.open_time > candle.open_time);
+            self.forming.store(Arc::new(forming));
         }
-        let mut closed = VecDeque::clone(&self.closed.load());
-        match closed.binary_search_by_key(&candle.open_time, |known| known.open_time) {
-            Ok(at) => {
-                if let Some(known) = closed.get_mut(at) {
-                    *known = Arc::clone(candle);
-                }
-            }
-            Err(at) => closed.insert(at, Arc::clone(candle)),
-        }
-        if closed.len() > KEPT {
-            closed.pop_front();
-        }
-        self.closed.store(Arc::new(closed));
+        place(&self.closed, candle);
     }
+}
+
+/// Puts a candle in its place, or in that of what was said of the same time.
+fn place(candles: &ArcSwap<VecDeque<Arc<Candle>>>, candle: &Arc<Candle>) {
+    let mut placed = VecDeque::clone(&candles.load());
+    match placed.binary_search_by_key(&candle.open_time, |known| known.open_time) {
+        Ok(at) => {
+            if let Some(known) = placed.get_mut(at) {
+                *known = Arc::clone(candle);
+            }
+        }
+        Err(at) => placed.insert(at, Arc::clone(candle)),
+    }
+    if placed.len() > KEPT {
+        placed.pop_front();
+    }
+    candles.store(Arc::new(placed));
 }
 
 impl fmt::Debug for CandleHub {
