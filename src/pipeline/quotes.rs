@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 
 use crate::domain::{
@@ -41,7 +42,7 @@ pub(super) struct TickerUpdate {
 /// All quotes, by market.
 #[derive(Debug, Default)]
 pub(super) struct Quotes {
-    markets: HashMap<Pair, Vec<Standing>>,
+    markets: HashMap<Pair, Vec<Standing>, RandomState>,
 }
 
 /// One venue's quote of one market, and what is needed to judge the next message.
