@@ -133,7 +133,7 @@ impl<'a> Conversation<'a> {
             shutdown,
             session: Session::default(),
             tapped: None,
-            translator: Translator::new(protocol),
+            translator: Translator::new(protocol).asking_for(&options.pairs),
             good,
             logged: HashSet::new(),
         }
