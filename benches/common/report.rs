@@ -4,22 +4,25 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use crate::rounds::{Figures, Ratio};
+use crate::ratio::Ratio;
 
 /// One measure, or a part of one.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     /// The name of the measure in JSON.
-    measure: &'static str,
+    measure: String,
     /// What is measured against what.
     what: String,
     ratio: Option<Ratio>,
     bound: Option<Bound>,
     /// What else was found, in the order in which it is told.
-    figures: Vec<(&'static str, f64)>,
+    figures: Vec<Figure>,
     /// The same of what it is held against.
-    baseline: Vec<(&'static str, f64)>,
+    baseline: Vec<Figure>,
 }
+
+/// A number that was found, after its unit.
+pub(crate) type Figure = (&'static str, f64);
 
 /// What the ratio must be.
 #[derive(Debug, Clone, Copy)]
@@ -29,21 +32,20 @@ pub(crate) enum Bound {
 }
 
 impl Row {
-    pub(crate) fn new(measure: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn new(measure: impl Into<String>, what: impl Into<String>) -> Self {
         let (figures, baseline) = (Vec::new(), Vec::new());
-        Self { measure, what: what.into(), ratio: None, bound: None, figures, baseline }
+        Self { measure: measure.into(), what: what.into(), ratio: None, bound: None, figures, baseline }
     }
 
     pub(crate) fn ratio(self, ratio: Ratio, bound: Bound) -> Self {
         Self { ratio: Some(ratio), bound: Some(bound), ..self }
     }
 
-    /// Compares two loads of calls.
-    pub(crate) fn compared(self, ratio: Ratio, bound: Bound, ours: &Figures, theirs: &Figures) -> Self {
-        let mut row = self.ratio(ratio, bound);
-        row.figures = ours.named();
-        row.baseline = theirs.named();
-        row
+    /// Adds figures of both sides.
+    pub(crate) fn figures(mut self, ours: Vec<Figure>, theirs: Vec<Figure>) -> Self {
+        self.figures.extend(ours);
+        self.baseline.extend(theirs);
+        self
     }
 
     pub(crate) fn figure(mut self, name: &'static str, value: f64) -> Self {
