@@ -245,15 +245,15 @@ fn what_does_not_fit_into_one_message_comes_in_several_that_can_each_be_resumed_
     let pairs: Vec<Pair> = (0..1_200).map(|n| format!("X{n:04}-USD").parse().unwrap()).collect();
     let mut reader = bench.fanout.subscribe(None);
     bench.flush(&[pairs.as_slice(), &pairs[..100]].concat());
-    let batch = batch(reader.take()).unwrap();
-    let lengths: Vec<_> = batch.iter().map(|message| message.updates.len()).collect();
+    let first = batch(reader.take()).unwrap();
+    let lengths: Vec<_> = first.iter().map(|message| message.updates.len()).collect();
     assert_eq!(lengths, [500, 500, 200]);
-    assert_eq!(held(&batch).1, 1_300);
-    let mut resumed = bench.fanout.resume(None, batch[1].cursor).unwrap();
+    assert_eq!(held(&first).1, 1_300);
+    let mut resumed = bench.fanout.resume(None, first[1].cursor).unwrap();
     let rest = batch(resumed.take()).unwrap();
     assert_eq!(
         held(&rest).0,
-        batch[2].updates.iter().map(|u| (u.price.pair, u.stamp.cursor.sequence)).collect::<Vec<_>>()
+        first[2].updates.iter().map(|u| (u.price.pair, u.stamp.cursor.sequence)).collect::<Vec<_>>()
     );
     assert_eq!(bench.fanout.subscribe(None).snapshot().len(), 3);
 }

@@ -3,7 +3,7 @@ use rust_decimal::Decimal;
 use super::*;
 use crate::{
     domain::price::{Origin, Status, StatusReason, Value},
-    pipeline::board::{Encoder, Publisher},
+    pipeline::board::{Encoder, LOG, Publisher},
 };
 
 const PAIR: Pair = Pair::literal("BTC", "USD");
