@@ -1,16 +1,17 @@
 //! What venues send, understood: frames in, events out.
 //!
 //! [`venue`] is the seam: one trait, one file per venue in [`venues`], all of one shape. [`event`] is what comes
-//! out of it; `number` reads decimals as venues spell them, `gzip` unpacks frames, `book` keeps a book that comes in
-//! changes. [`socket`] is the one reconnecting loop that all venues share; [`recording`] writes and reads recorded
-//! traffic, frame by frame. [`rest`] is the other half of the seam: what a venue is asked over REST. Either way
-//! [`translate`] turns symbols into canonical markets, with [`scale`] for what is traded in multiples, and a [`delivery`]
-//! is what is handed on.
+//! out of it; `json` reads what venues send in one pass, `number` decimals as they spell them, `gzip` unpacks frames,
+//! `book` keeps a book that comes in changes. [`socket`] is the one reconnecting loop that all venues share;
+//! [`recording`] writes and reads recorded traffic, frame by frame. [`rest`] is the other half of the seam: what a venue
+//! is asked over REST. Either way [`translate`] turns symbols into canonical markets, with [`scale`] for what is traded in
+//! multiples, and a [`delivery`] is what is handed on.
 
 mod book;
 pub mod delivery;
 pub mod event;
 mod gzip;
+mod json;
 pub mod listener;
 mod number;
 mod outlet;

@@ -10,8 +10,8 @@ use crate::{
     exchange::{Exchange, Language, Quotes},
     market,
     process::Server,
+    ratio::{Ratio, median},
     report::{Bound, Row},
-    rounds::{Ratio, median},
     subscribers::{Got, Subscribers},
 };
 

@@ -8,8 +8,8 @@ use prost::Message as _;
 use crate::{
     Context,
     fan_out::Fed,
+    ratio::Ratio,
     report::{Bound, Row},
-    rounds::Ratio,
     subscribers::Subscribers,
     unary,
 };

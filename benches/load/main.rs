@@ -30,7 +30,12 @@ mod http2;
 mod market;
 mod micro;
 mod peer;
+#[path = "../common/process.rs"]
+#[allow(dead_code, reason = "the other benchmark asks more of its servers")]
 mod process;
+#[path = "../common/ratio.rs"]
+mod ratio;
+#[path = "../common/report.rs"]
 mod report;
 mod rounds;
 mod subscribers;

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use chrono::DateTime;
@@ -25,16 +24,12 @@ use cryptoprice::{
 use cryptoprice_peers::v1 as peer;
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
-use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
     market, process,
+    ratio::{Ratio, compare, median, thread_time},
     report::{Bound, Row},
-    rounds::{Ratio, median},
 };
-
-/// How long each side runs in a round.
-const TURN: Duration = Duration::from_millis(60);
 
 /// Updates that the board's writer publishes in a turn.
 const UPDATES: usize = 40_000;
@@ -213,42 +208,4 @@ fn price(number: usize, update: usize) -> Price {
         route: Vec::new(),
         origin: Origin::Simulated,
     }
-}
-
-/// Runs both in turns; gives how many times as fast the first is, and what each takes in nanoseconds.
-fn compare(rounds: usize, mut ours: impl FnMut(), mut theirs: impl FnMut()) -> (Ratio, f64, f64) {
-    let mut turns: [Vec<f64>; 2] = Default::default();
-    turn(&mut ours);
-    turn(&mut theirs);
-    for round in 0..rounds {
-        let [first, second] = &mut turns;
-        if round % 2 == 0 {
-            first.push(turn(&mut ours));
-            second.push(turn(&mut theirs));
-        } else {
-            second.push(turn(&mut theirs));
-            first.push(turn(&mut ours));
-        }
-    }
-    let [ours, theirs] = turns;
-    let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| theirs / ours).collect();
-    (Ratio::of(&ratios), median(&ours), median(&theirs))
-}
-
-fn turn(work: &mut impl FnMut()) -> f64 {
-    let began = Instant::now();
-    let mut count = 0_u32;
-    while began.elapsed() < TURN {
-        for _ in 0..10 {
-            work();
-        }
-        count += 10;
-    }
-    began.elapsed().as_nanos() as f64 / f64::from(count)
-}
-
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }

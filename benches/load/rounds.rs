@@ -6,9 +6,12 @@
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
-use crate::{http1, http2, process::Server};
+use crate::{
+    http1, http2,
+    process::Server,
+    ratio::{Ratio, median},
+};
 
 /// How long a contender runs in a round, and how long it warms up beforehand, once.
 pub(crate) const TURN: Duration = Duration::from_millis(700);
@@ -39,14 +42,6 @@ pub(crate) struct Figures {
     pub(crate) cpu_us: f64,
     /// Memory of the server afterwards, in bytes.
     pub(crate) resident: u64,
-}
-
-/// A ratio, and the interval in which its median lies with a confidence of 95 %.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ratio {
-    pub(crate) median: f64,
-    pub(crate) low: f64,
-    pub(crate) high: f64,
 }
 
 #[derive(Debug)]
@@ -128,38 +123,5 @@ impl Figures {
             ("µs CPU", self.cpu_us),
             ("MiB", self.resident as f64 / f64::from(1 << 20)),
         ]
-    }
-}
-
-impl Ratio {
-    /// Takes a number that was measured once.
-    pub(crate) fn exactly(number: f64) -> Self {
-        Self { median: number, low: number, high: number }
-    }
-
-    /// Finds the median and its interval, by drawing from the ratios again and again.
-    pub(crate) fn of(ratios: &[f64]) -> Self {
-        const DRAWS: usize = 2_000;
-        let mut random = SmallRng::seed_from_u64(1);
-        let mut medians: Vec<f64> = (0..DRAWS)
-            .map(|_| {
-                let drawn: Vec<f64> =
-                    ratios.iter().map(|_| ratios[random.random_range(0..ratios.len())]).collect();
-                median(&drawn)
-            })
-            .collect();
-        medians.sort_by(f64::total_cmp);
-        Self { median: median(ratios), low: medians[DRAWS / 40], high: medians[DRAWS - 1 - DRAWS / 40] }
-    }
-}
-
-/// Finds the middle of some numbers.
-pub(crate) fn median(numbers: &[f64]) -> f64 {
-    let mut sorted = numbers.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => sorted[odd / 2],
-        even => f64::midpoint(sorted[even / 2 - 1], sorted[even / 2]),
     }
 }

@@ -78,7 +78,7 @@ pub(crate) async fn over_http2(
     };
     let (ratio, ours, theirs) =
         compare(context.rounds, &mut open(ours).await?, &mut open(theirs).await?).await?;
-    Ok(row.compared(ratio, bound, &ours, &theirs))
+    Ok(row.ratio(ratio, bound).figures(ours.named(), theirs.named()))
 }
 
 /// `GetPrice` over gRPC-Web.
@@ -133,7 +133,7 @@ pub(crate) async fn over_http1(
     };
     let (ratio, ours, theirs) =
         compare(context.rounds, &mut open(ours).await?, &mut open(theirs).await?).await?;
-    Ok(row.compared(ratio, bound, &ours, &theirs))
+    Ok(row.ratio(ratio, bound).figures(ours.named(), theirs.named()))
 }
 
 fn message(number: usize) -> Vec<u8> {

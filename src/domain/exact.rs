@@ -1,74 +1,73 @@
 //! Sums, products and quotients of decimals, exact until they are rounded once.
 //!
-//! A chain of decimal operations would round at each step, and differently in each order. An [`Exact`] is a
-//! fraction of two big integers: nothing is lost until the end, where the result becomes a decimal again.
+//! A chain of decimal operations would round at each step, and differently in each order. An [`Exact`] loses nothing
+//! until the end, where the result becomes a decimal again. It is a decimal of 38 digits at most (`short`) as long as that
+//! holds it, which is faster by far, and else a fraction of two big integers (`fraction`): which of them makes no
+//! difference to any result.
+
+mod fraction;
+mod short;
 
 use std::cmp::Ordering;
 
-use num_bigint::{BigInt, BigUint, Sign};
+use num_bigint::BigInt;
 use rust_decimal::Decimal;
 
-use super::decimal::{DecimalError, HELD_DIGITS, MAX_SCALE, SIGNIFICANT_DIGITS};
+use self::{fraction::Fraction, short::Short};
+use super::decimal::{DecimalError, HELD_DIGITS, SIGNIFICANT_DIGITS};
 
 /// A rational number: any decimal, and any sum, product or quotient of decimals.
 #[derive(Debug, Clone)]
-pub struct Exact {
-    numerator: BigInt,
-    /// Never zero.
-    denominator: BigUint,
+pub struct Exact(Form);
+
+#[derive(Debug, Clone)]
+enum Form {
+    Short(Short),
+    Fraction(Fraction),
 }
 
 impl Exact {
     /// Takes a decimal as it is.
     pub fn of(value: Decimal) -> Self {
-        Self { numerator: BigInt::from(value.mantissa()), denominator: ten_to(value.scale()) }
+        Self(Form::Short(Short::of(value)))
     }
 
     /// Takes so many units of 10⁻ˢᶜᵃˡᵉ.
     pub fn of_units(units: BigInt, scale: u32) -> Self {
-        Self { numerator: units, denominator: ten_to(scale) }
+        Self(Form::Fraction(Fraction::of_units(units, scale)))
     }
 
     /// Multiplies by a decimal.
     #[must_use]
     pub fn times(self, factor: Decimal) -> Self {
-        Self {
-            numerator: self.numerator * factor.mantissa(),
-            denominator: self.denominator * ten_to(factor.scale()),
-        }
+        let short = self.short().and_then(|short| short.times(factor));
+        Self::either(short, || self.fraction().times(factor))
     }
 
     /// Divides by a decimal that is not zero.
     pub fn divided_by(self, divisor: Decimal) -> Result<Self, DecimalError> {
-        if divisor.is_zero() {
-            return Err(DecimalError::DivisionByZero);
-        }
-        let numerator = self.numerator * BigInt::from(ten_to(divisor.scale()));
-        Ok(Self {
-            numerator: if divisor.is_sign_negative() { -numerator } else { numerator },
-            denominator: self.denominator * divisor.mantissa().unsigned_abs(),
-        })
+        Ok(Self(Form::Fraction(self.fraction().divided_by(divisor)?)))
     }
 
     /// Adds another number.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
-        let (left, right, denominator) = self.aligned(other);
-        Self { numerator: left + right, denominator }
+        let short = self.both(other).and_then(|(left, right)| left.plus(right));
+        Self::either(short, || self.fraction().plus(&other.fraction()))
     }
 
     /// Gets how far another number is away: the difference without its sign.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Self {
-        let (left, right, denominator) = self.aligned(other);
-        Self { numerator: BigInt::from((left - right).into_parts().1), denominator }
+        let short = self.both(other).and_then(|(left, right)| left.distance(right));
+        Self::either(short, || self.fraction().distance(&other.fraction()))
     }
 
     /// Gets the mean of this and another number.
     #[must_use]
     pub fn mean(&self, other: &Self) -> Self {
-        let sum = self.plus(other);
-        Self { denominator: sum.denominator * 2_u32, ..sum }
+        let short = self.both(other).and_then(|(left, right)| left.mean(right));
+        Self::either(short, || self.fraction().mean(&other.fraction()))
     }
 
     /// Rounds half-even to 16 significant digits, the form of every derived result.
@@ -88,83 +87,43 @@ impl Exact {
 
     /// Rounds half-even to so many decimal places, for numbers whose last digits mean nothing.
     pub fn to_places(&self, places: u32) -> Result<Decimal, DecimalError> {
-        let (mantissa, _) = self.scaled(i64::from(places));
-        decimal(mantissa, i64::from(places))
+        let short = self.short().and_then(|short| short.to_places(places));
+        short.map_or_else(|| self.fraction().to_places(places), Ok)
     }
 
     fn to_digits(&self, digits: u32) -> Result<Decimal, DecimalError> {
-        if self.numerator.sign() == Sign::NoSign {
-            return Ok(Decimal::ZERO);
-        }
-        let magnitude = self.magnitude();
-        let places = |digits: u32| i64::from(digits) - 1 - magnitude;
-        let kept = places(digits).min(i64::from(MAX_SCALE));
-        let (mantissa, whole) = self.scaled(kept);
-        if !whole && kept < places(SIGNIFICANT_DIGITS) {
-            return Err(DecimalError::BelowPrecision);
-        }
-        decimal(mantissa, kept)
+        let short = self.short().and_then(|short| short.to_digits(digits));
+        short.unwrap_or_else(|| self.fraction().to_digits(digits))
     }
 
-    /// Gets the number × 10^`places`, rounded half-even to a whole number, and whether it was one already.
-    fn scaled(&self, places: i64) -> (BigInt, bool) {
-        let (up, down) = if places < 0 {
-            (BigUint::from(1_u32), ten_to_signed(places))
-        } else {
-            (ten_to_signed(places), BigUint::from(1_u32))
-        };
-        let dividend = self.numerator.magnitude() * up;
-        let divisor = &self.denominator * down;
-        let quotient = &dividend / &divisor;
-        let remainder = dividend - &quotient * &divisor;
-        let whole = remainder == BigUint::ZERO;
-        let up = match (remainder * 2_u32).cmp(&divisor) {
-            Ordering::Less => false,
-            Ordering::Equal => quotient.bit(0),
-            Ordering::Greater => true,
-        };
-        let rounded = quotient + u32::from(up);
-        (BigInt::from_biguint(self.numerator.sign(), rounded), whole)
+    fn short(&self) -> Option<Short> {
+        match self.0 {
+            Form::Short(short) => Some(short),
+            Form::Fraction(_) => None,
+        }
     }
 
-    /// Gets the power of ten of the first significant digit of a number that is not zero: 2 for 123, −2 for 0.05.
-    fn magnitude(&self) -> i64 {
-        let bits = |number: &BigUint| i64::try_from(number.bits()).unwrap_or(i64::MAX);
-        // log₁₀ 2 ≈ 0.30103: a guess that is too low by one at most, so one above it is where to look down from.
-        let guess =
-            (bits(self.numerator.magnitude()) - bits(&self.denominator)).saturating_mul(30_103) / 100_000;
-        let reaches = |power: i64| {
-            let (left, right) = (self.numerator.magnitude(), &self.denominator);
-            if power < 0 {
-                left * ten_to_signed(power) >= *right
-            } else {
-                *left >= right * ten_to_signed(power)
-            }
-        };
-        let mut power = guess + 1;
-        while !reaches(power) {
-            power -= 1;
-        }
-        power
+    fn both(&self, other: &Self) -> Option<(Short, Short)> {
+        self.short().zip(other.short())
     }
 
-    /// Brings two numbers to one denominator.
-    fn aligned(&self, other: &Self) -> (BigInt, BigInt, BigUint) {
-        if self.denominator == other.denominator {
-            return (self.numerator.clone(), other.numerator.clone(), self.denominator.clone());
+    fn fraction(&self) -> Fraction {
+        match &self.0 {
+            Form::Short(short) => Fraction::new(short.mantissa, short.scale),
+            Form::Fraction(fraction) => fraction.clone(),
         }
-        (
-            &self.numerator * BigInt::from(other.denominator.clone()),
-            &other.numerator * BigInt::from(self.denominator.clone()),
-            &self.denominator * &other.denominator,
-        )
+    }
+
+    /// Takes the short form if there is one.
+    fn either(short: Option<Short>, fraction: impl FnOnce() -> Fraction) -> Self {
+        Self(short.map_or_else(|| Form::Fraction(fraction()), Form::Short))
     }
 }
 
 impl Ord for Exact {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (left, right, _) = self.aligned(other);
-        left.cmp(&right)
+        let short = self.both(other).and_then(|(left, right)| left.compare(right));
+        short.unwrap_or_else(|| self.fraction().cmp(&other.fraction()))
     }
 }
 
@@ -181,28 +140,6 @@ impl PartialEq for Exact {
 }
 
 impl Eq for Exact {}
-
-/// Makes the decimal `mantissa` ÷ 10^`places`, without zeros at its end.
-fn decimal(mantissa: BigInt, places: i64) -> Result<Decimal, DecimalError> {
-    let whole = if places < 0 { mantissa * BigInt::from(ten_to_signed(places)) } else { mantissa };
-    let whole = i128::try_from(whole).map_err(|_| DecimalError::TooLarge)?;
-    let scale = u32::try_from(places.max(0)).map_err(|_| DecimalError::BelowPrecision)?;
-    Decimal::try_from_i128_with_scale(whole, scale)
-        .map(|value| value.normalize())
-        .map_err(|_| DecimalError::TooLarge)
-}
-
-fn ten_to(power: u32) -> BigUint {
-    match 10_u64.checked_pow(power) {
-        Some(small) => BigUint::from(small),
-        None => BigUint::from(10_u32).pow(power),
-    }
-}
-
-/// Gets 10 to the power's absolute value.
-fn ten_to_signed(power: i64) -> BigUint {
-    ten_to(u32::try_from(power.unsigned_abs()).unwrap_or(u32::MAX))
-}
 
 #[cfg(test)]
 mod tests {
@@ -302,7 +239,46 @@ mod tests {
         }
     }
 
+    /// The same number in its long form.
+    fn long(number: &Exact) -> Exact {
+        Exact(Form::Fraction(number.fraction()))
+    }
+
     proptest! {
+        #[test]
+        fn the_short_form_makes_no_difference(
+            a in decimals(),
+            b in decimals(),
+            c in -2_000_000_i64..2_000_000,
+            scale in 0_u32..8,
+            digits in 0_u32..20,
+            places in 0_u32..30,
+        ) {
+            let small = |number: i64| Decimal::new(number, scale);
+            let shorter = Decimal::from_i128_with_scale(b.mantissa() / 10_i128.pow(digits), b.scale());
+            for (a, b) in [(a, b), (a, shorter), (shorter, small(c)), (small(c), small(c * 3 + 1)), (small(5 * c), a)] {
+                let (left, right) = (Exact::of(a), Exact::of(b));
+                let (long_left, long_right) = (long(&left), long(&right));
+                prop_assert_eq!(left.cmp(&right), long_left.cmp(&long_right));
+                for (short, long) in [
+                    (left.plus(&right), long_left.plus(&long_right)),
+                    (left.distance(&right), long_left.distance(&long_right)),
+                    (left.mean(&right), long_left.mean(&long_right)),
+                    (left.clone().times(b), long_left.clone().times(b)),
+                    (left.clone().times(b).times(small(c)), long_left.times(b).times(small(c))),
+                    (left.clone(), left),
+                ] {
+                    let long = Exact(Form::Fraction(long.fraction()));
+                    prop_assert_eq!(&short, &long);
+                    prop_assert_eq!(short.rounded(), long.rounded());
+                    prop_assert_eq!(short.held(), long.held());
+                    prop_assert_eq!(short.to_places(places), long.to_places(places));
+                    let scales = |number: &Exact| (number.held().map(|d| d.scale()), number.rounded().map(|d| d.scale()));
+                    prop_assert_eq!(scales(&short), scales(&long));
+                }
+            }
+        }
+
         #[test]
         fn no_decimal_makes_it_panic(a in decimals(), b in decimals(), c in decimals()) {
             if let Ok(result) = Exact::of(a).times(b).plus(&Exact::of(c)).divided_by(b) {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use smallvec::SmallVec;
 
 use crate::domain::{quote::TopOfBook, trade::Side};
 
@@ -58,13 +59,16 @@ pub struct TradeReport<'a> {
     pub snapshot: bool,
 }
 
+/// What a frame says: one thing, nearly always, which then needs no memory of its own.
+pub type Events<'a> = SmallVec<[Event<'a>; 1]>;
+
 /// What became of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed<'a> {
     /// The venue's name of the channel or kind of message, also for those that are not used.
     pub channel: &'a str,
     /// What it says; empty for channels that are not used.
-    pub events: Vec<Event<'a>>,
+    pub events: Events<'a>,
     /// What the venue wants to hear back.
     pub reply: Option<String>,
 }
@@ -72,16 +76,17 @@ pub struct Parsed<'a> {
 impl<'a> Parsed<'a> {
     /// A frame that says nothing we use.
     pub fn ignored(channel: &'a str) -> Self {
-        Self { channel, events: Vec::new(), reply: None }
+        Self { channel, events: Events::new(), reply: None }
     }
 
     /// A frame that says one thing.
+    #[inline]
     pub fn one(channel: &'a str, event: Event<'a>) -> Self {
-        Self { channel, events: vec![event], reply: None }
+        Self { channel, events: Events::from_buf([event]), reply: None }
     }
 
     /// A frame that says many things.
-    pub fn many(channel: &'a str, events: Vec<Event<'a>>) -> Self {
+    pub fn many(channel: &'a str, events: Events<'a>) -> Self {
         Self { channel, events, reply: None }
     }
 }

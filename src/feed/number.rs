@@ -1,12 +1,14 @@
 //! Decimals and times as venues spell them: JSON text or JSON numbers, read without passing through a float.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, de};
-use serde_json::value::RawValue;
 
-use super::venue::ParseError;
-use crate::domain::decimal;
+use super::{
+    json::{self, Raw, Scalar},
+    venue::ParseError,
+};
+use crate::domain::decimal::{self, DecimalError};
 
 /// Significant digits that every decimal can hold.
 const MAX_DIGITS: usize = 28;
@@ -24,6 +26,10 @@ pub(super) struct Volume(pub(super) Decimal);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) &'a str);
 
+/// A time as RFC 3339 writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Date(pub(super) DateTime<Utc>);
+
 /// What a venue says to people: the inside of a JSON string as it is written, with its escapes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Words<'a>(pub(super) &'a str);
@@ -31,26 +37,32 @@ pub(super) struct Words<'a>(pub(super) &'a str);
 /// A row of columns without names; more of them may follow than are read.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Row<'a>(#[serde(borrow)] Vec<&'a RawValue>);
+pub(super) struct Row<'a>(#[serde(borrow)] Vec<Raw<'a>>);
 
 impl<'a> Row<'a> {
     /// Reads one column.
     pub(super) fn column<T: Deserialize<'a>>(&self, at: usize) -> Result<T, ParseError> {
         let value = self.0.get(at).ok_or_else(|| ParseError::value("column", at))?;
-        Ok(serde_json::from_str(value.get())?)
+        Ok(json::from_str(value.get())?)
+    }
+}
+
+impl Number {
+    fn read(text: &str) -> Result<Self, DecimalError> {
+        decimal::parse_venue(text).map(Self)
     }
 }
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(text) = Text::deserialize(deserializer)?;
-        decimal::parse_venue(text).map(Self).map_err(de::Error::custom)
+        let Scalar(text) = Scalar::deserialize(deserializer)?;
+        Self::read(text).map_err(de::Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for Volume {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Text(text) = Text::deserialize(deserializer)?;
+        let Scalar(text) = Scalar::deserialize(deserializer)?;
         decimal::parse_venue(text)
             .or_else(|error| shortened(text).ok_or(error))
             .map(Self)
@@ -60,8 +72,7 @@ impl<'de> Deserialize<'de> for Volume {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        let text = unquoted(raw);
+        let Scalar(text) = Scalar::deserialize(deserializer)?;
         if text.is_empty() || text.contains(['\\', '{', '[']) || text == "null" {
             return Err(de::Error::custom("expected a plain string or a number"));
         }
@@ -69,19 +80,33 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
+impl Date {
+    /// Reads its text.
+    pub(super) fn read(text: &str) -> Result<Self, ParseError> {
+        let time = utc(text).or_else(|| text.parse().ok());
+        time.map(Self).ok_or_else(|| ParseError::value("date", text))
+    }
+}
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Scalar(text) = Scalar::deserialize(deserializer)?;
+        Self::read(text).map_err(de::Error::custom)
+    }
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        Ok(Self(unquoted(raw)))
+        let raw = Raw::deserialize(deserializer)?;
+        Ok(Self(unquoted(raw.get())))
     }
 }
 
 /// Reads a number that a venue leaves empty (`""`) or null where it has none; for `deserialize_with`.
 pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Number>, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?;
-    match raw.get() {
-        "null" | r#""""# => Ok(None),
-        _ => Number::deserialize(raw).map(Some).map_err(de::Error::custom),
+    match Scalar::deserialize(deserializer)? {
+        Scalar("null" | "") => Ok(None),
+        Scalar(text) => Number::read(text).map(Some).map_err(de::Error::custom),
     }
 }
 
@@ -124,6 +149,53 @@ pub(super) fn milliseconds(field: &'static str, Text(text): Text<'_>) -> Result<
     text.parse().ok().and_then(millis).ok_or_else(|| ParseError::value(field, text))
 }
 
+/// Reads `2026-01-02T03:04:05.123456Z`, the spelling of RFC 3339 that venues have; `None` of any other.
+fn utc(text: &str) -> Option<DateTime<Utc>> {
+    let [
+        y0,
+        y1,
+        y2,
+        y3,
+        b'-',
+        m0,
+        m1,
+        b'-',
+        d0,
+        d1,
+        b'T',
+        h0,
+        h1,
+        b':',
+        n0,
+        n1,
+        b':',
+        s0,
+        s1,
+        rest @ ..,
+        b'Z',
+    ] = text.as_bytes()
+    else {
+        return None;
+    };
+    let number = |digits: &[u8]| {
+        digits.iter().try_fold(0_u32, |number, digit| {
+            digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+        })
+    };
+    let nanos = match rest {
+        [] => 0,
+        [b'.', fraction @ ..] if (1..=9).contains(&fraction.len()) => {
+            number(fraction)? * 10_u32.pow(9 - u32::try_from(fraction.len()).ok()?)
+        }
+        _ => return None,
+    };
+    let year = i32::try_from(number(&[*y0, *y1, *y2, *y3])?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(&[*m0, *m1])?, number(&[*d0, *d1])?)?;
+    let time =
+        date.and_hms_nano_opt(number(&[*h0, *h1])?, number(&[*n0, *n1])?, number(&[*s0, *s1])?, nanos)?;
+    Some(time.and_utc())
+}
+
 /// Reads seconds since 1970 with any fraction (`1618678142.557535`), to the nanosecond.
 pub(super) fn seconds(text: &str) -> Option<DateTime<Utc>> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
@@ -156,6 +228,27 @@ mod tests {
             assert_eq!(read.as_deref(), expected, "{given}");
         }
         assert!(serde_json::from_str::<Number>("1.00000000000000000000000000001").is_err());
+    }
+
+    #[test]
+    fn dates_are_read_as_they_are_everywhere() {
+        for text in [
+            "2026-01-02T03:04:05Z",
+            "2026-01-02T03:04:05.1Z",
+            "2024-02-29T23:59:59.123456789Z",
+            "2026-02-29T03:04:05Z",
+            "2026-01-02T24:04:05Z",
+            "2026-01-02T03:04:60.5Z",
+            "2026-01-02T03:04:05.Z",
+            "2026-01-02T03:04:05.1234567891Z",
+            "2026-01-02T03:04:05+01:00",
+            "2026-1-02T03:04:05Z",
+            "2026-01-02T03:04:0xZ",
+            "",
+        ] {
+            let date = serde_json::from_str(&format!("\"{text}\"")).ok().map(|Date(date)| date);
+            assert_eq!(date, text.parse().ok(), "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use foldhash::fast::RandomState;
 
 use super::{
     delivery::DeliveryKind,
@@ -11,7 +12,7 @@ use super::{
     scale::Scale,
     venue::{Market, ParseError, Protocol},
 };
-use crate::domain::{pair::Pair, trade::Trade};
+use crate::domain::{pair::Pair, trade::Trade, venue::MarketKind};
 
 /// How far a venue's clock may be ahead of ours. What is further ahead is no time that can be used.
 const MAX_AHEAD: TimeDelta = TimeDelta::seconds(60);
@@ -31,7 +32,9 @@ const MAX_REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub struct Translator {
     protocol: &'static dyn Protocol,
-    markets: HashMap<String, (Market, Scale)>,
+    markets: HashMap<String, (Market, Scale), RandomState>,
+    /// The pairs that were asked for, by symbol.
+    asked: HashMap<String, Pair, RandomState>,
     /// When the connection first told anything.
     began: Option<DateTime<Utc>>,
 }
@@ -39,7 +42,14 @@ pub struct Translator {
 impl Translator {
     /// Starts with a connection.
     pub fn new(protocol: &'static dyn Protocol) -> Self {
-        Self { protocol, markets: HashMap::new(), began: None }
+        Self { protocol, markets: HashMap::default(), asked: HashMap::default(), began: None }
+    }
+
+    /// Takes these symbols for the pairs they were asked as, and not for what else they could be read as: `BNBUSD` is
+    /// also how one would spell `BN-BUSD`.
+    #[must_use]
+    pub fn asking_for(self, asked: impl IntoIterator<Item = (String, Pair)>) -> Self {
+        Self { asked: asked.into_iter().collect(), ..self }
     }
 
     /// Translates one event that was received at `receive_time`.
@@ -79,7 +89,13 @@ impl Translator {
         if let Some(market) = self.markets.get(symbol) {
             return Ok(*market);
         }
-        let Market { pair, kind } = self.protocol.market(symbol)?;
+        let native = |asset| self.protocol.native(asset);
+        let Market { pair, kind } = match self.asked.get(symbol) {
+            Some(pair) => {
+                Market { pair: Pair::new(native(pair.base), native(pair.quote)), kind: MarketKind::Spot }
+            }
+            None => self.protocol.market(symbol)?,
+        };
         let scale = Scale::of(self.protocol, Market { pair, kind });
         let pair = Pair::new(self.protocol.canonical(pair.base), self.protocol.canonical(pair.quote));
         if pair.base == pair.quote {
@@ -129,8 +145,8 @@ fn trade_delivery(market: Market, trade: &TradeReport<'_>, snapshot: bool) -> De
 mod tests {
     use super::*;
     use crate::{
-        domain::{decimal, trade::Side, venue::MarketKind},
-        feed::venues::{binance::Binance, htx::Htx, kucoin::KuCoin},
+        domain::{decimal, trade::Side},
+        feed::venues::{binance::Binance, binanceus::BinanceUs, htx::Htx, kraken::Kraken, kucoin::KuCoin},
     };
 
     const RECEIVED: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
@@ -182,6 +198,21 @@ mod tests {
             panic!("no ticker")
         };
         assert_eq!(last.map(decimal::text).as_deref(), Some("0.0005"));
+    }
+
+    #[test]
+    fn a_symbol_means_what_was_asked_with_it() {
+        let check = |protocol: &'static dyn Protocol, asked: &[&str], symbol: &str, expected: &str| {
+            let asked = asked.iter().map(|pair| pair.parse().unwrap());
+            let asked = asked.map(|pair| (protocol.symbol(pair), pair));
+            let mut translator = Translator::new(protocol).asking_for(asked);
+            let told = translator.translate(Event::Confirm(Some(symbol)), RECEIVED).unwrap();
+            assert_eq!(told, DeliveryKind::Confirm(Some(expected.parse().unwrap())), "{symbol}");
+        };
+        check(&BinanceUs, &["BNB-USD", "DOT-USD"], "BNBUSD", "BNB-USD");
+        check(&BinanceUs, &["BNB-USD", "DOT-USD"], "DOTUSD", "DOT-USD");
+        check(&BinanceUs, &["BNB-USD"], "BTCUSDT", "BTC-USDT");
+        check(&Kraken, &["REP-USD"], "REPV2/USD", "REP-USD");
     }
 
     #[test]

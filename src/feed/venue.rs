@@ -8,8 +8,9 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 
-use super::{book::Book, event::Parsed, rest::Rest};
+use super::{book::Book, event::Parsed, json, rest::Rest};
 use crate::domain::{
     pair::{Asset, Pair},
     venue::{MarketKind, Venue},
@@ -154,11 +155,11 @@ pub struct Ping {
 #[derive(Debug, Default)]
 pub struct Session {
     /// Subscriptions by the number that stands for them (Bitfinex).
-    pub channels: HashMap<u64, Channel>,
+    pub channels: HashMap<u64, Channel, RandomState>,
     /// Symbols whose past trades have come, at venues that send them first and do not mark them.
-    pub begun: HashSet<String>,
+    pub begun: HashSet<String, RandomState>,
     /// Books by symbol, at venues that send changes of them.
-    books: HashMap<String, Book>,
+    books: HashMap<String, Book, RandomState>,
     /// The number of the last message, at venues that count all messages of a connection.
     number: Option<u64>,
 }
@@ -182,10 +183,13 @@ impl Session {
 
     /// Finds the book of a symbol, or starts to keep one of which nothing is known yet.
     pub(super) fn book(&mut self, symbol: &str) -> Result<&mut Book, ParseError> {
-        if !self.books.contains_key(symbol) && self.books.len() >= MAX_BOOKS {
-            return Err(ParseError::unknown_symbol(symbol));
+        if !self.books.contains_key(symbol) {
+            if self.books.len() >= MAX_BOOKS {
+                return Err(ParseError::unknown_symbol(symbol));
+            }
+            self.books.insert(symbol.to_owned(), Book::default());
         }
-        Ok(self.books.entry(symbol.to_owned()).or_default())
+        self.books.get_mut(symbol).ok_or_else(|| ParseError::unknown_symbol(symbol))
     }
 }
 
@@ -261,6 +265,12 @@ impl ParseError {
             Self::Refused(_) => "refused",
             Self::Value { .. } => "value",
         }
+    }
+}
+
+impl From<json::Error> for ParseError {
+    fn from(error: json::Error) -> Self {
+        Self::Json(shorten(&error.to_string()))
     }
 }
 

@@ -4,9 +4,10 @@
 //! ([`Aggregator::settle`], [`Aggregator::tick`]), always with the time. The same input at the same times gives the
 //! same prices, byte for byte, live or replayed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 
 use super::{
@@ -65,7 +66,7 @@ pub struct Aggregator {
     options: Options,
     quotes: Quotes,
     pegs: Pegs,
-    pairs: BTreeMap<Pair, PairState>,
+    pairs: HashMap<Pair, PairState, RandomState>,
     dirty: BTreeSet<Pair>,
     crosses: Crosses,
     crosses_version: u64,
@@ -100,7 +101,7 @@ impl Aggregator {
         let mut aggregator = Self {
             quotes: Quotes::default(),
             pegs,
-            pairs: BTreeMap::new(),
+            pairs: HashMap::default(),
             dirty: BTreeSet::new(),
             crosses,
             crosses_version: 0,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 
 use crate::domain::{
@@ -50,7 +51,7 @@ pub(super) struct Heard {
 /// All quotes, by market.
 #[derive(Debug, Default)]
 pub(super) struct Quotes {
-    markets: HashMap<Pair, Vec<Standing>>,
+    markets: HashMap<Pair, Vec<Standing>, RandomState>,
     /// What venues are listened to for, where that is known. What a connection still says of other markets is not heard.
     listened: HashMap<Venue, HashSet<Pair>>,
 }

@@ -139,6 +139,7 @@ impl<'a> Conversation<'a> {
         shutdown: &'a CancellationToken,
         good: CancellationToken,
     ) -> Self {
+        let asked: Vec<_> = subscriptions.iter().map(|asked| (asked.symbol.clone(), asked.pair)).collect();
         Self {
             contact,
             subscriptions,
@@ -149,7 +150,7 @@ impl<'a> Conversation<'a> {
             spoken: HashSet::new(),
             singly: Singly::Not,
             tapped: None,
-            translator: Translator::new(contact.protocol),
+            translator: Translator::new(contact.protocol).asking_for(asked),
             good,
             logged: HashSet::new(),
         }

@@ -19,6 +19,7 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
+        json::{self, Message},
         number::{Number, Text, Volume, Words, millis, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
@@ -130,18 +131,6 @@ impl Protocol for BinanceFutures {
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
-    stream: Option<&'a str>,
-    #[serde(borrow)]
-    data: Option<&'a serde_json::value::RawValue>,
-    #[serde(borrow)]
-    result: Option<&'a serde_json::value::RawValue>,
-    #[serde(borrow)]
-    error: Option<Refusal<'a>>,
-    id: Option<i64>,
-}
-
-#[derive(Deserialize)]
 struct Refusal<'a> {
     #[serde(borrow)]
     msg: Words<'a>,
@@ -195,11 +184,14 @@ fn subscription(symbols: &[String]) -> Vec<String> {
 }
 
 fn message(text: &str) -> Result<Parsed<'_>, ParseError> {
-    let message: Message<'_> = serde_json::from_str(text)?;
-    let Some(stream) = message.stream else {
-        return answer(&message);
+    let mut message = Message::open(text, 1, ["stream", "result", "error", "id"], "data")?;
+    let [stream, result, error, id] = message.head;
+    let Some(stream) = stream else {
+        return answer(result, error, id);
     };
-    let data = message.data.ok_or_else(|| ParseError::value("data", "absent"))?.get();
+    if !message.has_body() {
+        return Err(ParseError::value("data", "absent"));
+    }
     // A stream of all markets has no symbol before its name.
     let channel = match stream.split_once('@') {
         Some((symbol, channel)) if !symbol.starts_with('!') => channel,
@@ -207,29 +199,38 @@ fn message(text: &str) -> Result<Parsed<'_>, ParseError> {
     };
     match channel {
         "aggTrade" | "trade" => {
-            let trade = trade(data)?.map(Event::Trade);
+            let trade = trade(&message.body()?)?.map(Event::Trade);
             Ok(Parsed::many(channel, trade.into_iter().collect()))
         }
-        "bookTicker" | "!bookTicker" => Ok(Parsed::one(channel, Event::Ticker(book_ticker(data)?))),
-        "ticker" => Ok(Parsed::one(channel, Event::Ticker(ticker(data)?))),
-        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => Ok(Parsed::ignored(channel)),
+        "bookTicker" | "!bookTicker" => {
+            Ok(Parsed::one(channel, Event::Ticker(book_ticker(&message.body()?))))
+        }
+        "ticker" => Ok(Parsed::one(channel, Event::Ticker(ticker(&message.body()?)))),
+        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => {
+            message.end()?;
+            Ok(Parsed::ignored(channel))
+        }
         _ => Err(ParseError::unknown_channel(channel)),
     }
 }
 
 /// Reads the answer to a subscription.
-fn answer<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    match (&message.error, message.id) {
-        (Some(refusal), _) => Ok(Parsed::one("error", Event::Refused(refusal.msg.0))),
-        (None, Some(_)) if message.result.is_none_or(|r| r.get() == "null") => {
-            Ok(Parsed::one("result", Event::Subscribed))
+fn answer<'a>(
+    result: Option<&str>,
+    error: Option<&'a str>,
+    id: Option<&str>,
+) -> Result<Parsed<'a>, ParseError> {
+    match (error, id) {
+        (Some(error), _) => {
+            let refusal: Refusal<'_> = json::from_str(error)?;
+            Ok(Parsed::one("error", Event::Refused(refusal.msg.0)))
         }
+        (None, Some(_)) if result.is_none() => Ok(Parsed::one("result", Event::Subscribed)),
         _ => Err(ParseError::unknown_channel("without stream")),
     }
 }
 
-fn trade(data: &str) -> Result<Option<TradeReport<'_>>, ParseError> {
-    let trade: Trade<'_> = serde_json::from_str(data)?;
+fn trade<'a>(trade: &Trade<'a>) -> Result<Option<TradeReport<'a>>, ParseError> {
     if trade.origin.is_some_and(|origin| origin != "MARKET") {
         return Ok(None);
     }
@@ -247,35 +248,32 @@ fn trade(data: &str) -> Result<Option<TradeReport<'_>>, ParseError> {
 
 /// Tells whether volume is in contracts and base, as it is where contracts are worth a sum of dollars.
 fn coin_margined(symbol: &str) -> bool {
-    let market = BinanceFutures.market(symbol);
-    symbol.contains('_') && market.is_ok_and(|market| market.pair.quote == Asset::USD)
+    symbol.contains('_') && BinanceFutures.market(symbol).is_ok_and(|market| market.pair.quote == Asset::USD)
 }
 
-fn book_ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
-    let ticker: BookTicker<'_> = serde_json::from_str(data)?;
-    Ok(Ticker {
+fn book_ticker<'a>(ticker: &BookTicker<'a>) -> Ticker<'a> {
+    Ticker {
         symbol: ticker.s,
         book: Some(TopOfBook { bid: side(Some(ticker.b)), ask: side(Some(ticker.a)) }),
         time: ticker.time.and_then(millis),
         ..Ticker::default()
-    })
+    }
 }
 
-fn ticker(data: &str) -> Result<Ticker<'_>, ParseError> {
-    let ticker: DayTicker<'_> = serde_json::from_str(data)?;
+fn ticker<'a>(ticker: &DayTicker<'a>) -> Ticker<'a> {
     // Futures send no book here.
     let book = (ticker.b.is_some() || ticker.a.is_some())
         .then(|| TopOfBook { bid: side(ticker.b), ask: side(ticker.a) });
     let (first, second) = (Some(ticker.v.0), ticker.q.map(|Volume(volume)| volume));
     let (base_volume, quote_volume) = if coin_margined(ticker.s) { (second, None) } else { (first, second) };
-    Ok(Ticker {
+    Ticker {
         symbol: ticker.s,
         book,
         last: side(Some(ticker.c)),
         base_volume_24h: base_volume,
         quote_volume_24h: quote_volume,
         time: millis(ticker.time),
-    })
+    }
 }
 
 #[cfg(test)]

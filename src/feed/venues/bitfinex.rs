@@ -8,8 +8,8 @@
 mod rest;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -20,7 +20,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Row, Text, Volume, Words, millis, positive, side},
+        json::{self, Few, Items},
+        number::{Number, Text, Volume, Words, millis, positive, side},
         rest::Rest,
         venue::{Channel, Endpoint, Market, ParseError, Protocol, Session},
     },
@@ -122,9 +123,9 @@ impl Protocol for Bitfinex {
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         if text.trim_start().starts_with('[') {
-            data(session, &serde_json::from_str::<Vec<&RawValue>>(text)?)
+            data(session, Items::open(text)?)
         } else {
-            event(session, &serde_json::from_str(text)?)
+            event(session, &json::from_str(text)?)
         }
     }
 }
@@ -175,40 +176,41 @@ fn event<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>,
 
 /// Reads the data of a subscription: `[number, data]` or `[number, "kind", data]`, with counters after it that
 /// the connection may have asked for.
-fn data<'a>(session: &'a Session, parts: &[&'a RawValue]) -> Result<Parsed<'a>, ParseError> {
-    let [number, first, rest @ ..] = parts else {
-        return Err(ParseError::unknown_channel("short array"));
-    };
-    let number: u64 = serde_json::from_str(number.get())?;
+fn data<'a>(session: &'a Session, mut parts: Items<'a>) -> Result<Parsed<'a>, ParseError> {
+    let number: Option<u64> = parts.next()?;
+    let number =
+        number.filter(|_| parts.has_more()).ok_or_else(|| ParseError::unknown_channel("short array"))?;
     let channel = session.channels.get(&number);
-    let kind = match first.get() {
+    let kind = parts.next_word()?;
+    if kind == Some("hb") {
+        parts.end()?;
         // The number of a subscription is sometimes told only after its first heartbeat.
-        "\"hb\"" => return Ok(heartbeat(channel)),
-        kind if kind.starts_with('"') => Some(kind.trim_matches('"')),
-        _ => None,
-    };
+        return Ok(heartbeat(channel));
+    }
     let Channel { name, symbol } =
         channel.ok_or_else(|| ParseError::unknown_channel(&format!("number {number}")))?;
-    match (name.as_str(), kind) {
+    let data = || ParseError::value("data", "absent");
+    let parsed = match (name.as_str(), kind) {
         // Funding is lent, not traded: its rows are other rows.
-        ("trades" | "ticker", _) if symbol.starts_with('f') => Ok(Parsed::ignored(name)),
+        ("trades" | "ticker", _) if symbol.starts_with('f') => Parsed::ignored(name),
         ("trades", None) => {
-            let trades: Vec<Trade<'a>> = serde_json::from_str(first.get())?;
+            let trades: Few<Trade<'a>> = parts.next()?.ok_or_else(data)?;
             let trades = trades.iter().map(|t| trade(symbol, t, true).map(Event::Trade));
-            Ok(Parsed::many(name, trades.collect::<Result<_, _>>()?))
+            Parsed::many(name, trades.collect::<Result<_, _>>()?)
         }
         ("trades", Some("te")) => {
-            let row = rest.first().ok_or_else(|| ParseError::value("te", "absent"))?;
-            let row: Trade<'a> = serde_json::from_str(row.get())?;
-            Ok(Parsed::one(name, Event::Trade(trade(symbol, &row, false)?)))
+            let row: Trade<'a> = parts.next()?.ok_or_else(data)?;
+            Parsed::one(name, Event::Trade(trade(symbol, &row, false)?))
         }
         ("ticker", None) => {
-            let row = serde_json::from_str(first.get())?;
-            Ok(Parsed::one(name, Event::Ticker(ticker(symbol, &row)?)))
+            parts.enter()?;
+            Parsed::one(name, Event::Ticker(ticker(symbol, &mut parts)?))
         }
-        ("trades", Some("tu")) | ("book" | "candles" | "status", _) => Ok(Parsed::ignored(name)),
-        (name, kind) => Err(ParseError::unknown_channel(kind.unwrap_or(name))),
-    }
+        ("trades", Some("tu")) | ("book" | "candles" | "status", _) => Parsed::ignored(name),
+        (name, kind) => return Err(ParseError::unknown_channel(kind.unwrap_or(name))),
+    };
+    parts.end()?;
+    Ok(parsed)
 }
 
 /// A silent ticker still stands, and it holds all that is quoted; a silent channel of another kind says less.
@@ -234,14 +236,26 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Trade
 
 /// Reads a ticker: bid, its amount, ask, its amount, change, relative change, last price, volume, high, low. Any of
 /// them may be null.
-fn ticker<'a>(symbol: &'a str, row: &Row<'_>) -> Result<Ticker<'a>, ParseError> {
+fn ticker<'a>(symbol: &'a str, row: &mut Items<'_>) -> Result<Ticker<'a>, ParseError> {
+    let bid = column(row)?;
+    let _: IgnoredAny = column(row)?;
+    let ask = column(row)?;
+    for _ in 0..3 {
+        let _: IgnoredAny = column(row)?;
+    }
+    let (last, volume): (_, Option<Volume>) = (column(row)?, column(row)?);
     Ok(Ticker {
         symbol,
-        book: Some(TopOfBook { bid: side(row.column(0)?), ask: side(row.column(2)?) }),
-        last: side(row.column(6)?),
-        base_volume_24h: row.column::<Option<_>>(7)?.map(|Volume(volume)| volume),
+        book: Some(TopOfBook { bid: side(bid), ask: side(ask) }),
+        last: side(last),
+        base_volume_24h: volume.map(|Volume(volume)| volume),
         ..Ticker::default()
     })
+}
+
+/// Reads the next column of a row, which may be null but not missing.
+fn column<'a, T: Deserialize<'a>>(row: &mut Items<'a>) -> Result<T, ParseError> {
+    row.next()?.ok_or_else(|| ParseError::value("column", "absent"))
 }
 
 #[cfg(test)]
@@ -269,7 +283,7 @@ mod tests {
     }
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        parse(Box::leak(Box::default()), text).unwrap().events
+        parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     #[test]

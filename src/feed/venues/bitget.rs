@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -23,11 +23,15 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, milliseconds, optional, positive, side},
+        json::{Few, Message},
+        number::{Number, Text, Volume, milliseconds, optional, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
+
+/// The fields around the data.
+const FIELDS: [&str; 6] = ["arg.channel", "arg.instType", "arg.instId", "action", "event", "msg"];
 
 /// The kind of instruments that are spot markets.
 const SPOT: &str = "SPOT";
@@ -88,37 +92,17 @@ impl Protocol for Bitget {
         if text == "pong" {
             return Ok(Parsed::ignored("pong"));
         }
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match (message.event, &message.arg) {
-            (Some(event), _) => answer(event, &message),
-            (None, Some(arg)) => data(arg, &message),
-            (None, None) => Err(ParseError::unknown_channel("without channel")),
+        let message = Message::open(text, 4, FIELDS, "data")?;
+        match message.head {
+            [.., Some(event), words] => answer(event, words),
+            [Some(channel), .., None, _] => data(channel, message),
+            [None, .., None, _] => Err(ParseError::unknown_channel("without channel")),
         }
     }
 
     fn rest(&self) -> Option<&'static dyn Rest> {
         Some(&rest::BitgetRest)
     }
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    event: Option<&'a str>,
-    #[serde(borrow)]
-    msg: Option<Words<'a>>,
-    action: Option<&'a str>,
-    #[serde(borrow)]
-    arg: Option<Subscription<'a>>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Subscription<'a> {
-    inst_type: &'a str,
-    channel: &'a str,
-    inst_id: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -149,40 +133,39 @@ struct Day<'a> {
     ts: Text<'a>,
 }
 
-fn answer<'a>(event: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
+fn answer<'a>(event: &'a str, words: Option<&'a str>) -> Result<Parsed<'a>, ParseError> {
     match event {
         "subscribe" => Ok(Parsed::one(event, Event::Subscribed)),
-        "error" => {
-            let words = message.msg.map_or("without a reason", |Words(words)| words);
-            Ok(Parsed::one(event, Event::Refused(words)))
-        }
+        "error" => Ok(Parsed::one(event, Event::Refused(words.unwrap_or("without a reason")))),
         "unsubscribe" => Ok(Parsed::ignored(event)),
         _ => Err(ParseError::unknown_channel(event)),
     }
 }
 
-fn data<'a>(arg: &Subscription<'a>, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    if arg.inst_type != SPOT {
-        return Err(ParseError::value("instType", arg.inst_type));
+fn data<'a>(channel: &'a str, mut message: Message<'a, 6>) -> Result<Parsed<'a>, ParseError> {
+    let [_, kind, symbol, action, ..] = message.head;
+    if kind != Some(SPOT) {
+        return Err(ParseError::value("instType", kind.unwrap_or("absent")));
     }
-    let channel = arg.channel;
-    let data = || message.data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
     let events = match channel {
         "trade" => {
-            let past = match message.action {
+            let past = match action {
                 Some("snapshot") => true,
                 Some("update") => false,
                 other => return Err(ParseError::value("action", other.unwrap_or("absent"))),
             };
-            let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
-            let trades = trades.iter().map(|t| trade(arg.inst_id, t, past).map(Event::Trade));
-            trades.collect::<Result<_, _>>()?
+            let symbol = symbol.ok_or_else(|| ParseError::value("instId", "absent"))?;
+            let trades: Few<Trade<'a>> = message.body()?;
+            trades.iter().map(|t| trade(symbol, t, past).map(Event::Trade)).collect::<Result<_, _>>()?
         }
         "ticker" => {
-            let days: Vec<Day<'a>> = serde_json::from_str(data()?)?;
+            let days: Few<Day<'a>> = message.body()?;
             days.iter().map(|day| ticker(day).map(Event::Ticker)).collect::<Result<_, _>>()?
         }
-        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => return Ok(Parsed::ignored(channel)),
+        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => {
+            message.end()?;
+            return Ok(Parsed::ignored(channel));
+        }
         _ => return Err(ParseError::unknown_channel(channel)),
     };
     Ok(Parsed::many(channel, events))
@@ -227,7 +210,7 @@ mod tests {
         r#"{"event":"subscribe","arg":{"instType":"SPOT","channel":"trade","instId":"ABCUSDT"}}"#;
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        Bitget.parse(Box::leak(Box::default()), text).unwrap().events
+        Bitget.parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -23,6 +23,7 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
+        json::{Best, Message},
         number::{Number, Text, Words, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
@@ -90,35 +91,33 @@ impl Protocol for Bitstamp {
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match message.event {
-            "trade" | "data" => data(&message),
-            "bts:subscription_succeeded" => Ok(Parsed::one(message.event, Event::Subscribed)),
+        let mut message = Message::open(text, 2, ["channel", "event"], "data")?;
+        let event = message.given(1)?;
+        match event {
+            "trade" | "data" => data(message),
+            "bts:subscription_succeeded" => {
+                message.end()?;
+                Ok(Parsed::one(event, Event::Subscribed))
+            }
             "bts:request_reconnect" => {
-                Ok(Parsed::one(message.event, Event::Refused("the server asks to connect again")))
+                Ok(Parsed::one(event, Event::Refused("the server asks to connect again")))
             }
             "bts:error" => {
-                let refusal: Refusal<'a> = serde_json::from_str(content(&message)?)?;
-                Ok(Parsed::one(message.event, Event::Refused(refusal.message.0)))
+                let refusal: Refusal<'a> = message.body()?;
+                Ok(Parsed::one(event, Event::Refused(refusal.message.0)))
             }
             "bts:heartbeat"
             | "bts:unsubscription_succeeded"
             | "order_created"
             | "order_changed"
             | "order_deleted"
-            | "funding_rate_saved" => Ok(Parsed::ignored(message.event)),
+            | "funding_rate_saved" => {
+                message.end()?;
+                Ok(Parsed::ignored(event))
+            }
             unknown => Err(ParseError::unknown_channel(unknown)),
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    event: &'a str,
-    #[serde(default)]
-    channel: &'a str,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -142,32 +141,30 @@ struct Trade<'a> {
 /// Levels as price and amount.
 #[derive(Deserialize)]
 struct Book<'a> {
-    bids: Vec<(Number, IgnoredAny)>,
-    asks: Vec<(Number, IgnoredAny)>,
+    bids: Best<(Number, IgnoredAny)>,
+    asks: Best<(Number, IgnoredAny)>,
     #[serde(borrow)]
     microtimestamp: Text<'a>,
 }
 
-fn content<'a>(message: &Message<'a>) -> Result<&'a str, ParseError> {
-    message.data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"))
-}
-
-fn data<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let channel = message.channel;
+fn data(mut message: Message<'_, 2>) -> Result<Parsed<'_>, ParseError> {
+    let [channel, _] = message.head.map(Option::unwrap_or_default);
     if let Some(symbol) = channel.strip_prefix(TRADES) {
-        return Ok(Parsed::one("live_trades", Event::Trade(trade(symbol, content(message)?)?)));
+        return Ok(Parsed::one("live_trades", Event::Trade(trade(symbol, &message.body()?)?)));
     }
     if let Some(symbol) = channel.strip_prefix(BOOK) {
-        return Ok(Parsed::one("order_book", Event::Ticker(book(symbol, content(message)?)?)));
+        return Ok(Parsed::one("order_book", Event::Ticker(book(symbol, &message.body()?)?)));
     }
     match IGNORED.iter().find(|name| channel.starts_with(**name)) {
-        Some(name) => Ok(Parsed::ignored(name)),
+        Some(name) => {
+            message.end()?;
+            Ok(Parsed::ignored(name))
+        }
         None => Err(ParseError::unknown_channel(channel)),
     }
 }
 
-fn trade<'a>(symbol: &'a str, data: &'a str) -> Result<TradeReport<'a>, ParseError> {
-    let trade: Trade<'a> = serde_json::from_str(data)?;
+fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
     Ok(TradeReport {
         symbol,
         id: Some(trade.id.0),
@@ -187,13 +184,12 @@ fn taker(side: u8) -> Result<Side, ParseError> {
     }
 }
 
-fn book<'a>(symbol: &'a str, data: &'a str) -> Result<Ticker<'a>, ParseError> {
-    let book: Book<'a> = serde_json::from_str(data)?;
+fn book<'a>(symbol: &'a str, book: &Book<'a>) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol,
         book: Some(TopOfBook {
-            bid: side(book.bids.first().map(|level| level.0)),
-            ask: side(book.asks.first().map(|level| level.0)),
+            bid: side(book.bids.0.as_ref().map(|level| level.0)),
+            ask: side(book.asks.0.as_ref().map(|level| level.0)),
         }),
         time: Some(time(book.microtimestamp)?),
         ..Ticker::default()
@@ -216,7 +212,7 @@ mod tests {
     const BEAT: &str = r#"{"event":"bts:heartbeat","channel":"","data":{"status":"success"}}"#;
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        Bitstamp.parse(Box::leak(Box::default()), text).unwrap().events
+        Bitstamp.parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     #[test]

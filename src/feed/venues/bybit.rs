@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -23,8 +23,9 @@ use crate::{
     },
     feed::{
         book::Change,
-        event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        event::{Event, Events, Parsed, Ticker, TradeReport},
+        json::{Few, Levels, Message},
+        number::{Number, Text, Volume, millis, optional, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
@@ -93,31 +94,17 @@ impl Protocol for Bybit {
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match (message.topic, message.op) {
-            (Some(topic), _) => data(session, topic, &message),
-            (None, Some(op)) => answer(op, &message),
-            (None, None) => Err(ParseError::unknown_channel("without topic")),
+        let message = Message::open(text, 3, ["topic", "type", "ts", "op", "success", "ret_msg"], "data")?;
+        match message.head {
+            [Some(topic), ..] => data(session, topic, message),
+            [None, _, _, Some(op), success, words] => answer(op, success, words),
+            [None, _, _, None, ..] => Err(ParseError::unknown_channel("without topic")),
         }
     }
 
     fn rest(&self) -> Option<&'static dyn Rest> {
         Some(&rest::BybitRest)
     }
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    topic: Option<&'a str>,
-    #[serde(rename = "type")]
-    kind: Option<&'a str>,
-    ts: Option<i64>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    op: Option<&'a str>,
-    success: Option<bool>,
-    #[serde(borrow)]
-    ret_msg: Option<Words<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -148,15 +135,14 @@ struct Day<'a> {
 /// Prices and the amounts that are now there.
 #[derive(Deserialize)]
 struct Depth {
-    b: Vec<(Number, Number)>,
-    a: Vec<(Number, Number)>,
+    b: Levels<(Number, Number)>,
+    a: Levels<(Number, Number)>,
     u: u64,
 }
 
-fn answer<'a>(op: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    if message.success == Some(false) {
-        let words = message.ret_msg.map_or("without a reason", |Words(words)| words);
-        return Ok(Parsed::one(op, Event::Refused(words)));
+fn answer<'a>(op: &'a str, success: Option<&str>, words: Option<&'a str>) -> Result<Parsed<'a>, ParseError> {
+    if success == Some("false") {
+        return Ok(Parsed::one(op, Event::Refused(words.unwrap_or("without a reason"))));
     }
     match op {
         "subscribe" => Ok(Parsed::one(op, Event::Subscribed)),
@@ -165,24 +151,30 @@ fn answer<'a>(op: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseErr
     }
 }
 
-fn data<'a>(session: &mut Session, topic: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
+fn data<'a>(
+    session: &mut Session,
+    topic: &'a str,
+    mut message: Message<'a, 6>,
+) -> Result<Parsed<'a>, ParseError> {
     let (channel, symbol) = topic.rsplit_once('.').ok_or_else(|| ParseError::unknown_channel(topic))?;
-    let data = || message.data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
     match channel {
         "publicTrade" => {
-            let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
+            let trades: Few<Trade<'a>> = message.body()?;
             let trades = trades.iter().filter(|trade| !trade.block).map(trade);
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
         "tickers" => {
-            let day: Day<'a> = serde_json::from_str(data()?)?;
-            Ok(Parsed::one(channel, Event::Ticker(ticker(&day, time(message)?))))
+            let day: Day<'a> = message.body()?;
+            Ok(Parsed::one(channel, Event::Ticker(ticker(&day, time(message.head)?))))
         }
         BEST => {
-            let depth: Depth = serde_json::from_str(data()?)?;
-            Ok(Parsed::many(channel, best(session, symbol, message, &depth)?))
+            let depth: Depth = message.body()?;
+            Ok(Parsed::many(channel, best(session, symbol, message.head, &depth)?))
         }
-        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => Ok(Parsed::ignored(channel)),
+        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => {
+            message.end()?;
+            Ok(Parsed::ignored(channel))
+        }
         _ => Err(ParseError::unknown_channel(channel)),
     }
 }
@@ -225,14 +217,15 @@ fn ticker<'a>(day: &Day<'a>, time: DateTime<Utc>) -> Ticker<'a> {
 fn best<'a>(
     session: &mut Session,
     symbol: &'a str,
-    message: &Message<'a>,
+    head: [Option<&str>; 6],
     depth: &Depth,
-) -> Result<Vec<Event<'a>>, ParseError> {
-    let time = time(message)?;
+) -> Result<Events<'a>, ParseError> {
+    let time = time(head)?;
+    let [_, kind, ..] = head;
     let bids = depth.b.iter().map(|(price, amount)| Change::read(Side::Buy, *price, *amount));
     let asks = depth.a.iter().map(|(price, amount)| Change::read(Side::Sell, *price, *amount));
-    let changes: Vec<Change> = bids.chain(asks).collect::<Result<_, _>>()?;
-    let follows = match message.kind {
+    let changes: Levels<Change> = bids.chain(asks).collect::<Result<_, _>>()?;
+    let follows = match kind {
         Some("delta") => depth.u != FIRST_UPDATE,
         Some("snapshot") => false,
         other => return Err(ParseError::value("type", other.unwrap_or("absent"))),
@@ -249,9 +242,9 @@ fn best<'a>(
     Ok(gap.into_iter().chain([Event::Ticker(ticker)]).collect())
 }
 
-fn time(message: &Message<'_>) -> Result<DateTime<Utc>, ParseError> {
-    let ts = message.ts.ok_or_else(|| ParseError::value("ts", "absent"))?;
-    millis(ts).ok_or_else(|| ParseError::value("ts", ts))
+fn time([_, _, ts, ..]: [Option<&str>; 6]) -> Result<DateTime<Utc>, ParseError> {
+    let ts = ts.ok_or_else(|| ParseError::value("ts", "absent"))?;
+    ts.parse().ok().and_then(millis).ok_or_else(|| ParseError::value("ts", ts))
 }
 
 /// Takes the month and the year off `BTCUSDU23`.
@@ -275,7 +268,7 @@ mod tests {
     const PONG: &str = r#"{"success":true,"ret_msg":"pong","conn_id":"c-1","req_id":"","op":"ping"}"#;
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        Bybit.parse(Box::leak(Box::default()), text).unwrap().events
+        Bybit.parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     /// Reads messages of one connection; tells best bid and ask after each, and where something was missed.

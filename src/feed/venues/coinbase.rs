@@ -9,7 +9,7 @@ mod rest;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -20,7 +20,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, optional, positive, side},
+        json::{self, Few, Message},
+        number::{Date, Number, Text, Volume, optional, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
@@ -70,22 +71,25 @@ impl Protocol for Coinbase {
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match (message.channel, message.kind) {
-            (Some(channel), _) => {
-                let mut parsed = advanced(channel, &message)?;
+        let fields = ["channel", "timestamp", "type", "reason", "message", "sequence_num"];
+        let mut message = Message::open(text, 2, fields, "events")?;
+        match message.head {
+            [Some(channel), time, ..] => {
+                let mut parsed = advanced(channel, time, &mut message)?;
+                let [.., number] = message.head;
+                let number: Option<u64> = number.map(json::from_str).transpose()?;
                 // What was missed comes before what this one says.
-                if message.sequence_num.is_some_and(|number| session.missed_before(number)) {
+                if number.is_some_and(|number| session.missed_before(number)) {
                     parsed.events.insert(0, Event::Gap(None));
                 }
                 Ok(parsed)
             }
-            (None, Some("error")) => {
-                let words = message.reason.or(message.words).unwrap_or(Words(""));
-                Ok(Parsed::one("error", Event::Refused(words.0)))
+            [None, _, Some("error"), reason, words, _] => {
+                let words = reason.or(words).unwrap_or_default();
+                Ok(Parsed::one("error", Event::Refused(words)))
             }
-            (None, Some(kind)) => exchange(kind, text),
-            (None, None) => Err(ParseError::unknown_channel("without channel")),
+            [None, _, Some(kind), ..] => exchange(kind, text),
+            [None, _, None, ..] => Err(ParseError::unknown_channel("without channel")),
         }
     }
 
@@ -95,26 +99,11 @@ impl Protocol for Coinbase {
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
-    channel: Option<&'a str>,
-    #[serde(rename = "type")]
-    kind: Option<&'a str>,
-    timestamp: Option<DateTime<Utc>>,
-    sequence_num: Option<u64>,
-    #[serde(borrow)]
-    events: Option<&'a RawValue>,
-    #[serde(borrow, rename = "message")]
-    words: Option<Words<'a>>,
-    #[serde(borrow)]
-    reason: Option<Words<'a>>,
-}
-
-#[derive(Deserialize)]
 struct TradesEvent<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
     #[serde(borrow)]
-    trades: Vec<Trade<'a>>,
+    trades: Few<Trade<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -125,13 +114,13 @@ struct Trade<'a> {
     price: Number,
     size: Number,
     side: &'a str,
-    time: DateTime<Utc>,
+    time: Date,
 }
 
 #[derive(Deserialize)]
 struct TickersEvent<'a> {
     #[serde(borrow)]
-    tickers: Vec<DayTicker<'a>>,
+    tickers: Few<DayTicker<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -145,15 +134,18 @@ struct DayTicker<'a> {
     best_ask: Option<Number>,
     #[serde(alias = "volume_24h")]
     volume_24_h: Option<Volume>,
-    time: Option<DateTime<Utc>>,
+    time: Option<Date>,
 }
 
 /// Reads a message of the Advanced Trade feed.
-fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let events = || message.events.map(RawValue::get).ok_or_else(|| ParseError::value("events", "absent"));
+fn advanced<'a, const N: usize>(
+    channel: &'a str,
+    time: Option<&'a str>,
+    message: &mut Message<'a, N>,
+) -> Result<Parsed<'a>, ParseError> {
     match channel {
         "market_trades" => {
-            let events: Vec<TradesEvent<'a>> = serde_json::from_str(events()?)?;
+            let events: Few<TradesEvent<'a>> = message.body()?;
             let trades = events.iter().flat_map(|event| {
                 let snapshot = event.kind == "snapshot";
                 event.trades.iter().map(move |t| trade(t, snapshot).map(Event::Trade))
@@ -161,14 +153,20 @@ fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, P
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
         "ticker" | "ticker_batch" => {
-            let events: Vec<TickersEvent<'a>> = serde_json::from_str(events()?)?;
+            let events: Few<TickersEvent<'a>> = message.body()?;
+            let time = time.map(Date::read).transpose()?;
             let tickers = events.iter().flat_map(|event| &event.tickers);
-            let tickers = tickers.map(|t| ticker(t, message.timestamp));
+            let tickers = tickers.map(|t| ticker(t, time));
             Ok(Parsed::many(channel, tickers.collect()))
         }
-        "heartbeats" => Ok(Parsed::one(channel, Event::Confirm(None))),
-        "subscriptions" => Ok(Parsed::one(channel, Event::Subscribed)),
-        "l2_data" | "candles" | "status" => Ok(Parsed::ignored(channel)),
+        "heartbeats" | "subscriptions" | "l2_data" | "candles" | "status" => {
+            message.end()?;
+            Ok(match channel {
+                "heartbeats" => Parsed::one(channel, Event::Confirm(None)),
+                "subscriptions" => Parsed::one(channel, Event::Subscribed),
+                _ => Parsed::ignored(channel),
+            })
+        }
         _ => Err(ParseError::unknown_channel(channel)),
     }
 }
@@ -177,10 +175,10 @@ fn advanced<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, P
 fn exchange<'a>(kind: &'a str, text: &'a str) -> Result<Parsed<'a>, ParseError> {
     match kind {
         "match" | "last_match" => {
-            let report = trade(&serde_json::from_str(text)?, kind == "last_match")?;
+            let report = trade(&json::from_str(text)?, kind == "last_match")?;
             Ok(Parsed::one(kind, Event::Trade(report)))
         }
-        "ticker" => Ok(Parsed::one(kind, ticker(&serde_json::from_str(text)?, None))),
+        "ticker" => Ok(Parsed::one(kind, ticker(&json::from_str(text)?, None))),
         "subscriptions" => Ok(Parsed::one(kind, Event::Subscribed)),
         "heartbeat" | "status" | "snapshot" | "l2update" | "received" | "open" | "done" | "change"
         | "activate" => Ok(Parsed::ignored(kind)),
@@ -200,20 +198,20 @@ fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<TradeReport<'a>, Parse
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: maker.opposite(),
-        time: trade.time,
+        time: trade.time.0,
         snapshot,
     })
 }
 
 /// Reads a ticker; Advanced Trade stamps the message around it, Exchange the ticker itself.
-fn ticker<'a>(ticker: &DayTicker<'a>, time: Option<DateTime<Utc>>) -> Event<'a> {
+fn ticker<'a>(ticker: &DayTicker<'a>, time: Option<Date>) -> Event<'a> {
     Event::Ticker(Ticker {
         symbol: ticker.product_id,
         book: Some(TopOfBook { bid: side(ticker.best_bid), ask: side(ticker.best_ask) }),
         last: side(ticker.price),
         base_volume_24h: ticker.volume_24_h.map(|Volume(volume)| volume),
         quote_volume_24h: None,
-        time: ticker.time.or(time),
+        time: ticker.time.or(time).map(|Date(time)| time),
     })
 }
 
@@ -229,7 +227,7 @@ mod tests {
     const EXCHANGE_TICKER: &str = r#"{"type":"ticker","sequence":9,"product_id":"ABC-USD","price":"1.50","volume_24h":"1000.5","best_bid":"1.49","best_ask":"1.51","side":"buy","time":"2026-01-02T03:04:05.123456Z"}"#;
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        Coinbase.parse(Box::leak(Box::default()), text).unwrap().events
+        Coinbase.parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     fn kind(text: &str) -> &'static str {

@@ -10,7 +10,6 @@ mod rest;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     domain::{
@@ -20,8 +19,9 @@ use crate::{
         venue::{MarketKind, Venue},
     },
     feed::{
-        event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, millis, positive, side},
+        event::{Event, Events, Parsed, Ticker, TradeReport},
+        json::{Few, Message},
+        number::{Number, Text, Volume, millis, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
     },
@@ -80,41 +80,20 @@ impl Protocol for CryptoCom {
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let envelope: Envelope<'a> = serde_json::from_str(text)?;
-        match envelope.method {
-            "public/heartbeat" => {
-                Ok(Parsed { reply: Some(heartbeat_answer(&envelope)?), ..Parsed::ignored(envelope.method) })
+        let envelope = Message::open(text, 2, ["method", "code", "id", "message"], "result")?;
+        let [_, code, id, words] = envelope.head;
+        match envelope.given(0)? {
+            method @ "public/heartbeat" => {
+                Ok(Parsed { reply: Some(heartbeat_answer(id)?), ..Parsed::ignored(method) })
             }
-            "subscribe" => match envelope.result {
-                _ if envelope.code.is_some_and(|code| code != 0) => {
-                    let words = envelope.message.map_or("without a reason", |Words(words)| words);
-                    Ok(Parsed::one(envelope.method, Event::Refused(words)))
-                }
-                None => Ok(Parsed::one(envelope.method, Event::Subscribed)),
-                Some(result) => data(session, &result),
-            },
+            method @ "subscribe" if code.is_some_and(|code| code != "0") => {
+                Ok(Parsed::one(method, Event::Refused(words.unwrap_or("without a reason"))))
+            }
+            method @ "subscribe" if !envelope.has_body() => Ok(Parsed::one(method, Event::Subscribed)),
+            "subscribe" => data(session, envelope.nested(2, ["channel", "instrument_name"], "data")?),
             method => Err(ParseError::unknown_channel(method)),
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    id: Option<i64>,
-    method: &'a str,
-    code: Option<i64>,
-    #[serde(borrow)]
-    message: Option<Words<'a>>,
-    #[serde(borrow)]
-    result: Option<Update<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Update<'a> {
-    instrument_name: &'a str,
-    channel: &'a str,
-    #[serde(borrow)]
-    data: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -139,25 +118,29 @@ struct Day<'a> {
 }
 
 /// Answers the venue's heartbeat, which proves the connection but not the data on it.
-fn heartbeat_answer(envelope: &Envelope<'_>) -> Result<String, ParseError> {
-    let id = envelope.id.ok_or_else(|| ParseError::value("id", "absent"))?;
+fn heartbeat_answer(id: Option<&str>) -> Result<String, ParseError> {
+    let id = id.ok_or_else(|| ParseError::value("id", "absent"))?;
+    let id: i64 = id.parse().map_err(|_| ParseError::value("id", id))?;
     Ok(serde_json::json!({ "id": id, "method": "public/respond-heartbeat" }).to_string())
 }
 
 /// Reads a message of a subscription.
-fn data<'a>(session: &mut Session, result: &Update<'a>) -> Result<Parsed<'a>, ParseError> {
-    let (channel, symbol, data) = (result.channel, result.instrument_name, result.data.get());
-    let events: Result<Vec<Event<'a>>, ParseError> = match channel {
+fn data<'a>(session: &mut Session, mut result: Message<'a, 2>) -> Result<Parsed<'a>, ParseError> {
+    let [channel, symbol] = result.head.map(Option::unwrap_or_default);
+    let events: Result<Events<'a>, ParseError> = match channel {
         "trade" => {
-            let trades: Vec<Trade<'a>> = serde_json::from_str(data)?;
+            let trades: Few<Trade<'a>> = result.body()?;
             let snapshot = session.begins(symbol);
             trades.iter().map(|t| trade(symbol, t, snapshot).map(Event::Trade)).collect()
         }
         "ticker" => {
-            let days: Vec<Day<'_>> = serde_json::from_str(data)?;
+            let days: Few<Day<'_>> = result.body()?;
             days.iter().map(|d| day(symbol, d).map(Event::Ticker)).collect()
         }
-        "book" | "book.update" | "candlestick" => return Ok(Parsed::ignored(channel)),
+        "book" | "book.update" | "candlestick" => {
+            result.end()?;
+            return Ok(Parsed::ignored(channel));
+        }
         _ => return Err(ParseError::unknown_channel(channel)),
     };
     Ok(Parsed::many(channel, events?))

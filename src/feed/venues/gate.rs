@@ -12,7 +12,6 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rust_decimal::{Decimal, prelude::ToPrimitive};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     domain::{
@@ -23,6 +22,7 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
+        json::{self, Message},
         number::{Number, Text, Volume, Words, millis, optional, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
@@ -100,39 +100,32 @@ impl Protocol for Gate {
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let message: Message<'a> = serde_json::from_str(text)?;
-        let channel = message.channel;
-        if let Some(Refusal { message: Words(words) }) = message.error {
+        let mut message = Message::open(text, 2, ["channel", "event", "error", "time", "time_ms"], "result")?;
+        let [_, event, error, ..] = message.head;
+        let channel = message.given(0)?;
+        if let Some(error) = error {
+            let Refusal { message: Words(words) } = json::from_str(error)?;
             return Ok(Parsed::one(channel, Event::Refused(words)));
         }
-        if message.event == "subscribe" && channel.starts_with("spot.") {
+        if event == Some("subscribe") && channel.starts_with("spot.") {
+            message.end()?;
             return Ok(Parsed::one(channel, Event::Subscribed));
         }
         match channel {
-            "spot.trades" => {
-                Ok(Parsed::one(channel, Event::Trade(trade(&serde_json::from_str(result(&message)?)?)?)))
+            "spot.trades" => Ok(Parsed::one(channel, Event::Trade(trade(&message.body()?)?))),
+            "spot.book_ticker" => Ok(Parsed::one(channel, Event::Ticker(best(&message.body()?)?))),
+            "spot.tickers" => {
+                let result = message.body()?;
+                let [.., seconds, millis] = message.head;
+                Ok(Parsed::one(channel, Event::Ticker(day(&result, seconds, millis))))
             }
-            "spot.book_ticker" => Ok(Parsed::one(channel, Event::Ticker(best(result(&message)?)?))),
-            "spot.tickers" => Ok(Parsed::one(channel, Event::Ticker(day(&message)?))),
             "spot.order_book" | "spot.order_book_update" | "spot.obu" | "spot.candlesticks" | "spot.pong" => {
+                message.end()?;
                 Ok(Parsed::ignored(channel))
             }
             _ => Err(ParseError::unknown_channel(channel)),
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    time: Option<i64>,
-    time_ms: Option<i64>,
-    channel: &'a str,
-    #[serde(default)]
-    event: &'a str,
-    #[serde(borrow)]
-    error: Option<Refusal<'a>>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -175,10 +168,6 @@ struct Day<'a> {
     quote_volume: Option<Volume>,
 }
 
-fn result<'a>(message: &Message<'a>) -> Result<&'a str, ParseError> {
-    message.result.map(RawValue::get).ok_or_else(|| ParseError::value("result", "absent"))
-}
-
 fn trade<'a>(trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
     let Number(time) = trade.create_time_ms;
     Ok(TradeReport {
@@ -196,8 +185,7 @@ fn trade<'a>(trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
     })
 }
 
-fn best(result: &str) -> Result<Ticker<'_>, ParseError> {
-    let best: Best<'_> = serde_json::from_str(result)?;
+fn best<'a>(best: &Best<'a>) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol: best.s,
         book: Some(TopOfBook { bid: side(best.b), ask: side(best.a) }),
@@ -206,11 +194,11 @@ fn best(result: &str) -> Result<Ticker<'_>, ParseError> {
     })
 }
 
-fn day<'a>(message: &Message<'a>) -> Result<Ticker<'a>, ParseError> {
-    let day: Day<'a> = serde_json::from_str(result(message)?)?;
-    // The ticker has no time of its own; older messages give theirs in seconds only.
-    let seconds = message.time.and_then(|time| DateTime::from_timestamp(time, 0));
-    Ok(Ticker { time: message.time_ms.and_then(millis).or(seconds), ..ticker(&day) })
+/// The ticker has no time of its own; older messages give theirs in seconds only.
+fn day<'a>(day: &Day<'a>, time: Option<&str>, time_ms: Option<&str>) -> Ticker<'a> {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+    let seconds = number(time).and_then(|time| DateTime::from_timestamp(time, 0));
+    Ticker { time: number(time_ms).and_then(millis).or(seconds), ..ticker(day) }
 }
 
 fn ticker<'a>(day: &Day<'a>) -> Ticker<'a> {

@@ -10,8 +10,8 @@
 mod rest;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -21,7 +21,8 @@ use crate::{
     },
     feed::{
         book::Change,
-        event::{Event, Parsed, Ticker, TradeReport},
+        event::{Event, Events, Parsed, Ticker, TradeReport},
+        json::{self, Few, Levels},
         number::{Number, Text, Words, millis, positive},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
@@ -80,32 +81,37 @@ impl Protocol for Gemini {
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match (message.kind, message.result) {
-            (Some("l2_updates"), _) => update(session, &message),
-            (Some(kind @ "trade"), _) => {
-                let report = trade(&serde_json::from_str(text)?, false)?;
+        let Some(kind) = json::find(text, &["type"])? else {
+            return answer(text);
+        };
+        match kind {
+            "l2_updates" => update(session, text),
+            "trade" => {
+                let report = trade(&json::from_str(text)?, false)?;
                 Ok(Parsed::one(kind, Event::Trade(report)))
             }
-            (Some("error"), _) | (None, Some("error")) => {
-                let words = message.words.or(message.reason).map_or("without a reason", |Words(words)| words);
-                Ok(Parsed::one("error", Event::Refused(words)))
+            "error" => answer(text),
+            _ if IGNORED.iter().any(|name| kind.starts_with(name)) => {
+                let _: IgnoredAny = json::from_str(text)?;
+                Ok(Parsed::ignored(kind))
             }
-            (Some(kind), _) if IGNORED.iter().any(|name| kind.starts_with(name)) => Ok(Parsed::ignored(kind)),
-            (kind, _) => Err(ParseError::unknown_channel(kind.unwrap_or("without type"))),
+            _ => Err(ParseError::unknown_channel(kind)),
         }
     }
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(rename = "type")]
-    kind: Option<&'a str>,
-    symbol: Option<&'a str>,
+struct Update<'a> {
     #[serde(borrow)]
-    changes: Option<&'a RawValue>,
+    changes: Option<Levels<Level<'a>>>,
     #[serde(borrow)]
-    trades: Option<&'a RawValue>,
+    trades: Option<Few<Trade<'a>>>,
+}
+
+/// What is said about no market.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(alias = "type")]
     result: Option<&'a str>,
     #[serde(borrow)]
     reason: Option<Words<'a>>,
@@ -141,11 +147,15 @@ fn spot(symbol: &str) -> Result<Pair, PairError> {
 }
 
 /// Keeps the book, tells its best bid and ask, and asks for all of it if something was missed.
-fn update<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let symbol = message.symbol.ok_or_else(|| ParseError::value("symbol", "absent"))?;
+fn update<'a>(session: &mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
+    let symbol = json::find(text, &["symbol"])?.ok_or_else(|| ParseError::value("symbol", "absent"))?;
     let book = session.book(symbol)?;
-    let changes = changes(message).inspect_err(|_| book.lose())?;
-    if message.trades.is_some() {
+    let read = || {
+        let update: Update<'a> = json::from_str(text)?;
+        Ok((changes(&update)?, update.trades))
+    };
+    let (changes, past) = read().inspect_err(|_: &ParseError| book.lose())?;
+    if past.is_some() {
         book.begin(&changes);
     } else {
         book.follow(&changes);
@@ -154,19 +164,24 @@ fn update<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>
     let wants_all = book.wants_all();
     let reply = wants_all.then(|| subscription(symbol));
     let gap = (wants_all && book.has_begun()).then_some(Event::Gap(Some(symbol)));
-    let mut events: Vec<_> = gap.into_iter().chain([Event::Ticker(top)]).collect();
-    if let Some(trades) = message.trades {
-        let past: Vec<Trade<'a>> = serde_json::from_str(trades.get())?;
-        for report in &past {
-            events.push(Event::Trade(trade(report, true)?));
-        }
+    let mut events: Events<'_> = gap.into_iter().chain([Event::Ticker(top)]).collect();
+    for report in past.iter().flatten() {
+        events.push(Event::Trade(trade(report, true)?));
     }
     Ok(Parsed { reply, ..Parsed::many("l2_updates", events) })
 }
 
-fn changes(message: &Message<'_>) -> Result<Vec<Change>, ParseError> {
-    let changes = message.changes.ok_or_else(|| ParseError::value("changes", "absent"))?;
-    let levels: Vec<Level<'_>> = serde_json::from_str(changes.get())?;
+fn answer(text: &str) -> Result<Parsed<'_>, ParseError> {
+    let answer: Answer<'_> = json::from_str(text)?;
+    if answer.result != Some("error") {
+        return Err(ParseError::unknown_channel("without type"));
+    }
+    let words = answer.words.or(answer.reason).map_or("without a reason", |Words(words)| words);
+    Ok(Parsed::one("error", Event::Refused(words)))
+}
+
+fn changes(update: &Update<'_>) -> Result<Levels<Change>, ParseError> {
+    let levels = update.changes.as_ref().ok_or_else(|| ParseError::value("changes", "absent"))?;
     levels.iter().map(|Level(side, price, amount)| Change::read(read_side(side)?, *price, *amount)).collect()
 }
 
@@ -206,7 +221,7 @@ mod tests {
     const HEARTBEAT: &str = r#"{"type":"heartbeat","timestamp":1700000000100}"#;
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        Gemini.parse(Box::leak(Box::default()), text).unwrap().events
+        Gemini.parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     /// Reads messages of one connection; tells best bid and ask after each, or the error, and what is answered.

@@ -12,7 +12,6 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     domain::{
@@ -24,7 +23,8 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         gzip,
-        number::{Number, Text, Volume, Words, millis, positive, side},
+        json::{self, Few, Levels, Message},
+        number::{Number, Text, Volume, millis, positive, side},
         rest::Rest,
         venue::{Endpoint, Frame, MAX_FRAME, Market, ParseError, Protocol, Session},
     },
@@ -108,16 +108,18 @@ impl Protocol for Htx {
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let message: Message<'a> = serde_json::from_str(text)?;
-        if let Some(number) = message.ping {
+        let message =
+            Message::open(text, 2, ["ch", "ts", "ping", "status", "subbed", "err-msg", "update"], "tick")?;
+        let [ch, _, ping, status, subbed, words, _] = message.head;
+        if let Some(number) = ping {
+            let number: u64 = json::from_str(number)?;
             return Ok(Parsed { reply: Some(format!(r#"{{"pong":{number}}}"#)), ..Parsed::ignored("ping") });
         }
-        match (message.ch, message.status) {
-            (Some(ch), _) => update(session, ch, &message),
-            (None, Some("ok")) if message.subbed.is_some() => Ok(Parsed::one("subbed", Event::Subscribed)),
+        match (ch, status) {
+            (Some(ch), _) => update(session, ch, message),
+            (None, Some("ok")) if subbed.is_some() => Ok(Parsed::one("subbed", Event::Subscribed)),
             (None, Some("error")) => {
-                let words = message.err_msg.map_or("without a reason", |Words(words)| words);
-                Ok(Parsed::one("error", Event::Refused(words)))
+                Ok(Parsed::one("error", Event::Refused(words.unwrap_or("without a reason"))))
             }
             _ => Err(ParseError::unknown_channel("without ch")),
         }
@@ -125,23 +127,9 @@ impl Protocol for Htx {
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
-    ping: Option<u64>,
-    ch: Option<&'a str>,
-    ts: Option<i64>,
-    #[serde(borrow)]
-    tick: Option<&'a RawValue>,
-    update: Option<bool>,
-    status: Option<&'a str>,
-    subbed: Option<&'a str>,
-    #[serde(borrow, rename = "err-msg")]
-    err_msg: Option<Words<'a>>,
-}
-
-#[derive(Deserialize)]
 struct Trades<'a> {
     #[serde(borrow)]
-    data: Vec<Deal<'a>>,
+    data: Few<Deal<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -174,32 +162,45 @@ struct Day {
 #[derive(Deserialize)]
 struct Depth {
     #[serde(default)]
-    bids: Vec<(Number, Number)>,
+    bids: Levels<(Number, Number)>,
     #[serde(default)]
-    asks: Vec<(Number, Number)>,
+    asks: Levels<(Number, Number)>,
 }
 
 /// Reads a message of a subscription.
-fn update<'a>(session: &mut Session, ch: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
+fn update<'a>(
+    session: &mut Session,
+    ch: &'a str,
+    mut message: Message<'a, 7>,
+) -> Result<Parsed<'a>, ParseError> {
     let (symbol, channel) = ch
         .strip_prefix("market.")
         .and_then(|rest| rest.split_once('.'))
         .ok_or_else(|| ParseError::unknown_channel(ch))?;
-    let tick = message.tick.ok_or_else(|| ParseError::value("tick", "absent"))?.get();
+    let time = |[_, ts, ..]: [Option<&str>; 7]| ts.and_then(|ts| ts.parse().ok()).and_then(millis);
     match channel {
         "trade.detail" => {
-            let Trades { data } = serde_json::from_str(tick)?;
+            let Trades { data } = message.body()?;
             let snapshot = session.begins(symbol);
-            let events: Result<Vec<_>, _> =
+            let events: Result<_, _> =
                 data.iter().map(|t| trade(symbol, t, snapshot).map(Event::Trade)).collect();
             Ok(Parsed::many(channel, events?))
         }
-        "bbo" => Ok(Parsed::one(channel, Event::Ticker(best(symbol, tick)?))),
-        "detail" => Ok(Parsed::one(channel, Event::Ticker(day(symbol, tick, message.ts)?))),
-        // The first levels of an increment are not the best of the book.
-        "depth.step0" if message.update == Some(true) => Ok(Parsed::ignored(channel)),
-        "depth.step0" => Ok(Parsed::one(channel, Event::Ticker(depth(symbol, tick, message.ts)?))),
+        "bbo" => Ok(Parsed::one(channel, Event::Ticker(best(symbol, &message.body()?)?))),
+        "detail" => {
+            let tick = message.body()?;
+            Ok(Parsed::one(channel, Event::Ticker(day(symbol, &tick, time(message.head)))))
+        }
+        "depth.step0" => {
+            let tick = message.body()?;
+            // The first levels of an increment are not the best of the book.
+            Ok(match message.head {
+                [.., Some("true")] => Parsed::ignored(channel),
+                head => Parsed::one(channel, Event::Ticker(depth(symbol, &tick, time(head)))),
+            })
+        }
         _ if ["depth.", "mbp.", "kline."].iter().any(|p| channel.starts_with(p)) => {
+            message.end()?;
             Ok(Parsed::ignored(channel))
         }
         _ => Err(ParseError::unknown_channel(channel)),
@@ -222,8 +223,7 @@ fn trade<'a>(symbol: &'a str, trade: &Deal<'a>, snapshot: bool) -> Result<TradeR
     })
 }
 
-fn best<'a>(symbol: &'a str, tick: &str) -> Result<Ticker<'a>, ParseError> {
-    let best: Best = serde_json::from_str(tick)?;
+fn best<'a>(symbol: &'a str, best: &Best) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol,
         book: Some(TopOfBook { bid: side(best.bid), ask: side(best.ask) }),
@@ -232,29 +232,27 @@ fn best<'a>(symbol: &'a str, tick: &str) -> Result<Ticker<'a>, ParseError> {
     })
 }
 
-fn day<'a>(symbol: &'a str, tick: &str, ts: Option<i64>) -> Result<Ticker<'a>, ParseError> {
-    let day: Day = serde_json::from_str(tick)?;
-    Ok(Ticker {
+fn day<'a>(symbol: &'a str, day: &Day, time: Option<DateTime<Utc>>) -> Ticker<'a> {
+    Ticker {
         symbol,
         last: side(day.close),
         base_volume_24h: day.amount.map(|Volume(v)| v),
         quote_volume_24h: day.vol.map(|Volume(v)| v),
-        time: ts.and_then(millis),
+        time,
         ..Ticker::default()
-    })
+    }
 }
 
-fn depth<'a>(symbol: &'a str, tick: &str, ts: Option<i64>) -> Result<Ticker<'a>, ParseError> {
-    let depth: Depth = serde_json::from_str(tick)?;
-    Ok(Ticker {
+fn depth<'a>(symbol: &'a str, depth: &Depth, time: Option<DateTime<Utc>>) -> Ticker<'a> {
+    Ticker {
         symbol,
         book: Some(TopOfBook {
             bid: side(depth.bids.first().map(|(price, _)| *price)),
             ask: side(depth.asks.first().map(|(price, _)| *price)),
         }),
-        time: ts.and_then(millis),
+        time,
         ..Ticker::default()
-    })
+    }
 }
 
 #[cfg(test)]

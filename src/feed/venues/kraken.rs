@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -23,7 +23,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, positive, side},
+        json::{self, Few, Message},
+        number::{Date, Number, Text, Volume, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
@@ -74,13 +75,15 @@ impl Protocol for Kraken {
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         if text.trim_start().starts_with('[') {
-            return v1::data(&serde_json::from_str::<Vec<_>>(text)?);
+            return v1::data(&json::from_str::<Vec<_>>(text)?);
         }
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match (message.channel, message.method.or(message.event)) {
-            (Some(channel), _) => data(channel, &message),
-            (None, Some(method)) => answer(method, &message),
-            (None, None) => Err(ParseError::unknown_channel("without channel")),
+        let message = Message::open(text, 2, FIELDS, "data")?;
+        match message.head {
+            [Some(channel), kind, ..] => data(channel, kind, message),
+            [None, _, method, event, status @ ..] => match method.or(event) {
+                Some(method) => answer(method, status),
+                None => Err(ParseError::unknown_channel("without channel")),
+            },
         }
     }
 
@@ -89,23 +92,9 @@ impl Protocol for Kraken {
     }
 }
 
-/// A message of v2, or one of v1 that is no data.
-#[derive(Deserialize)]
-struct Message<'a> {
-    channel: Option<&'a str>,
-    #[serde(rename = "type")]
-    kind: Option<&'a str>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-    method: Option<&'a str>,
-    success: Option<bool>,
-    #[serde(borrow)]
-    error: Option<Words<'a>>,
-    event: Option<&'a str>,
-    status: Option<&'a str>,
-    #[serde(borrow, rename = "errorMessage")]
-    refusal: Option<Words<'a>>,
-}
+/// The fields of a message of v2, or of one of v1 that is no data.
+const FIELDS: [&str; 8] =
+    ["channel", "type", "method", "event", "success", "status", "error", "errorMessage"];
 
 #[derive(Deserialize)]
 struct Trade<'a> {
@@ -115,7 +104,7 @@ struct Trade<'a> {
     qty: Number,
     #[serde(borrow, rename = "trade_id")]
     id: Text<'a>,
-    timestamp: DateTime<Utc>,
+    timestamp: Date,
 }
 
 #[derive(Deserialize)]
@@ -125,35 +114,43 @@ struct DayTicker<'a> {
     ask: Number,
     last: Option<Number>,
     volume: Option<Volume>,
-    timestamp: Option<DateTime<Utc>>,
+    timestamp: Option<Date>,
 }
 
-fn data<'a>(channel: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let data = || message.data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
+fn data<'a, const N: usize>(
+    channel: &'a str,
+    kind: Option<&str>,
+    mut message: Message<'a, N>,
+) -> Result<Parsed<'a>, ParseError> {
     match channel {
         "trade" => {
-            let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
-            let snapshot = message.kind == Some("snapshot");
+            let trades: Few<Trade<'a>> = message.body()?;
+            let snapshot = kind == Some("snapshot");
             let trades = trades.into_iter().map(|t| trade(&t, snapshot));
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
         "ticker" => {
-            let tickers: Vec<DayTicker<'a>> = serde_json::from_str(data()?)?;
+            let tickers: Few<DayTicker<'a>> = message.body()?;
             Ok(Parsed::many(channel, tickers.iter().map(ticker).collect()))
         }
         "heartbeat" => Ok(Parsed::one(channel, Event::Confirm(None))),
-        "book" | "ohlc" | "level3" | "instrument" | "status" => Ok(Parsed::ignored(channel)),
+        "book" | "ohlc" | "level3" | "instrument" | "status" => {
+            message.end()?;
+            Ok(Parsed::ignored(channel))
+        }
         _ => Err(ParseError::unknown_channel(channel)),
     }
 }
 
 /// Reads what is no data: answers, and v1's heartbeats.
-fn answer<'a>(method: &'a str, message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let words = message.error.or(message.refusal);
-    match (method, words) {
-        (_, Some(Words(words))) => Ok(Parsed::one(method, Event::Refused(words))),
-        ("subscribe", None) if message.success == Some(true) => Ok(Parsed::one(method, Event::Subscribed)),
-        ("subscriptionStatus", None) if message.status == Some("subscribed") => {
+fn answer<'a>(
+    method: &'a str,
+    [success, status, error, refusal]: [Option<&'a str>; 4],
+) -> Result<Parsed<'a>, ParseError> {
+    match (method, error.or(refusal)) {
+        (_, Some(words)) => Ok(Parsed::one(method, Event::Refused(words))),
+        ("subscribe", None) if success == Some("true") => Ok(Parsed::one(method, Event::Subscribed)),
+        ("subscriptionStatus", None) if status == Some("subscribed") => {
             Ok(Parsed::one(method, Event::Subscribed))
         }
         ("heartbeat", None) => Ok(Parsed::one(method, Event::Confirm(None))),
@@ -169,7 +166,7 @@ fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError>
         price: positive("price", trade.price)?,
         amount: positive("qty", trade.qty)?,
         side: taker(trade.side)?,
-        time: trade.timestamp,
+        time: trade.timestamp.0,
         snapshot,
     }))
 }
@@ -181,7 +178,7 @@ fn ticker<'a>(ticker: &DayTicker<'a>) -> Event<'a> {
         last: side(ticker.last),
         base_volume_24h: ticker.volume.map(|Volume(volume)| volume),
         quote_volume_24h: None,
-        time: ticker.timestamp,
+        time: ticker.timestamp.map(|Date(time)| time),
     })
 }
 
@@ -209,7 +206,7 @@ mod tests {
     const FIRST_SPREAD: &str = r#"[14,["1.49","1.51","1767323045.123456","2.0","3.0"],"spread","ABC/XBT"]"#;
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        Kraken.parse(Box::leak(Box::default()), text).unwrap().events
+        Kraken.parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     #[test]

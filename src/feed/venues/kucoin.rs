@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::{
     domain::{
@@ -22,7 +21,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, millis, positive, side},
+        json::Message,
+        number::{Number, Text, Volume, Words, millis, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
@@ -100,28 +100,20 @@ impl Protocol for KuCoin {
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match message.kind {
-            "message" => topic(&message),
-            "welcome" | "pong" => Ok(Parsed::ignored(message.kind)),
+        let mut message = Message::open(text, 3, ["topic", "type", "subject"], "data")?;
+        let [channel, _, subject] = message.head;
+        match message.given(1)? {
+            "message" => topic(channel.unwrap_or_default(), subject, message),
+            kind @ ("welcome" | "pong") => Ok(Parsed::ignored(kind)),
             "ack" => Ok(Parsed::one("ack", Event::Subscribed)),
             "error" => {
-                let words = message.data.map_or("without a reason", RawValue::get);
-                Ok(Parsed::one("error", Event::Refused(words.trim_matches('"'))))
+                let words: Option<Words<'_>> = message.body()?;
+                let words = words.map_or("without a reason", |Words(words)| words);
+                Ok(Parsed::one("error", Event::Refused(words)))
             }
             kind => Err(ParseError::unknown_channel(kind)),
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    topic: Option<&'a str>,
-    subject: Option<&'a str>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -174,32 +166,36 @@ fn contract(symbol: &str) -> Option<Market> {
 }
 
 /// Reads a message of a subscription.
-fn topic<'a>(message: &Message<'a>) -> Result<Parsed<'a>, ParseError> {
-    let topic = message.topic.unwrap_or_default();
+fn topic<'a, const N: usize>(
+    topic: &'a str,
+    subject: Option<&'a str>,
+    mut message: Message<'a, N>,
+) -> Result<Parsed<'a>, ParseError> {
     let (channel, symbols) = topic.split_once(':').ok_or_else(|| ParseError::unknown_channel(topic))?;
     // A subscription to all markets names the market elsewhere.
-    let symbol = match (symbols, message.subject) {
+    let symbol = match (symbols, subject) {
         ("all", Some(subject)) => subject,
         _ => symbols,
     };
-    let data = message.data.ok_or_else(|| ParseError::value("data", "absent"))?.get();
     match channel {
-        "/market/match" => Ok(Parsed::one(channel, Event::Trade(trade(data)?))),
-        "/market/ticker" => Ok(Parsed::one(channel, Event::Ticker(best(symbol, data)?))),
-        "/market/snapshot" => Ok(Parsed::one(channel, Event::Ticker(day(symbol, data)?))),
+        "/market/match" => Ok(Parsed::one(channel, Event::Trade(trade(&message.body()?)?))),
+        "/market/ticker" => Ok(Parsed::one(channel, Event::Ticker(best(symbol, &message.body()?)?))),
+        "/market/snapshot" => Ok(Parsed::one(channel, Event::Ticker(day(symbol, &message.body()?)?))),
         "/market/level2"
         | "/market/level2Snapshot"
         | "/market/candles"
         | "/spotMarket/level1"
         | "/spotMarket/level2Depth5"
         | "/spotMarket/level2Depth50"
-        | "/spotMarket/level3" => Ok(Parsed::ignored(channel)),
+        | "/spotMarket/level3" => {
+            message.end()?;
+            Ok(Parsed::ignored(channel))
+        }
         _ => Err(ParseError::unknown_channel(channel)),
     }
 }
 
-fn trade(data: &str) -> Result<TradeReport<'_>, ParseError> {
-    let trade: Match<'_> = serde_json::from_str(data)?;
+fn trade<'a>(trade: &Match<'a>) -> Result<TradeReport<'a>, ParseError> {
     let nanos: i64 = trade.time.0.parse().map_err(|_| ParseError::value("time", trade.time.0))?;
     Ok(TradeReport {
         symbol: trade.symbol,
@@ -216,8 +212,7 @@ fn trade(data: &str) -> Result<TradeReport<'_>, ParseError> {
     })
 }
 
-fn best<'a>(symbol: &'a str, data: &str) -> Result<Ticker<'a>, ParseError> {
-    let top: Top = serde_json::from_str(data)?;
+fn best<'a>(symbol: &'a str, top: &Top) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol,
         book: Some(TopOfBook { bid: side(top.best_bid), ask: side(top.best_ask) }),
@@ -227,8 +222,7 @@ fn best<'a>(symbol: &'a str, data: &str) -> Result<Ticker<'a>, ParseError> {
     })
 }
 
-fn day<'a>(symbol: &'a str, data: &str) -> Result<Ticker<'a>, ParseError> {
-    let Snapshot { data: day } = serde_json::from_str(data)?;
+fn day<'a>(symbol: &'a str, Snapshot { data: day }: &Snapshot) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol,
         book: Some(TopOfBook { bid: side(day.buy), ask: side(day.sell) }),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
 use crate::{
     domain::{
@@ -22,7 +22,8 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        number::{Number, Text, Volume, Words, milliseconds, optional, positive, side},
+        json::{Few, Levels, Message},
+        number::{Number, Text, Volume, milliseconds, optional, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
@@ -100,35 +101,17 @@ impl Protocol for Okx {
         if text == "pong" {
             return Ok(Parsed::ignored("pong"));
         }
-        let message: Message<'a> = serde_json::from_str(text)?;
-        match (message.event, message.arg) {
-            (Some(event), _) => answer(event, message.msg),
-            (None, Some(arg)) => data(&arg, message.data),
-            (None, None) => Err(ParseError::unknown_channel("without channel")),
+        let message = Message::open(text, 1, ["arg.channel", "arg.instId", "event", "msg"], "data")?;
+        match message.head {
+            [_, _, Some(event), words] => answer(event, words),
+            [Some(channel), symbol, None, _] => data(channel, symbol, message),
+            [None, _, None, _] => Err(ParseError::unknown_channel("without channel")),
         }
     }
 
     fn rest(&self) -> Option<&'static dyn Rest> {
         Some(&rest::OkxRest)
     }
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    event: Option<&'a str>,
-    #[serde(borrow)]
-    msg: Option<Words<'a>>,
-    #[serde(borrow)]
-    arg: Option<Subscription<'a>>,
-    #[serde(borrow)]
-    data: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Subscription<'a> {
-    channel: &'a str,
-    inst_id: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -165,42 +148,44 @@ struct DayTicker<'a> {
 /// The best level of each side, as price, amount, and counts; none where the side is empty.
 #[derive(Deserialize)]
 struct Best<'a> {
-    bids: Vec<(Number, IgnoredAny, IgnoredAny, IgnoredAny)>,
-    asks: Vec<(Number, IgnoredAny, IgnoredAny, IgnoredAny)>,
+    bids: Levels<(Number, IgnoredAny, IgnoredAny, IgnoredAny)>,
+    asks: Levels<(Number, IgnoredAny, IgnoredAny, IgnoredAny)>,
     #[serde(borrow)]
     ts: Text<'a>,
 }
 
-fn answer<'a>(event: &'a str, words: Option<Words<'a>>) -> Result<Parsed<'a>, ParseError> {
+fn answer<'a>(event: &'a str, words: Option<&'a str>) -> Result<Parsed<'a>, ParseError> {
     match event {
         "subscribe" => Ok(Parsed::one(event, Event::Subscribed)),
-        "error" => {
-            let words = words.map_or("without a reason", |Words(words)| words);
-            Ok(Parsed::one(event, Event::Refused(words)))
-        }
+        "error" => Ok(Parsed::one(event, Event::Refused(words.unwrap_or("without a reason")))),
         "unsubscribe" | "notice" | "channel-conn-count" => Ok(Parsed::ignored(event)),
         _ => Err(ParseError::unknown_channel(event)),
     }
 }
 
-fn data<'a>(arg: &Subscription<'a>, data: Option<&'a RawValue>) -> Result<Parsed<'a>, ParseError> {
-    let channel = arg.channel;
-    let data = || data.map(RawValue::get).ok_or_else(|| ParseError::value("data", "absent"));
+fn data<'a, const N: usize>(
+    channel: &'a str,
+    symbol: Option<&'a str>,
+    mut message: Message<'a, N>,
+) -> Result<Parsed<'a>, ParseError> {
     let events = match channel {
         "trades" | "trades-all" => {
-            let trades: Vec<Trade<'a>> = serde_json::from_str(data()?)?;
+            let trades: Few<Trade<'a>> = message.body()?;
             trades.iter().map(|t| trade(t).map(Event::Trade)).collect::<Result<_, _>>()?
         }
         "tickers" => {
-            let tickers: Vec<DayTicker<'a>> = serde_json::from_str(data()?)?;
+            let tickers: Few<DayTicker<'a>> = message.body()?;
             tickers.iter().map(|t| ticker(t).map(Event::Ticker)).collect::<Result<_, _>>()?
         }
         "bbo-tbt" => {
-            let symbol = arg.inst_id.ok_or_else(|| ParseError::value("instId", "absent"))?;
-            let best: Vec<Best<'a>> = serde_json::from_str(data()?)?;
+            let symbol = symbol.ok_or_else(|| ParseError::value("instId", "absent"))?;
+            let best: Few<Best<'a>> = message.body()?;
             best.iter().map(|b| top(symbol, b)).collect::<Result<_, _>>()?
         }
-        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => return Ok(Parsed::ignored(channel)),
+        _ if IGNORED.iter().any(|name| channel.starts_with(name)) => {
+            message.end()?;
+            return Ok(Parsed::ignored(channel));
+        }
         _ => return Err(ParseError::unknown_channel(channel)),
     };
     Ok(Parsed::many(channel, events))
@@ -259,7 +244,7 @@ mod tests {
     const BEST: &str = r#"{"arg":{"channel":"bbo-tbt","instId":"ABC-USDT"},"data":[{"asks":[["1.51","3","0","1"]],"bids":[],"ts":"1700000000099","seqId":7}]}"#;
 
     fn events(text: &str) -> Vec<Event<'_>> {
-        Okx.parse(Box::leak(Box::default()), text).unwrap().events
+        Okx.parse(Box::leak(Box::default()), text).unwrap().events.into_vec()
     }
 
     #[test]

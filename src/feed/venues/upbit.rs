@@ -10,7 +10,7 @@ mod rest;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     domain::{
@@ -21,6 +21,7 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
+        json::{self, Best},
         number::{Number, Text, Volume, Words, millis, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
@@ -82,31 +83,25 @@ impl Protocol for Upbit {
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let head: Head<'a> = serde_json::from_str(text)?;
-        let channel = match head {
-            Head { kind: Some(kind), .. } => kind,
-            Head { error: Some(error), .. } => {
-                let Words(words) = error.message;
-                return Ok(Parsed::one("error", Event::Refused(words)));
-            }
-            // The answer to a ping.
-            Head { status: Some(_), .. } => return Ok(Parsed::ignored("status")),
-            Head { .. } => return Err(ParseError::unknown_channel("without type")),
+        let Some(channel) = json::find(text, &["ty", "type"])? else {
+            return answer(&json::from_str(text)?);
         };
         match channel {
             "trade" => Ok(Parsed::one(channel, Event::Trade(trade(text)?))),
             "orderbook" => Ok(Parsed::one(channel, Event::Ticker(book(text)?))),
             "ticker" => Ok(Parsed::one(channel, Event::Ticker(day(text)?))),
-            _ if channel.starts_with("candle.") => Ok(Parsed::ignored(channel)),
+            _ if channel.starts_with("candle.") => {
+                let _: IgnoredAny = json::from_str(text)?;
+                Ok(Parsed::ignored(channel))
+            }
             _ => Err(ParseError::unknown_channel(channel)),
         }
     }
 }
 
+/// A message that is about no market.
 #[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(rename = "ty", alias = "type")]
-    kind: Option<&'a str>,
+struct Answer<'a> {
     #[serde(borrow)]
     error: Option<Refusal<'a>>,
     status: Option<&'a str>,
@@ -143,7 +138,7 @@ struct Book<'a> {
     #[serde(alias = "timestamp")]
     tms: i64,
     #[serde(alias = "orderbook_units")]
-    obu: Vec<Unit>,
+    obu: Best<Unit>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -168,8 +163,19 @@ struct Day<'a> {
     atp24h: Option<Volume>,
 }
 
+fn answer<'a>(answer: &Answer<'a>) -> Result<Parsed<'a>, ParseError> {
+    match answer {
+        Answer { error: Some(Refusal { message: Words(words) }), .. } => {
+            Ok(Parsed::one("error", Event::Refused(words)))
+        }
+        // The answer to a ping.
+        Answer { status: Some(_), .. } => Ok(Parsed::ignored("status")),
+        Answer { .. } => Err(ParseError::unknown_channel("without type")),
+    }
+}
+
 fn trade(text: &str) -> Result<TradeReport<'_>, ParseError> {
-    let trade: Trade<'_> = serde_json::from_str(text)?;
+    let trade: Trade<'_> = json::from_str(text)?;
     Ok(TradeReport {
         symbol: trade.cd,
         id: Some(trade.sid.0),
@@ -191,8 +197,8 @@ fn taker(field: &'static str, side: &str) -> Result<Side, ParseError> {
 }
 
 fn book(text: &str) -> Result<Ticker<'_>, ParseError> {
-    let book: Book<'_> = serde_json::from_str(text)?;
-    let best = book.obu.first();
+    let book: Book<'_> = json::from_str(text)?;
+    let Best(best) = book.obu;
     Ok(Ticker {
         symbol: book.cd,
         book: Some(TopOfBook { bid: side(best.map(|unit| unit.bp)), ask: side(best.map(|unit| unit.ap)) }),
@@ -202,7 +208,7 @@ fn book(text: &str) -> Result<Ticker<'_>, ParseError> {
 }
 
 fn day(text: &str) -> Result<Ticker<'_>, ParseError> {
-    let day: Day<'_> = serde_json::from_str(text)?;
+    let day: Day<'_> = json::from_str(text)?;
     Ok(Ticker {
         symbol: day.cd,
         last: side(Some(day.tp)),

@@ -15,6 +15,7 @@ use crate::{
     domain::{candle::Interval, venue::MarketKind},
     feed::{
         event::{Ticker, TradeReport},
+        json::{Items, Raw},
         number::{Row, Volume, Words, millis},
         rest::{
             Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
@@ -60,7 +61,8 @@ impl Rest for BitfinexRest {
     }
 
     fn read_ticker<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError> {
-        super::ticker(symbol, &answer(body)?)
+        let row: Raw<'_> = answer(body)?;
+        super::ticker(symbol, &mut Items::open(row.get())?)
     }
 
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {

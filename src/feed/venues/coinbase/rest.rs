@@ -60,14 +60,14 @@ impl Rest for CoinbaseRest {
 
     fn read_ticker<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError> {
         let day: Day<'a> = read(body)?;
-        let newest = day.trades.iter().max_by_key(|trade| trade.time);
+        let newest = day.trades.iter().max_by_key(|trade| trade.time.0);
         Ok(Ticker {
             symbol,
             book: Some(TopOfBook { bid: side(day.best_bid), ask: side(day.best_ask) }),
             last: side(day.price.or(newest.map(|trade| trade.price))),
             base_volume_24h: day.volume.map(|Volume(volume)| volume),
             quote_volume_24h: None,
-            time: day.time.or(newest.map(|trade| trade.time)),
+            time: day.time.or(newest.map(|trade| trade.time.0)),
         })
     }
 

@@ -15,7 +15,7 @@ use crate::{
     domain::{candle::Interval, quote::TopOfBook},
     feed::{
         event::{Ticker, TradeReport},
-        number::{Number, Row, Volume, Words, side},
+        number::{Number, Row, Volume, Words, millis, side},
         rest::{
             Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, trades_in_order,
         },
@@ -63,7 +63,8 @@ impl Rest for HtxRest {
         let Merged { bid, ask } = serde_json::from_str(tick)?;
         let price = |row: Option<Row<'_>>| row.map(|row| row.column(0)).transpose();
         let book = TopOfBook { bid: side(price(bid)?), ask: side(price(ask)?) };
-        Ok(Ticker { book: Some(book), ..super::day(symbol, tick, answer.ts)? })
+        let day = serde_json::from_str(tick)?;
+        Ok(Ticker { book: Some(book), ..super::day(symbol, &day, answer.ts.and_then(millis)) })
     }
 
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {

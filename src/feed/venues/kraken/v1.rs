@@ -4,26 +4,26 @@
 //! with the best ask, the best bid and the last price; `spread` is best bid and ask with a time.
 
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::value::RawValue;
 
 use super::{taker, top};
 use crate::feed::{
     event::{Event, Parsed, Ticker, TradeReport},
+    json::{self, Few, Raw},
     number::{Number, Text, Volume, positive, seconds, side},
     venue::ParseError,
 };
 
 /// Reads an array of data. A book may come in two parts, so channel and symbol are counted from the end.
-pub(super) fn data<'a>(parts: &[&'a RawValue]) -> Result<Parsed<'a>, ParseError> {
+pub(super) fn data<'a>(parts: &[Raw<'a>]) -> Result<Parsed<'a>, ParseError> {
     let [_, data, .., channel, symbol] = parts else {
         return Err(ParseError::unknown_channel("short array"));
     };
-    let channel: &str = serde_json::from_str(channel.get())?;
-    let symbol: &str = serde_json::from_str(symbol.get())?;
+    let channel: &str = json::from_str(channel.get())?;
+    let symbol: &str = json::from_str(symbol.get())?;
     let data = data.get();
     match channel {
         "trade" => {
-            let trades: Vec<Trade<'_>> = serde_json::from_str(data)?;
+            let trades: Few<Trade<'_>> = json::from_str(data)?;
             let trades = trades.iter().map(|t| trade(symbol, t).map(Event::Trade));
             Ok(Parsed::many(channel, trades.collect::<Result<_, _>>()?))
         }
@@ -83,7 +83,7 @@ pub(super) fn ticker<'a>(symbol: &'a str, ticker: &DayTicker) -> Ticker<'a> {
 }
 
 fn spread<'a>(symbol: &'a str, data: &'a str) -> Result<Event<'a>, ParseError> {
-    let Spread(bid, ask, Text(time), ..) = serde_json::from_str(data)?;
+    let Spread(bid, ask, Text(time), ..) = json::from_str(data)?;
     Ok(Event::Ticker(Ticker {
         symbol,
         book: Some(top(bid, ask)),

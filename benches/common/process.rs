@@ -23,6 +23,8 @@ pub(crate) struct Server {
     child: Child,
     /// Where its public doors are.
     pub(crate) address: SocketAddr,
+    /// Where it tells how it does.
+    pub(crate) ops: SocketAddr,
     /// How long it took from the start of the process to the first answer that was asked for.
     pub(crate) started_in: Duration,
 }
@@ -91,7 +93,7 @@ impl Server {
         let started = Instant::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()));
         pin(CLIENT);
-        let mut server = Self { child: child?, address, started_in: Duration::ZERO };
+        let mut server = Self { child: child?, address, ops, started_in: Duration::ZERO };
         let deadline = started + Duration::from_secs(60);
         while !answers(address, path) {
             if let Some(status) = server.child.try_wait()? {

@@ -1,0 +1,158 @@
+//! Objects whose fields tell what one of them, the body, is about.
+
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::{Error, reader::Reader};
+use crate::feed::venue::ParseError;
+
+/// An object of which one field, the body, can be read once others are known. Those may lie inside another object, and
+/// are then asked for as `outer.inner`.
+pub(in crate::feed) struct Message<'a, const N: usize> {
+    names: [&'static str; N],
+    /// So many of them have to be known before the body is read.
+    needed: usize,
+    body: &'static str,
+    /// What the fields asked for hold: the inside of a string, or other JSON, as it is written; `None` where there is
+    /// none, or null.
+    pub(in crate::feed) head: [Option<&'a str>; N],
+    reader: Reader<'a>,
+    state: Body,
+    /// Objects around this one.
+    depth: usize,
+}
+
+/// Where the body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// There is none, or it has been read.
+    Gone,
+    /// It is what comes next.
+    Next,
+    /// It lies before what has been read: the whole object.
+    At(usize),
+}
+
+impl<'a, const N: usize> Message<'a, N> {
+    /// Reads an object up to its body; where that comes before the first `needed` of the fields asked for, to the end.
+    pub(in crate::feed) fn open(
+        text: &'a str,
+        needed: usize,
+        names: [&'static str; N],
+        body: &'static str,
+    ) -> Result<Self, Error> {
+        Self::open_at(Reader::new(text), 0, needed, names, body)
+    }
+
+    /// Gets a field that must be there, by its place among those asked for.
+    pub(in crate::feed) fn given(&self, at: usize) -> Result<&'a str, Error> {
+        let value = self.head.get(at).copied().flatten();
+        value.ok_or_else(|| self.reader.wants(self.names.get(at).copied().unwrap_or_default()))
+    }
+
+    /// Tells whether there is a body, as far as has been read.
+    pub(in crate::feed) fn has_body(&self) -> bool {
+        self.state != Body::Gone
+    }
+
+    /// Opens the body, which is an object itself.
+    pub(in crate::feed) fn nested<const M: usize>(
+        self,
+        needed: usize,
+        names: [&'static str; M],
+        body: &'static str,
+    ) -> Result<Message<'a, M>, ParseError> {
+        match self.state {
+            Body::Gone => Err(ParseError::value(self.body, "absent")),
+            Body::Next => Ok(Message::open_at(self.reader, self.depth + 1, needed, names, body)?),
+            Body::At(at) => Ok(Message::open(self.reader.back_to(at).raw()?, needed, names, body)?),
+        }
+    }
+
+    fn open_at(
+        mut reader: Reader<'a>,
+        depth: usize,
+        needed: usize,
+        names: [&'static str; N],
+        body: &'static str,
+    ) -> Result<Self, Error> {
+        reader.pass(b'{', "an object")?;
+        let mut message = Self { names, needed, body, head: [None; N], reader, state: Body::Gone, depth };
+        message.fields(true)?;
+        Ok(message)
+    }
+
+    /// Reads fields: up to the body, or to the end of the text.
+    fn fields(&mut self, mut first: bool) -> Result<(), Error> {
+        while let Some(name) = self.reader.name(&mut first)? {
+            if let Some(at) = self.names.iter().position(|known| *known == name) {
+                self.note(at)?;
+            } else if name != self.body {
+                self.unfold(name)?;
+            } else if self.reader.peek() == Some(b'n') {
+                self.reader.skip()?;
+            } else if self.head.iter().take(self.needed).all(Option::is_some) {
+                self.state = Body::Next;
+                return Ok(());
+            } else {
+                self.state = Body::At(self.reader.at);
+                self.reader.skip()?;
+            }
+        }
+        for _ in 0..std::mem::take(&mut self.depth) {
+            let mut first = false;
+            while self.reader.name(&mut first)?.is_some() {
+                self.reader.skip()?;
+            }
+        }
+        self.reader.end()
+    }
+
+    /// Keeps what a field asked for holds.
+    fn note(&mut self, at: usize) -> Result<(), Error> {
+        let value = Some(self.reader.inside()?).filter(|value| *value != "null");
+        if let Some(noted) = self.head.get_mut(at) {
+            *noted = value;
+        }
+        Ok(())
+    }
+
+    /// Passes a field that was not asked for; if it is an object, fields of it may have been.
+    fn unfold(&mut self, outer: &str) -> Result<(), Error> {
+        let asked = |known: &&str| inner(known, outer).is_some();
+        if self.reader.peek() != Some(b'{') || !self.names.iter().any(asked) {
+            return self.reader.skip();
+        }
+        self.reader.pass(b'{', "an object")?;
+        let mut first = true;
+        while let Some(name) = self.reader.name(&mut first)? {
+            match self.names.iter().position(|known| inner(known, outer) == Some(name)) {
+                Some(at) => self.note(at)?,
+                None => self.reader.skip()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the body, and what comes after it.
+    pub(in crate::feed) fn body<T: Deserialize<'a>>(&mut self) -> Result<T, ParseError> {
+        match std::mem::replace(&mut self.state, Body::Gone) {
+            Body::Gone => Err(ParseError::value(self.body, "absent")),
+            Body::Next => {
+                let value = T::deserialize(&mut self.reader)?;
+                self.fields(false)?;
+                Ok(value)
+            }
+            Body::At(at) => Ok(T::deserialize(&mut self.reader.back_to(at))?),
+        }
+    }
+
+    /// Passes the body, if there is one, and what comes after it.
+    pub(in crate::feed) fn end(&mut self) -> Result<(), ParseError> {
+        if self.state == Body::Gone { Ok(()) } else { self.body::<IgnoredAny>().map(drop) }
+    }
+}
+
+/// Takes the inner name out of `outer.inner`.
+fn inner<'n>(known: &'n str, outer: &str) -> Option<&'n str> {
+    known.strip_prefix(outer)?.strip_prefix('.')
+}
