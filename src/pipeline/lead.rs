@@ -1,7 +1,7 @@
 //! Which part a replica plays among several, and plays it.
 //!
 //! What a replica finds out itself lies on a board of its own. The public board is filled from that one by whoever leads,
-//! once it is mirrored ([`super::mirror`]), and by the others from what is mirrored ([`super::follow`]), through the same
+//! once it is mirrored (`super::mirror`), and by the others from what is mirrored (`super::follow`), through the same
 //! [`Applier`]. While it is not known who leads, because Redis cannot be reached, one that has led, or that has nothing
 //! of another yet, serves from its own board under an epoch of its own; one that follows keeps what it has.
 
