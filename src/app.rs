@@ -134,12 +134,7 @@ impl Application {
         let clock = replay.as_ref().map_or_else(Clock::system, |replay| Clock::standing_at(replay.start()));
         let now = clock.now();
         let simulation = simulate(&mode, &clock).await?;
-        let (listened, origin) = match (&replay, &simulation, followed) {
-            (_, _, Some(origin)) => (Listened::nothing(), origin),
-            (Some(replay), ..) => (Listened::met(replay), Origin::Replay),
-            (_, Some((simulation, _)), _) => (Listened::simulated(simulation, &config)?, Origin::Simulated),
-            _ => (Listened::configured(&config)?, Origin::Live),
-        };
+        let (listened, origin) = listened(&config, followed, replay.as_ref(), simulation.as_ref())?;
 
         let silent_after = delta(config.aggregation.max_age);
         let health = SourceHealth::new(listened.venues(), origin, silent_after, now);
@@ -152,10 +147,7 @@ impl Application {
         let options = options(&config, origin, &listened);
         let store = Arc::new(Store::open(store_options(&config, origin)?));
         // Whoever only follows finds out nothing that could be kept.
-        let keeper = match followed {
-            None => Keeper::open(&config, origin, &store, &clock)?,
-            Some(_) => None,
-        };
+        let keeper = if followed.is_none() { Keeper::open(&config, origin, &store, &clock)? } else { None };
         let hub = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
         let aggregator = followed
             .is_none()
@@ -346,6 +338,21 @@ async fn simulate(mode: &Mode, clock: &Clock) -> anyhow::Result<Option<(Simulati
     let options = SimOptions { seed, trouble, updates_per_second: SIMULATED_RATE, now };
     let simulation = Simulation::start(options, shutdown.clone());
     Ok(Some((simulation.await.context("cannot start the simulated market")?, shutdown)))
+}
+
+/// Says what is listened to, and where prices come from.
+fn listened(
+    config: &Config,
+    followed: Option<Origin>,
+    replay: Option<&Replay>,
+    simulation: Option<&(Simulation, CancellationToken)>,
+) -> anyhow::Result<(Listened, Origin)> {
+    Ok(match (replay, simulation, followed) {
+        (_, _, Some(origin)) => (Listened::nothing(), origin),
+        (Some(replay), ..) => (Listened::met(replay), Origin::Replay),
+        (_, Some((simulation, _)), _) => (Listened::simulated(simulation, config)?, Origin::Simulated),
+        _ => (Listened::configured(config)?, Origin::Live),
+    })
 }
 
 /// Says which derived pairs are kept on the board, and makes what keeps them.

@@ -20,6 +20,11 @@
     clippy::print_stderr,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
+    clippy::float_cmp,
+    clippy::needless_for_each,
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    clippy::struct_field_names,
     reason = "a benchmark may panic, print, look at its surroundings, and count in floats"
 )]
 

@@ -1,6 +1,6 @@
 //! The one reconnecting loop that all venues share.
 //!
-//! Connect, subscribe, listen; when that ends, wait and begin again. What is heard is handed on as [`Delivery`]s;
+//! Connect, subscribe, listen; when that ends, wait and begin again. What is heard is handed on as [deliveries](super::delivery);
 //! the channel to their reader is bounded, and while it is full nothing is read from the venue. A connection is cut
 //! when it brings no event for longer than allowed: pings and pongs prove that the other side lives, not that it
 //! tells us anything. A venue that refuses us for good is left alone: only another configuration would help. What is sent

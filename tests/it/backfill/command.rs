@@ -24,7 +24,7 @@ fn command(exchange: &Exchange, folder: &Path, arguments: &str) -> std::process:
             .env(key("PAIRS"), pairs)
             .env(key("REST_URL"), exchange.base(name));
     }
-    program.env("CRYPTOPRICE__STORE__FOLDER", folder).env_remove("DATABASE_URL").arg("backfill");
+    program.env("CRYPTOPRICE__STORE__FOLDER", folder).env_remove("CRYPTOPRICE__STORE__URL").arg("backfill");
     program.args(arguments.split(' '));
     program
 }

@@ -55,6 +55,8 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
     ("FEED__POLL_EVERY", "200ms"),
     ("FEED__PENALTY_AFTER", "1000"),
     ("FEED__PENALTY", "1s"),
+    // What is asked for is told apart by what the feeds ask.
+    ("BACKFILL__ENABLED", "false"),
 ];
 
 /// Venues, what runs, and what is known of it.
