@@ -112,7 +112,7 @@ async fn callers_miss_nothing_and_get_nothing_twice_while_replicas_die_and_are_r
     let median = medians[medians.len() / 2];
     let worst = kills.iter().map(|(_, worst)| *worst).max().unwrap();
     let given_up = silences(&accounts, told);
-    println!("silence after a kill: median {median:?}, worst {worst:?}; after SIGTERM {given_up:?}");
+    eprintln!("silence after a kill: median {median:?}, worst {worst:?}; after SIGTERM {given_up:?}");
     assert!(median < Duration::from_secs(2), "{kills:?}");
 }
 
@@ -142,7 +142,7 @@ fn settle(accounts: &[Account]) {
     assert!(compared > 100, "{compared} updates were compared");
     let (resets, connections): (Vec<_>, Vec<_>) =
         accounts.iter().map(|account| (account.resets, account.connections)).unzip();
-    println!("{compared} updates compared; resets {resets:?}, connections {connections:?}");
+    eprintln!("{compared} updates compared; resets {resets:?}, connections {connections:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
