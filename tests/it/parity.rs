@@ -19,6 +19,7 @@ use tonic::{
 use crate::harness::Running;
 
 /// Calls by name, each with requests and the same as REST.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
     vec![
         (

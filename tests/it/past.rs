@@ -39,8 +39,8 @@ fn opens(candles: &[Candle]) -> Vec<i64> {
     candles.iter().map(|candle| candle.open_time.unwrap().seconds).collect()
 }
 
-fn decimal(text: &Option<String>) -> Decimal {
-    text.as_deref().unwrap().parse().unwrap()
+fn decimal(text: Option<&str>) -> Decimal {
+    text.unwrap().parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,9 +54,9 @@ async fn candles_are_listed_without_holes_in_both_directions_and_page_by_page() 
         assert!(candle.source.is_empty() && candle.interval == "1s" && !candle.filled);
         assert_eq!(candle.close_time.unwrap().seconds, candle.open_time.unwrap().seconds + 1);
         if candle.trade_count > 0 {
-            let [open, high, low, close] =
-                [&candle.open, &candle.high, &candle.low, &candle.close].map(decimal);
-            let vwap = decimal(&candle.vwap);
+            let [open, high, low, close] = [&candle.open, &candle.high, &candle.low, &candle.close]
+                .map(|price| decimal(price.as_deref()));
+            let vwap = decimal(candle.vwap.as_deref());
             assert!(low <= open.min(close) && high >= open.max(close) && (low..=high).contains(&vwap));
         } else {
             assert_eq!((&candle.open, candle.base_volume.as_str()), (&None, "0"));
@@ -194,7 +194,7 @@ async fn a_price_at_a_time_is_what_was_answered_then() {
     let same = |past: &Price, then: &Price| {
         let lag = then.publish_time.unwrap().seconds - past.publish_time.unwrap().seconds;
         assert!((0..=2).contains(&lag), "{past:?} instead of {then:?}");
-        let apart = (decimal(&past.price) / decimal(&then.price) - Decimal::ONE).abs();
+        let apart = (decimal(past.price.as_deref()) / decimal(then.price.as_deref()) - Decimal::ONE).abs();
         assert!(apart < Decimal::new(1, 2), "{past:?} instead of {then:?}");
         assert_eq!((past.status(), past.epoch), (then.status(), then.epoch));
         // Which way it was derived may change from one update to the next.
@@ -215,8 +215,8 @@ async fn a_price_at_a_time_is_what_was_answered_then() {
     let found: Vec<_> = results
         .iter()
         .map(|item| {
-            let priced = matches!(item.result, Some(price_result::Result::Price(_)));
-            (item.pair.as_str(), item.time.unwrap().seconds, priced)
+            let is_price = matches!(item.result, Some(price_result::Result::Price(_)));
+            (item.pair.as_str(), item.time.unwrap().seconds, is_price)
         })
         .collect();
     let at = then.publish_time.unwrap().seconds;
@@ -231,7 +231,10 @@ async fn a_price_at_a_time_is_what_was_answered_then() {
     let stats = prices.get_price_stats(GetPriceStatsRequest { pair: PAIR.into() }).await.unwrap();
     let stats = stats.into_inner().stats.unwrap();
     assert_eq!(stats.pair, PAIR);
-    assert!((decimal(&stats.price) / decimal(&then.price) - Decimal::ONE).abs() < Decimal::new(5, 2));
+    assert!(
+        (decimal(stats.price.as_deref()) / decimal(then.price.as_deref()) - Decimal::ONE).abs()
+            < Decimal::new(5, 2)
+    );
     // Nobody was there an hour ago.
     assert_eq!((stats.change_1h, stats.change_7d), (None, None));
     running.stop().await;

@@ -110,9 +110,9 @@ async fn a_clock_that_jumps_makes_no_candle_twice_and_loses_none() {
     let candles = stored(&store, SECONDS).await;
     assert_eq!(holes(&candles), []);
     assert_eq!(candles[0].open_time, start());
-    let traded: u64 = candles.iter().map(|candle| candle.trade_count).sum();
+    let trade_sum: u64 = candles.iter().map(|candle| candle.trade_count).sum();
     // What is too late is refused; all others are there once, but for the last that are not final.
-    assert!((595..=660).contains(&traded), "{traded}");
+    assert!((595..=660).contains(&trade_sum), "{trade_sum}");
     let minutes = stored(&store, Series { interval: Interval::Minute, ..SECONDS }).await;
     assert_eq!(holes(&minutes), []);
     for minute in minutes {

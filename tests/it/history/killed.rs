@@ -100,17 +100,17 @@ fn killed_after(folder: &Path, first: i64, lives: Duration) -> Said {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut said_lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let read = |line: String| {
         let mut words = line.strip_prefix("put ")?.split(' ').map(str::to_owned);
         Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
     };
     // The harness may say something before it on the same line.
-    let mut said: Said = vec![lines.find_map(&read).expect("it begins")];
+    let mut said: Said = vec![said_lines.find_map(&read).expect("it begins")];
     std::thread::sleep(lives);
     // SIGKILL.
     child.kill().unwrap();
     child.wait().unwrap();
-    said.extend(lines.filter_map(read));
+    said.extend(said_lines.filter_map(read));
     said
 }
