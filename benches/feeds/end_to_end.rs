@@ -46,7 +46,8 @@ struct Outcome {
     updates: f64,
     p50: f64,
     p99: f64,
-    usage: [Usage; 2],
+    /// At the start, half way and at the end.
+    usage: [Usage; 3],
     own: [Usage; 2],
     shut_down: Duration,
 }
@@ -70,7 +71,7 @@ pub(crate) async fn soak(program: &Path, folder: &Path, load: Load) -> anyhow::R
     let outcome = run(program, folder, load).await?;
     println!("\n| {} s at {} frames/s | |\n|---|---|", load.time.as_secs(), load.rate);
     let mebibytes = |usage: Usage| format!("{:.1} MiB", usage.resident as f64 / f64::from(1 << 20));
-    let [start, end] = outcome.usage;
+    let [start, half, end] = outcome.usage;
     for (name, value) in [
         ("frames sent", outcome.sent.to_string()),
         ("frames counted by the service", outcome.received.to_string()),
@@ -84,6 +85,7 @@ pub(crate) async fn soak(program: &Path, folder: &Path, load: Load) -> anyhow::R
         ("socket to board, p99", format!("{:.2} ms", outcome.p99 * 1e3)),
         ("CPU of the service", format!("{:.1} % of a core", outcome.cpu())),
         ("memory at the start", mebibytes(start)),
+        ("memory half way", mebibytes(half)),
         ("memory at the end", mebibytes(end)),
         ("from SIGTERM to the end", format!("{:.1} ms", outcome.shut_down.as_secs_f64() * 1e3)),
     ] {
@@ -107,9 +109,11 @@ async fn run(program: &Path, folder: &Path, load: Load) -> anyhow::Result<Outcom
 
     let before = Metrics::read(server.ops).await?;
     let (usage, own, began) = (server.usage()?, process::usage(std::process::id())?, Instant::now());
-    sleep(load.time).await;
+    sleep(load.time / 2).await;
+    let half = server.usage()?;
+    sleep(load.time / 2).await;
     let after = Metrics::read(server.ops).await?;
-    let (usage, own) = ([usage, server.usage()?], [own, process::usage(std::process::id())?]);
+    let (usage, own) = ([usage, half, server.usage()?], [own, process::usage(std::process::id())?]);
     let elapsed = began.elapsed();
 
     pace(&exchanges, 0.0);
@@ -125,8 +129,8 @@ async fn run(program: &Path, folder: &Path, load: Load) -> anyhow::Result<Outcom
     let end = Metrics::read(server.ops).await?;
     for exchange in &exchanges {
         let (name, sent) = (exchange.venue.as_str(), &exchange.sent);
-        let counted = [end.of_source("frames", name), end.of_source("trades", name)];
-        let said = [sent.frames.get() as f64, sent.trades.get() as f64];
+        let counted = ["frames", "trades"].map(|what| whole(end.of_source(what, name)));
+        let said = [sent.frames.get(), sent.trades.get()];
         if counted != said {
             eprintln!("{name}: sent {said:?} frames and trades, counted {counted:?}");
         }
@@ -152,12 +156,12 @@ async fn run(program: &Path, folder: &Path, load: Load) -> anyhow::Result<Outcom
 impl Outcome {
     /// Tells how much of a core the program used.
     fn cpu(&self) -> f64 {
-        let [start, end] = self.usage;
+        let [start, _, end] = self.usage;
         end.cpu_since(start) / self.elapsed.as_secs_f64() * 100.0
     }
 
     fn figures(&self) -> Vec<Figure> {
-        let [start, end] = self.usage;
+        let [start, half, end] = self.usage;
         let [own_start, own_end] = self.own;
         let seconds = self.elapsed.as_secs_f64();
         let mebibytes = |usage: Usage| usage.resident as f64 / f64::from(1 << 20);
@@ -175,6 +179,7 @@ impl Outcome {
             ("% of a core", self.cpu()),
             ("% of a core for the venues", own_end.cpu_since(own_start) / seconds * 100.0),
             ("MiB at the start", mebibytes(start)),
+            ("MiB half way", mebibytes(half)),
             ("MiB at the end", mebibytes(end)),
             ("ms from SIGTERM to the end", self.shut_down.as_secs_f64() * 1e3),
         ]
@@ -199,7 +204,9 @@ async fn start(program: &Path, config: &Path) -> anyhow::Result<Server> {
 
 /// Shares a rate out.
 fn pace(exchanges: &[Exchange], rate: f64) {
-    exchanges.iter().for_each(|exchange| exchange.sent.rate.set(rate / exchanges.len() as f64));
+    for exchange in exchanges {
+        exchange.sent.rate.set(rate / exchanges.len() as f64);
+    }
 }
 
 /// Waits for something.

@@ -72,7 +72,7 @@ pub(crate) struct Reader {
 }
 
 /// What a ticker says.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(crate) struct Told {
     pub(crate) book: Option<TopOfBook>,
     pub(crate) last: Option<Decimal>,
@@ -176,6 +176,7 @@ pub(crate) fn date(value: &Value) -> Option<DateTime<Utc>> {
 }
 
 /// Reads best bid and ask.
+#[expect(clippy::unnecessary_wraps, reason = "as a ticker holds it")]
 pub(crate) fn top(bid: &Value, ask: &Value) -> Option<TopOfBook> {
     Some(TopOfBook { bid: price(bid), ask: price(ask) })
 }

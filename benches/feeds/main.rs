@@ -124,7 +124,7 @@ fn take(asked: &Asked) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Runs a measure that needs sockets, the program, and a place for its settings.
-fn over_sockets(measure: impl AsyncFn(&Path, &Path) -> anyhow::Result<Row>) -> anyhow::Result<Row> {
+fn over_sockets(measure: impl AsyncFnOnce(&Path, &Path) -> anyhow::Result<Row>) -> anyhow::Result<Row> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::tempdir()?;
     let program = Path::new(env!("CARGO_BIN_EXE_cryptoprice"));

@@ -56,7 +56,7 @@ const WON: i64 = 1_380;
 /// All markets of one venue.
 pub(crate) struct Markets {
     language: &'static dyn Language,
-    markets: Vec<Market>,
+    all: Vec<Market>,
     random: SmallRng,
     trades: u64,
 }
@@ -135,29 +135,29 @@ impl Markets {
         }
         // Each venue draws numbers of its own.
         let seed = protocol.venue().as_str().bytes().fold(7, |seed: u64, byte| seed * 31 + u64::from(byte));
-        Self { language, markets, random: SmallRng::seed_from_u64(seed), trades: 0 }
+        Self { language, all: markets, random: SmallRng::seed_from_u64(seed), trades: 0 }
     }
 
     /// Lists the pairs, with canonical names.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = Pair> {
-        self.markets.iter().map(|market| market.pair)
+        self.all.iter().map(|market| market.pair)
     }
 
     /// Lists the symbols.
     pub(crate) fn symbols(&self) -> impl Iterator<Item = &str> {
-        self.markets.iter().map(|market| market.symbol.as_str())
+        self.all.iter().map(|market| market.symbol.as_str())
     }
 
     /// Writes what the venue says to a new subscriber, market by market: the past, and how things stand.
     pub(crate) fn greet(&mut self, time: DateTime<Utc>) -> Vec<String> {
         let language = self.language;
-        let places = 0..self.markets.len();
+        let places = 0..self.all.len();
         places.flat_map(|place| language.greet(&self.say(place, What::Trades, time))).collect()
     }
 
     /// Writes what the venue says next, and tells how many trades that is.
     pub(crate) fn next(&mut self, time: DateTime<Utc>) -> (String, usize) {
-        let place = self.random.random_range(0..self.markets.len());
+        let place = self.random.random_range(0..self.all.len());
         let what = match self.random.random_range(0..100) {
             0..30 => What::Trades,
             30..80 => What::Best,
@@ -172,7 +172,7 @@ impl Markets {
     /// Moves a market on.
     fn say(&mut self, place: usize, what: What, time: DateTime<Utc>) -> Said<'_> {
         let random = &mut self.random;
-        let market = &mut self.markets[place];
+        let market = &mut self.all[place];
         let digits = market.digits;
         let (old_bid, old_ask) = (market.bid(), market.ask());
         if what == What::Best {

@@ -33,10 +33,11 @@ impl Metrics {
         Ok(Self(values.collect()))
     }
 
-    /// Adds a counter up over all sources.
+    /// Adds a counter up over all sources; zero where none has it.
     pub(crate) fn over_sources(&self, name: &str) -> f64 {
         let prefix = format!("cryptoprice_source_{name}_total{{");
-        self.0.iter().filter(|(key, _)| key.starts_with(&prefix)).map(|(_, value)| value).sum()
+        let counts = self.0.iter().filter(|(key, _)| key.starts_with(&prefix));
+        counts.fold(0.0, |sum, (_, count)| sum + count)
     }
 
     /// Gets a counter of one source.

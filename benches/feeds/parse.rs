@@ -33,7 +33,7 @@ pub(crate) struct Frames {
     language: &'static dyn Language,
     start: DateTime<Utc>,
     greeting: Vec<String>,
-    frames: Vec<String>,
+    texts: Vec<String>,
     pairs: Vec<Pair>,
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn venue(language: &'static dyn Language, rounds: usize) -> anyhow::R
     let understood = "frames that have been understood before";
     let (ratio, our_ns, their_ns) =
         compare(rounds, || ours().expect(understood), || theirs().expect(understood));
-    let bytes: usize = frames.frames.iter().map(String::len).sum();
+    let bytes: usize = frames.texts.iter().map(String::len).sum();
     let figures = |ns: f64, allocations: f64| {
         vec![("frames/s", all * 1e9 / ns), ("ns", ns / all), ("allocations/frame", allocations)]
     };
@@ -97,17 +97,17 @@ impl Frames {
         let mut markets = Markets::open(language);
         let greeting = markets.greet(start);
         let mut time = start;
-        let frames = (0..FRAMES)
+        let texts = (0..FRAMES)
             .map(|_| {
                 time += EVERY;
                 markets.next(time).0
             })
             .collect();
-        Self { language, start, greeting, frames, pairs: markets.pairs().collect() }
+        Self { language, start, greeting, texts, pairs: markets.pairs().collect() }
     }
 
     fn each(&self) -> impl Iterator<Item = &str> {
-        self.greeting.iter().chain(&self.frames).map(String::as_str)
+        self.greeting.iter().chain(&self.texts).map(String::as_str)
     }
 
     /// Understands all frames of a new connection, as the service does.
