@@ -46,7 +46,11 @@ const READS: usize = 100;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if !arguments.iter().any(|argument| argument == "--bench") {
+        println!("run by `cargo bench --bench store`");
+        return;
+    }
     let value = |name: &str| {
         arguments.iter().position(|argument| argument == name).map(|at| arguments[at + 1].clone())
     };
