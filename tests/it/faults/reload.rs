@@ -42,8 +42,8 @@ impl File {
     fn text(&self, wanted: &[Wanted<'_>]) -> String {
         let mut text = String::new();
         for (key, value) in SETTINGS {
-            let number = value.parse::<u32>().is_ok();
-            let value = if number { (*value).to_owned() } else { format!("'{value}'") };
+            let plain = value.parse::<u32>().is_ok() || value.parse::<bool>().is_ok();
+            let value = if plain { (*value).to_owned() } else { format!("'{value}'") };
             writeln!(text, "{} = {value}", key.to_lowercase().replace("__", ".")).unwrap();
         }
         for name in venues::ALL.iter().map(|protocol| protocol.venue().as_str()) {
