@@ -77,7 +77,7 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// Understands one message. The session holds what earlier messages of the same connection said.
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError>;
 
-    /// Tells how it is asked over REST.
+    /// Tells how it is asked over REST; nothing does for markets that are only known from recordings.
     fn rest(&self) -> Option<&'static dyn Rest> {
         None
     }

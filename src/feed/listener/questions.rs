@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-
 use crate::{
     domain::pair::Pair,
     feed::{
@@ -42,10 +40,10 @@ impl Question {
         match self {
             Self::Instruments => Answer::Instruments(instruments(&client).await),
             Self::Ticker { market, symbol } => {
-                Answer::Ticker { market, outcome: ticker(&contact, &client, &symbol).await }
+                Answer::Ticker { market, outcome: ticker(&contact, &client, market, &symbol).await }
             }
             Self::Trades { missed, symbol } => {
-                Answer::Trades { missed, outcome: trades(&contact, &client, &symbol, missed.since).await }
+                Answer::Trades { missed, outcome: trades(&contact, &client, missed, &symbol).await }
             }
         }
     }
@@ -62,26 +60,37 @@ async fn instruments(client: &RestClient) -> Result<Vec<Instrument>, RestError> 
 }
 
 /// Asks how a market stands: an answer tells what holds now, whenever the venue says that it last changed.
-async fn ticker(contact: &Contact, client: &RestClient, symbol: &str) -> Result<DeliveryKind, RestError> {
+async fn ticker(
+    contact: &Contact,
+    client: &RestClient,
+    market: Pair,
+    symbol: &str,
+) -> Result<DeliveryKind, RestError> {
     let body = client.ask(client.rest().ticker(symbol)).await?;
     let ticker = Ticker { time: None, ..client.rest().read_ticker(symbol, &body)? };
     let now = contact.outlet.clock.now();
-    Ok(Translator::new(contact.protocol).translate(Event::Ticker(ticker), now)?)
+    Ok(translator(contact, market, symbol).translate(Event::Ticker(ticker), now)?)
 }
 
-/// Asks for trades since a moment; all of them are past.
+/// Asks for the trades that were missed; all of them are past.
 async fn trades(
     contact: &Contact,
     client: &RestClient,
+    missed: Missed,
     symbol: &str,
-    since: DateTime<Utc>,
 ) -> Result<Vec<DeliveryKind>, RestError> {
+    let Missed { market, since, .. } = missed;
     let body = client.ask(client.rest().trades(symbol, since)).await?;
-    let (mut translator, now) = (Translator::new(contact.protocol), contact.outlet.clock.now());
+    let (mut translator, now) = (translator(contact, market, symbol), contact.outlet.clock.now());
     let reports = client.rest().read_trades(symbol, &body)?.into_iter();
     let missed = reports.filter(|report| report.time >= since).map(|report| {
         let past = TradeReport { snapshot: true, ..report };
         Ok(translator.translate(Event::Trade(past), now)?)
     });
     missed.collect()
+}
+
+/// Translates an answer as what was asked for, which a symbol alone may not tell.
+fn translator(contact: &Contact, market: Pair, symbol: &str) -> Translator {
+    Translator::new(contact.protocol).asking_for([(symbol.to_owned(), market)])
 }
