@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use cryptoprice::{
     domain::{
-        decimal,
         pair::Pair,
         quote::TopOfBook,
         trade::{Side, Trade},
@@ -137,10 +136,14 @@ pub(crate) type Changes = Vec<(Side, Decimal, Decimal)>;
 /// Reads a number, written as one or as text.
 pub(crate) fn number(value: &Value) -> Option<Decimal> {
     match value {
-        Value::String(text) => decimal::parse_venue(text).ok(),
-        Value::Number(number) => decimal::parse_venue(&number.to_string()).ok(),
+        Value::String(text) => decimal(text),
+        Value::Number(number) => decimal(&number.to_string()),
         _ => None,
     }
+}
+
+fn decimal(text: &str) -> Option<Decimal> {
+    text.parse().or_else(|_| Decimal::from_scientific(text)).ok()
 }
 
 /// Reads a price that must be above zero.

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Frames of a venue.
-const FRAMES: usize = 10_000;
+const FRAMES: usize = 2_000;
 
 /// How often a venue says something.
 const EVERY: TimeDelta = TimeDelta::microseconds(750);

@@ -4,6 +4,8 @@
 //! Two spellings come in: what callers may write ([`parse`]: plain digits, no exponent) and what venues send
 //! ([`parse_venue`]: JSON numbers too, so exponents are understood). One spelling goes out ([`text`]).
 
+pub mod digits;
+
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// Significant digits of a derived result.
@@ -111,36 +113,10 @@ fn shift(value: Decimal, exponent: i32) -> Option<Decimal> {
     Some(value.normalize()).filter(|value| within_digits(*value))
 }
 
-/// Reads a decimal of at most 18 digits in one pass, which is what nearly all are; gives nothing of any other text.
+/// Reads a decimal of at most 18 digits, which nearly all are; gives nothing of any other text.
 #[inline]
 fn short(text: &str) -> Option<Decimal> {
-    let (negative, digits) = match text.as_bytes() {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.len() > 18 {
-        return None;
-    }
-    let (mut mantissa, mut point, mut places) = (0_u64, false, 0);
-    for (at, byte) in digits.iter().enumerate() {
-        match byte {
-            b'0'..=b'9' => {
-                mantissa = mantissa * 10 + u64::from(byte - b'0');
-                places += u32::from(point);
-            }
-            b'.' if at > 0 && !point => point = true,
-            _ => return None,
-        }
-    }
-    if digits.is_empty() || (point && places == 0) {
-        return None;
-    }
-    while places > 0 && mantissa.is_multiple_of(10) {
-        mantissa /= 10;
-        places -= 1;
-    }
-    let [low, middle] = [mantissa, mantissa >> 32].map(|part| u32::try_from(part & 0xffff_ffff));
-    Some(Decimal::from_parts(low.ok()?, middle.ok()?, 0, negative && mantissa > 0, places))
+    digits::decimal(text.as_bytes()).filter(|(_, end)| *end == text.len()).map(|(value, _)| value)
 }
 
 fn exact(text: &str) -> Result<Decimal, DecimalError> {

@@ -24,7 +24,7 @@ pub enum Event<'a> {
 }
 
 /// The parts of a ticker that a message carries; what it does not carry is `None`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ticker<'a> {
     /// The venue's symbol of the market.
     pub symbol: &'a str,
@@ -41,7 +41,7 @@ pub struct Ticker<'a> {
 }
 
 /// A trade as a message carries it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TradeReport<'a> {
     /// The venue's symbol of the market.
     pub symbol: &'a str,

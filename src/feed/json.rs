@@ -15,6 +15,7 @@ mod reader;
 
 use std::{fmt, marker::PhantomData};
 
+use rust_decimal::Decimal;
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, SeqAccess, Visitor},
@@ -25,9 +26,10 @@ use smallvec::SmallVec;
 use self::reader::Reader;
 pub(super) use self::{items::Items, message::Message};
 
-/// The names by which the two types below ask for what they are.
+/// The names by which the types below ask for what they are.
 const RAW: &str = "feed::json::Raw";
 const SCALAR: &str = "feed::json::Scalar";
+const NUMBER: &str = "feed::json::Plain";
 
 /// Any value, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,13 @@ pub(super) struct Raw<'a>(&'a str);
 /// The inside of a string, as it is written; or a number, `true`, `false` or `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scalar<'a>(pub(super) &'a str);
+
+/// A [`Scalar`], which has been read already if it is a plain decimal of at most 18 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plain<'a> {
+    Decimal(Decimal),
+    Other(Scalar<'a>),
+}
 
 /// An array that nearly always has one item, which then needs no memory of its own.
 pub(super) type Few<T> = SmallVec<[T; 1]>;
@@ -63,7 +72,7 @@ pub(super) fn find<'a>(text: &'a str, names: &[&str]) -> Result<Option<&'a str>,
     reader.pass(b'{', "an object")?;
     let mut first = true;
     while let Some(name) = reader.name(&mut first)? {
-        if names.contains(&name) {
+        if names.iter().any(|known| known.as_bytes() == name) {
             return reader.inside().map(Some);
         }
         reader.skip()?;
@@ -86,10 +95,46 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_newtype_struct(SCALAR, Borrowed)?;
-        // Ours comes without quotes.
+        deserializer.deserialize_newtype_struct(SCALAR, Borrowed).map(Self::within)
+    }
+}
+
+impl<'a> Scalar<'a> {
+    /// Takes the quotes off, which ours comes without.
+    fn within(text: &'a str) -> Self {
         let inside = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        Ok(Self(inside.unwrap_or(text)))
+        Self(inside.unwrap_or(text))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Plain<'a> {
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(NUMBER, Number)
+    }
+}
+
+/// Takes what has been read, or is borrowed.
+struct Number;
+
+impl<'de> Visitor<'de> for Number {
+    type Value = Plain<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    #[inline]
+    fn visit_u128<E>(self, value: u128) -> Result<Self::Value, E> {
+        Ok(Plain::Decimal(Decimal::deserialize(value.to_le_bytes())))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Plain::Other(Scalar(text)))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        Borrowed.visit_newtype_struct(deserializer).map(Scalar::within).map(Plain::Other)
     }
 }
 

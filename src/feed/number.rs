@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    json::{self, Raw, Scalar},
+    json::{self, Plain, Raw, Scalar},
     venue::ParseError,
 };
 use crate::domain::decimal::{self, DecimalError};
@@ -55,14 +55,19 @@ impl Number {
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Scalar(text) = Scalar::deserialize(deserializer)?;
-        Self::read(text).map_err(de::Error::custom)
+        match Plain::deserialize(deserializer)? {
+            Plain::Decimal(value) => Ok(Self(value)),
+            Plain::Other(Scalar(text)) => Self::read(text).map_err(de::Error::custom),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Volume {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Scalar(text) = Scalar::deserialize(deserializer)?;
+        let Scalar(text) = match Plain::deserialize(deserializer)? {
+            Plain::Decimal(value) => return Ok(Self(value)),
+            Plain::Other(text) => text,
+        };
         decimal::parse_venue(text)
             .or_else(|error| shortened(text).ok_or(error))
             .map(Self)
@@ -73,7 +78,8 @@ impl<'de> Deserialize<'de> for Volume {
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Scalar(text) = Scalar::deserialize(deserializer)?;
-        if text.is_empty() || text.contains(['\\', '{', '[']) || text == "null" {
+        let is_else = text.bytes().any(|byte| matches!(byte, b'\\' | b'{' | b'['));
+        if text.is_empty() || is_else || text == "null" {
             return Err(de::Error::custom("expected a plain string or a number"));
         }
         Ok(Self(text))
@@ -104,9 +110,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
 
 /// Reads a number that a venue leaves empty (`""`) or null where it has none; for `deserialize_with`.
 pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Number>, D::Error> {
-    match Scalar::deserialize(deserializer)? {
-        Scalar("null" | "") => Ok(None),
-        Scalar(text) => Number::read(text).map(Some).map_err(de::Error::custom),
+    match Plain::deserialize(deserializer)? {
+        Plain::Decimal(value) => Ok(Some(Number(value))),
+        Plain::Other(Scalar("null" | "")) => Ok(None),
+        Plain::Other(Scalar(text)) => Number::read(text).map(Some).map_err(de::Error::custom),
     }
 }
 

@@ -14,14 +14,18 @@ use crate::domain::{decimal, pair::Asset, quote::TopOfBook};
 
 /// How many of an asset make one of what a venue trades, for both sides of a market.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scale {
+pub struct Scale(Option<Multiples>);
+
+/// The same where it is not one of each, as it is in nearly all markets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Multiples {
     base: Decimal,
     quote: Decimal,
 }
 
 impl Scale {
     /// Leaves everything as it is.
-    pub const ONE: Self = Self { base: Decimal::ONE, quote: Decimal::ONE };
+    pub const ONE: Self = Self(None);
 
     /// Finds the scale of a market, with the assets named as the venue names them.
     pub fn of<P: Protocol + ?Sized>(protocol: &P, market: Market) -> Self {
@@ -29,7 +33,9 @@ impl Scale {
             let found = protocol.multiples().iter().find(|(native, ..)| *native == asset.as_str());
             found.map_or(Decimal::ONE, |(.., multiple)| Decimal::from(*multiple))
         };
-        Self { base: multiple(market.pair.base), quote: multiple(market.pair.quote) }
+        let (base, quote) = (multiple(market.pair.base), multiple(market.pair.quote));
+        let one = base == Decimal::ONE && quote == Decimal::ONE;
+        Self((!one).then_some(Multiples { base, quote }))
     }
 
     /// Finds the scale of a symbol.
@@ -39,13 +45,13 @@ impl Scale {
 
     /// Tells a price in units of the assets themselves.
     pub fn price(self, price: Decimal) -> Result<Decimal, ParseError> {
-        if self == Self::ONE {
+        let Some(Multiples { base, quote }) = self.0 else {
             return Ok(price);
-        }
+        };
         let bad = || ParseError::value("price", price);
-        let scaled = price.checked_mul(self.quote).ok_or_else(bad)?;
-        let quotient = scaled.checked_div(self.base).ok_or_else(bad)?;
-        let quotient = match quotient.checked_mul(self.base) {
+        let scaled = price.checked_mul(quote).ok_or_else(bad)?;
+        let quotient = scaled.checked_div(base).ok_or_else(bad)?;
+        let quotient = match quotient.checked_mul(base) {
             Some(back) if back == scaled => quotient.normalize(),
             _ => decimal::round_significant(quotient),
         };
@@ -54,16 +60,19 @@ impl Scale {
 
     /// Tells an amount of the base in units of the asset itself.
     pub fn base_amount(self, amount: Decimal) -> Result<Decimal, ParseError> {
-        times(amount, self.base)
+        self.0.map_or(Ok(amount), |multiples| times(amount, multiples.base))
     }
 
     /// Tells an amount of the quote in units of the asset itself.
     pub fn quote_amount(self, amount: Decimal) -> Result<Decimal, ParseError> {
-        times(amount, self.quote)
+        self.0.map_or(Ok(amount), |multiples| times(amount, multiples.quote))
     }
 
     /// Tells a ticker in units of the assets themselves.
     pub fn ticker<'a>(self, ticker: &Ticker<'a>) -> Result<Ticker<'a>, ParseError> {
+        if self == Self::ONE {
+            return Ok(*ticker);
+        }
         let price = |price: Option<Decimal>| price.map(|price| self.price(price)).transpose();
         let book = ticker
             .book
@@ -98,9 +107,6 @@ impl Scale {
 
 /// Multiplies without losing a digit.
 fn times(amount: Decimal, multiple: Decimal) -> Result<Decimal, ParseError> {
-    if multiple == Decimal::ONE {
-        return Ok(amount);
-    }
     amount
         .checked_mul(multiple)
         .filter(|product| product.checked_div(multiple) == Some(amount))
@@ -221,7 +227,8 @@ mod tests {
 
     #[test]
     fn every_number_of_a_report_is_told_in_the_asset() {
-        let scale = Scale::of_symbol(&Invented, "kPEPE-kPEPE").unwrap();
+        let both = Scale::of_symbol(&Invented, "kPEPE-kPEPE").unwrap();
+        let scale = Scale::of_symbol(&Invented, "kPEPE-USD").unwrap();
         let ticker = Ticker {
             symbol: "kPEPE-USD",
             book: Some(TopOfBook { bid: Some(number("1")), ask: None }),
@@ -230,15 +237,15 @@ mod tests {
             quote_volume_24h: Some(number("4")),
             time: Some(DateTime::default()),
         };
-        let told = Scale { quote: Decimal::ONE, ..scale }.ticker(&ticker).unwrap();
+        let told = scale.ticker(&ticker).unwrap();
         let expected = Ticker {
             book: Some(TopOfBook { bid: Some(number("0.001")), ask: None }),
             last: Some(number("0.002")),
             base_volume_24h: Some(number("3000")),
-            ..ticker.clone()
+            ..ticker
         };
         assert_eq!(told, expected);
-        assert_eq!(scale.ticker(&ticker).unwrap().quote_volume_24h, Some(number("4000")));
+        assert_eq!(both.ticker(&ticker).unwrap().quote_volume_24h, Some(number("4000")));
 
         let trade = TradeReport {
             symbol: "kPEPE-USD",
@@ -249,7 +256,7 @@ mod tests {
             time: DateTime::default(),
             snapshot: true,
         };
-        let told = Scale { quote: Decimal::ONE, ..scale }.trade(&trade).unwrap();
+        let told = scale.trade(&trade).unwrap();
         assert_eq!(told, TradeReport { price: number("0.002"), amount: number("3000"), ..trade });
 
         let candle = CandleReport {
@@ -262,7 +269,7 @@ mod tests {
             quote_volume: None,
             trade_count: Some(6),
         };
-        let told = Scale { quote: Decimal::ONE, ..scale }.candle(candle).unwrap();
+        let told = scale.candle(candle).unwrap();
         let expected = CandleReport {
             open: number("0.002"),
             high: number("0.004"),

@@ -2,11 +2,11 @@
 
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor, value::BorrowedStrDeserializer},
+    de::{DeserializeSeed, MapAccess, SeqAccess, Visitor, value::BorrowedBytesDeserializer},
     forward_to_deserialize_any,
 };
 
-use super::{Error, RAW, SCALAR, reader::Reader};
+use super::{Error, NUMBER, RAW, SCALAR, reader::Reader};
 
 /// The parts of an object or an array, one after the other.
 struct Parts<'r, 'a> {
@@ -20,12 +20,10 @@ impl<'de> MapAccess<'de> for Parts<'_, 'de> {
 
     #[inline]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        if !self.reader.more(self.closing, &mut self.first)? {
-            return Ok(None);
+        match self.reader.key(&mut self.first)? {
+            Some(name) => seed.deserialize(BorrowedBytesDeserializer::<Error>::new(name)).map(Some),
+            None => Ok(None),
         }
-        let (name, _) = self.reader.string()?;
-        self.reader.pass(b':', "a colon")?;
-        seed.deserialize(BorrowedStrDeserializer::<Error>::new(name)).map(Some)
     }
 
     #[inline]
@@ -124,6 +122,10 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         match name {
             RAW => visitor.visit_borrowed_str(self.raw()?),
             SCALAR => visitor.visit_borrowed_str(self.scalar()?),
+            NUMBER => match self.decimal() {
+                Some(value) => visitor.visit_u128(u128::from_le_bytes(value.serialize())),
+                None => visitor.visit_borrowed_str(self.scalar()?),
+            },
             _ => visitor.visit_newtype_struct(self),
         }
     }

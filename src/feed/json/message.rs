@@ -84,9 +84,9 @@ impl<'a, const N: usize> Message<'a, N> {
     /// Reads fields: up to the body, or to the end of the text.
     fn fields(&mut self, mut first: bool) -> Result<(), Error> {
         while let Some(name) = self.reader.name(&mut first)? {
-            if let Some(at) = self.names.iter().position(|known| *known == name) {
+            if let Some(at) = self.names.iter().position(|known| known.as_bytes() == name) {
                 self.note(at)?;
-            } else if name != self.body {
+            } else if name != self.body.as_bytes() {
                 self.unfold(name)?;
             } else if self.reader.peek() == Some(b'n') {
                 self.reader.skip()?;
@@ -117,8 +117,8 @@ impl<'a, const N: usize> Message<'a, N> {
     }
 
     /// Passes a field that was not asked for; if it is an object, fields of it may have been.
-    fn unfold(&mut self, outer: &str) -> Result<(), Error> {
-        let asked = |known: &&str| inner(known, outer).is_some();
+    fn unfold(&mut self, outer: &[u8]) -> Result<(), Error> {
+        let asked = |known: &&'static str| inner(known, outer).is_some();
         if self.reader.peek() != Some(b'{') || !self.names.iter().any(asked) {
             return self.reader.skip();
         }
@@ -153,6 +153,6 @@ impl<'a, const N: usize> Message<'a, N> {
 }
 
 /// Takes the inner name out of `outer.inner`.
-fn inner<'n>(known: &'n str, outer: &str) -> Option<&'n str> {
-    known.strip_prefix(outer)?.strip_prefix('.')
+fn inner(known: &'static str, outer: &[u8]) -> Option<&'static [u8]> {
+    known.as_bytes().strip_prefix(outer)?.strip_prefix(b".")
 }

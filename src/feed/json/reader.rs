@@ -1,11 +1,11 @@
 //! The text, and the small steps through it.
 
-use std::str::FromStr;
+use std::{ops::Range, str::FromStr};
+
+use rust_decimal::Decimal;
 
 use super::Error;
-
-/// Digits that every whole number can have.
-const MAX_SHORT: usize = 18;
+use crate::domain::decimal::digits;
 
 /// A text, and how far it has been read.
 #[derive(Debug, Clone, Copy)]
@@ -64,71 +64,65 @@ impl<'a> Reader<'a> {
         self.text.get(start..self.at).ok_or_else(|| self.wants("a whole character"))
     }
 
-    /// Reads the inside of a string, and tells whether there are escapes in it.
+    /// Reads the inside of a string, as it is written.
     #[inline]
-    pub(super) fn string(&mut self) -> Result<(&'a str, bool), Error> {
-        let (start, escapes) = self.pass_string()?;
-        Ok((self.inside_from(start)?, escapes))
-    }
-
-    /// Passes the bytes before the next quote or backslash, eight at a time; the last seven of a text one by one.
-    #[inline]
-    fn pass_plain(&mut self) {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const HIGHS: u64 = 0x8080_8080_8080_8080;
-        // The lowest bit that is set is that of the first byte which is the one looked for.
-        let finds = |eight: u64, byte: u8| {
-            let other = eight ^ (ONES * u64::from(byte));
-            other.wrapping_sub(ONES) & !other & HIGHS
-        };
-        let bytes = self.text.as_bytes();
-        while let Some(eight) = bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-            let eight = u64::from_le_bytes(*eight);
-            let found = finds(eight, b'"') | finds(eight, b'\\');
-            if found != 0 {
-                self.at += found.trailing_zeros() as usize / 8;
-                return;
-            }
-            self.at += 8;
-        }
-        while bytes.get(self.at).is_some_and(|byte| !matches!(byte, b'"' | b'\\')) {
-            self.at += 1;
-        }
-    }
-
-    /// Passes a string; tells where its inside begins, and whether there are escapes in it.
-    #[inline]
-    fn pass_string(&mut self) -> Result<(usize, bool), Error> {
-        self.pass(b'"', "a string")?;
-        let start = self.at;
-        let mut escapes = false;
-        loop {
-            self.pass_plain();
-            match self.text.as_bytes().get(self.at) {
-                Some(b'"') => break,
-                Some(_) => {
-                    escapes = true;
-                    self.at += 2;
-                }
-                None => return Err(self.wants("the end of a string")),
-            }
-        }
-        self.at += 1;
-        Ok((start, escapes))
-    }
-
-    /// Gets the inside of a string that has just been passed.
-    #[inline]
-    fn inside_from(&self, start: usize) -> Result<&'a str, Error> {
+    pub(super) fn string(&mut self) -> Result<&'a str, Error> {
+        let start = self.pass_string()?;
         self.text.get(start..self.at - 1).ok_or_else(|| self.wants("a whole character"))
     }
 
+    /// Reads a string in which nothing is escaped.
     #[inline]
     pub(super) fn plain(&mut self) -> Result<&'a str, Error> {
-        match self.string()? {
-            (inside, false) => Ok(inside),
-            (_, true) => Err(self.wants("a string without escapes")),
+        let start = self.pass_string()?;
+        let inside = start..self.at - 1;
+        if find(self.text.as_bytes(), b'\\', inside.clone()).is_some() {
+            return Err(self.wants("a string without escapes"));
         }
+        self.text.get(inside).ok_or_else(|| self.wants("a whole character"))
+    }
+
+    /// Passes a string; tells where its inside begins.
+    #[inline]
+    fn pass_string(&mut self) -> Result<usize, Error> {
+        self.pass(b'"', "a string")?;
+        let start = self.at;
+        loop {
+            match find(self.text.as_bytes(), b'"', self.at..self.text.len()) {
+                Some(quote) => self.at = quote + 1,
+                None => return Err(self.wants("the end of a string")),
+            }
+            if !self.is_escaped() {
+                return Ok(start);
+            }
+        }
+    }
+
+    /// Tells whether the quote that has just been passed is one inside of a string: an odd number of backslashes stands
+    /// before it.
+    #[inline]
+    fn is_escaped(&self) -> bool {
+        let before = self.text.as_bytes().get(..self.at - 1).unwrap_or_default();
+        before.last() == Some(&b'\\')
+            && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+    }
+
+    /// Reads a decimal as [`digits`] does, in quotes or without; passes nothing where that cannot be.
+    #[inline]
+    pub(super) fn decimal(&mut self) -> Option<Decimal> {
+        let quoted = self.peek() == Some(b'"');
+        let start = self.at + usize::from(quoted);
+        let (value, length) = digits::decimal(self.text.as_bytes().get(start..)?)?;
+        let end = start + length;
+        let next = self.text.as_bytes().get(end);
+        if quoted && next == Some(&b'"') {
+            self.at = end + 1;
+        } else if !quoted && !next.is_some_and(is_of_token) {
+            self.at = end;
+        } else {
+            return None;
+        }
+        Some(value)
     }
 
     /// Reads a number or a word.
@@ -136,9 +130,14 @@ impl<'a> Reader<'a> {
     pub(super) fn token(&mut self) -> Result<&'a str, Error> {
         self.peek();
         let start = self.at;
-        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
-        let ends = |byte: &u8| !matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E');
-        self.at += rest.iter().position(ends).unwrap_or(rest.len());
+        loop {
+            // Most of it is digits.
+            self.at += digits::count(self.text.as_bytes().get(self.at..).unwrap_or_default());
+            match self.text.as_bytes().get(self.at) {
+                Some(byte) if is_of_token(byte) => self.at += 1,
+                _ => break,
+            }
+        }
         match self.since(start)? {
             "" => Err(self.wants("a value")),
             token => Ok(token),
@@ -147,7 +146,7 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub(super) fn scalar(&mut self) -> Result<&'a str, Error> {
-        if self.peek() == Some(b'"') { Ok(self.string()?.0) } else { self.token() }
+        if self.peek() == Some(b'"') { self.string() } else { self.token() }
     }
 
     /// Reads the inside of a string, or any other value, as it is written.
@@ -211,14 +210,52 @@ impl<'a> Reader<'a> {
 
     /// Reads the name of an object's next field; passes the end of the object where there is none.
     #[inline]
-    pub(super) fn name(&mut self, first: &mut bool) -> Result<Option<&'a str>, Error> {
+    pub(super) fn name(&mut self, first: &mut bool) -> Result<Option<&'a [u8]>, Error> {
+        let name = self.key(first)?;
+        self.at += usize::from(name.is_none());
+        Ok(name)
+    }
+
+    /// Does the same, but for the end.
+    #[inline]
+    pub(super) fn key(&mut self, first: &mut bool) -> Result<Option<&'a [u8]>, Error> {
+        match self.key_at_once(*first) {
+            Some(name) => {
+                *first = false;
+                Ok(Some(name))
+            }
+            None => self.key_in_steps(first),
+        }
+    }
+
+    /// Reads `,"name":` as it is nearly always written.
+    #[inline]
+    fn key_at_once(&mut self, first: bool) -> Option<&'a [u8]> {
+        let bytes = self.text.as_bytes();
+        let mut start = self.at;
+        if !first {
+            bytes.get(start).filter(|byte| **byte == b',')?;
+            start += 1;
+        }
+        bytes.get(start).filter(|byte| **byte == b'"')?;
+        start += 1;
+        let end = find(bytes, b'"', start..bytes.len())?;
+        let (before, after) = (bytes.get(end - 1)?, bytes.get(end + 1)?);
+        if *before == b'\\' || *after != b':' {
+            return None;
+        }
+        self.at = end + 2;
+        bytes.get(start..end)
+    }
+
+    #[cold]
+    fn key_in_steps(&mut self, first: &mut bool) -> Result<Option<&'a [u8]>, Error> {
         if !self.more(b'}', first)? {
-            self.at += 1;
             return Ok(None);
         }
-        let (name, _) = self.string()?;
+        let name = self.string()?;
         self.pass(b':', "a colon")?;
-        Ok(Some(name))
+        Ok(Some(name.as_bytes()))
     }
 
     /// Checks that nothing comes any more.
@@ -230,15 +267,45 @@ impl<'a> Reader<'a> {
     /// Reads a whole number.
     #[inline]
     pub(super) fn whole<T: TryFrom<i64> + FromStr>(&mut self) -> Result<T, Error> {
+        self.peek();
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if let Some((value, length)) = digits::whole(rest)
+            && !rest.get(length).is_some_and(is_of_token)
+            && let Ok(value) = T::try_from(value)
+        {
+            self.at += length;
+            return Ok(value);
+        }
         let token = self.token()?;
-        let digits = token.strip_prefix('-').unwrap_or(token);
-        let short = digits.len() <= MAX_SHORT && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let value = if short && !digits.is_empty() {
-            let number = digits.bytes().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
-            T::try_from(if digits.len() == token.len() { number } else { -number }).ok()
-        } else {
-            token.parse().ok()
-        };
-        value.ok_or_else(|| self.wants("a whole number before what stands"))
+        token.parse().map_err(|_| self.wants("a whole number before what stands"))
     }
+}
+
+/// Tells what numbers and words are made of.
+#[inline]
+fn is_of_token(byte: &u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E')
+}
+
+/// Finds a byte within a part of a text, eight at a time; the last seven of the text one by one.
+#[inline]
+fn find(text: &[u8], byte: u8, within: Range<usize>) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    let mut at = within.start;
+    while at < within.end {
+        let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) else {
+            let rest = text.get(at..within.end).unwrap_or_default();
+            return rest.iter().position(|other| *other == byte).map(|place| at + place);
+        };
+        let others = u64::from_le_bytes(*eight) ^ (ONES * u64::from(byte));
+        // The lowest bit that is set is that of the first byte which is the one looked for.
+        let found = others.wrapping_sub(ONES) & !others & HIGHS;
+        if found != 0 {
+            let place = at + found.trailing_zeros() as usize / 8;
+            return Some(place).filter(|place| *place < within.end);
+        }
+        at += 8;
+    }
+    None
 }
