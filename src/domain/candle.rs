@@ -2,8 +2,7 @@
 //!
 //! A [`Candle`] is a statement about one interval. It is made of trades by a [`market`], which keeps those of one pair at all
 //! venues; each venue by itself, and all together, have a [`builder`], with a `lane` for each interval. A [`tally`] adds
-//! trades up, exactly (`sum`) and in whatever order they come, each once (`seen`); [`listening`] is when there was anybody
-//! to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`composite`] that of all venues of
+//! trades up, exactly (`sum`) and in whatever order they come; [`listening`] is when there was anybody to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`composite`] that of all venues of
 //! theirs, [`gaps`] finds what is missing, [`fill`] says what is shown there.
 
 pub mod builder;
@@ -16,7 +15,6 @@ pub mod market;
 pub mod roll_up;
 #[cfg(test)]
 mod sample;
-mod seen;
 mod sum;
 pub mod tally;
 
