@@ -1,14 +1,16 @@
 //! One pair: the trades of all its venues, and the candles that they make, each by itself and together.
 
-use std::{collections::BTreeMap, slice};
+use std::slice;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Candle, Interval,
     builder::{Builder, Series},
+    by_time::ByTime,
     listening::{Audience, Listening},
-    tally::{Mark, Tally, TradeId},
+    tally::{Mark, Tally},
+    trade_id::TradeId,
 };
 use crate::domain::{pair::Pair, seen::Seen, trade::Trade, venue::Venue};
 
@@ -74,7 +76,7 @@ struct Listed {
     seen: Seen,
     unnamed: u64,
     /// What came since the candles were last brought up to date, by second.
-    pending: BTreeMap<DateTime<Utc>, Tally>,
+    pending: ByTime<Tally>,
 }
 
 impl Market {
@@ -94,7 +96,7 @@ impl Market {
                 builder: Builder::new(series, now, self.policy.restatable),
                 seen: Seen::new(self.policy.max_ids, self.policy.restatable / 4),
                 unnamed: 0,
-                pending: BTreeMap::new(),
+                pending: ByTime::new(),
             });
             self.listening.push(Listening::default());
         }
@@ -185,10 +187,10 @@ impl Market {
             }
         };
         let tally = Tally::of(Mark { time: trade.time, venue, id }, trade.price, trade.amount);
-        match listed.pending.get_mut(&second) {
+        match listed.pending.get_mut(second) {
             Some(pending) => pending.add(&tally),
             None => {
-                listed.pending.insert(second, tally);
+                listed.pending.or_insert_with(second, || tally);
             }
         }
         Intake::Taken
