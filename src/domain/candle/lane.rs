@@ -289,11 +289,13 @@ mod tests {
                 let (price, amount) =
                     (Decimal::new(10_423_517 + number * 31 % 17, 2), Decimal::new(1_234_567 + second, 8));
                 let tally = Tally::of(Mark { time, venue, id }, price, amount);
-                lanes.iter_mut().for_each(|lane| lane.add(time, &tally, audience));
+                for lane in &mut lanes {
+                    lane.add(time, &tally, audience);
+                }
             }
-            lanes
-                .iter_mut()
-                .for_each(|lane| lane.close(sample::SERIES, sample::at(second + 1), audience, &mut out));
+            for lane in &mut lanes {
+                lane.close(sample::SERIES, sample::at(second + 1), audience, &mut out);
+            }
         }
         let [seconds, .., weeks] = &lanes;
         let of_a_second = bytes(seconds) / 600;

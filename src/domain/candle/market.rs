@@ -269,7 +269,7 @@ impl Default for Policy {
         Self {
             lateness: TimeDelta::seconds(2),
             restatable: TimeDelta::minutes(10),
-            // 1,700 trades a second in all of ten minutes, in 8 MiB.
+            // 1,700 trades a second in all of ten minutes, in 12 MiB at most.
             max_ids: 1 << 20,
             cadence: TimeDelta::seconds(1),
             max_future: TimeDelta::seconds(5),

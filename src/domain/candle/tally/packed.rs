@@ -213,7 +213,7 @@ impl<'a> In<'a> {
 
     fn sum(&mut self) -> Option<Sum> {
         let scale: u32 = self.small()?;
-        let units = if scale % 2 == 0 {
+        let units = if scale.is_multiple_of(2) {
             Units::Small(self.signed()?)
         } else {
             Units::Large(BigInt::from_signed_bytes_le(self.text()?))
