@@ -5,7 +5,7 @@
 //!
 //! - [`decimal`]: text to number and back, rounding; [`exact`]: products and quotients rounded once;
 //! - [`pair`]: assets, pairs and their many spellings; [`venue`]: venues, their owners, market kinds;
-//! - [`quote`] and [`trade`]: what a venue says;
+//! - [`quote`] and [`trade`]: what a venue says; [`seen`]: which trades it has said already;
 //! - [`aggregate`]: many quotes to one consensus, and why each counted or not;
 //! - [`peg`]: what a stablecoin is worth; [`jump`]: when a sudden move is believed;
 //! - [`candle`]: what the trades of an interval make;
@@ -21,5 +21,6 @@ pub mod pair;
 pub mod peg;
 pub mod price;
 pub mod quote;
+pub mod seen;
 pub mod trade;
 pub mod venue;

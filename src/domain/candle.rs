@@ -2,23 +2,25 @@
 //!
 //! A [`Candle`] is a statement about one interval. It is made of trades by a [`market`], which keeps those of one pair at all
 //! venues; each venue by itself, and all together, have a [`builder`], with a `lane` for each interval. A [`tally`] adds
-//! trades up, exactly (`sum`) and in whatever order they come, each once (`seen`); [`listening`] is when there was anybody
-//! to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`composite`] that of all venues of
+//! trades up, exactly (`sum`) and in whatever order they come, as their ids ([`trade_id`]) tell it, and is packed once it is
+//! closed (`kept`); [`listening`] is when there was anybody to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`composite`] that of all venues of
 //! theirs, [`gaps`] finds what is missing, [`fill`] says what is shown there.
 
 pub mod builder;
+mod by_time;
 pub mod composite;
 pub mod fill;
 pub mod gaps;
+mod kept;
 mod lane;
 pub mod listening;
 pub mod market;
 pub mod roll_up;
 #[cfg(test)]
 mod sample;
-mod seen;
 mod sum;
 pub mod tally;
+pub mod trade_id;
 
 use std::{fmt, str::FromStr};
 

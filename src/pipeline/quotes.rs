@@ -1,19 +1,20 @@
 //! The venues' quotes as they stand: what each message changes, confirms, repeats or says too late.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 
 use crate::domain::{
     pair::Pair,
     quote::{LastTrade, Quote, TopOfBook},
+    seen::Seen,
     trade::Trade,
     venue::Venue,
 };
 
-/// Trade ids that are remembered for each market, to know a trade that comes twice.
+/// Trade ids that are remembered for each market at most, to know a trade that comes twice.
 const REMEMBERED: usize = 512;
 
 /// What a message did to a quote.
@@ -63,8 +64,7 @@ struct Standing {
     book_time: Option<DateTime<Utc>>,
     /// The connection that has said what the quote is, while it stands. What a connection confirms is what it has said itself.
     said_on: Option<u64>,
-    trade_ids: HashSet<String>,
-    trade_order: VecDeque<String>,
+    seen: Seen,
 }
 
 impl Quotes {
@@ -122,7 +122,7 @@ impl Quotes {
     ) -> Effect {
         let Some(standing) = self.standing(heard, market, trade.time) else { return Effect::Confirmed };
         if let Some(id) = trade.id
-            && !standing.remember(id)
+            && !standing.seen.insert(trade.time, &id)
         {
             return Effect::Duplicate;
         }
@@ -192,8 +192,7 @@ impl Quotes {
     /// Forgets which trades have come: a recording that starts again says them again.
     pub(super) fn forget_trades(&mut self) {
         for standing in self.markets.values_mut().flatten() {
-            standing.trade_ids.clear();
-            standing.trade_order.clear();
+            standing.seen.clear();
         }
     }
 
@@ -235,8 +234,7 @@ impl Standing {
             },
             book_time: None,
             said_on: None,
-            trade_ids: HashSet::new(),
-            trade_order: VecDeque::new(),
+            seen: Seen::new(REMEMBERED, TimeDelta::MAX),
         }
     }
 
@@ -259,27 +257,12 @@ impl Standing {
             quote.consensus_at_change = consensus;
         }
     }
-
-    /// Remembers a trade's id; tells whether it is new.
-    fn remember(&mut self, id: String) -> bool {
-        if !self.trade_ids.insert(id.clone()) {
-            return false;
-        }
-        self.trade_order.push_back(id);
-        if self.trade_order.len() > REMEMBERED
-            && let Some(oldest) = self.trade_order.pop_front()
-        {
-            self.trade_ids.remove(&oldest);
-        }
-        true
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::trade::Side;
-    use chrono::TimeDelta;
 
     const VENUE: Venue = Venue::new("kraken");
     const MARKET: Pair = Pair::literal("BTC", "USD");

@@ -19,7 +19,7 @@ use super::{
     error::StoreError,
     location::Location,
     postgres,
-    sqlite::{self, Link},
+    sqlite::{self, Link, Task},
     statement::{Bind, Statement},
 };
 use crate::clock::stopwatch;
@@ -118,23 +118,23 @@ impl Engine {
             }));
             return Self::Postgres(Lines::new("all", &place, limits, limits.connections, config));
         }
-        let config = || {
+        let config = |task| {
             let (location, limits) = (location.clone(), limits.clone());
             let mut config = ManagerConfig::default();
             config.custom_setup = Box::new(move |_| {
                 let (location, limits) = (location.clone(), limits.clone());
-                async move { sqlite::connect(&location, &limits).await }.boxed()
+                async move { sqlite::connect(&location, &limits, task).await }.boxed()
             });
             config.recycling_method = RecyclingMethod::Fast;
             config
         };
         if matches!(location, Location::Memory) {
-            let only = Lines::new(MEMORY, &place, limits, 1, config());
+            let only = Lines::new(MEMORY, &place, limits, 1, config(Task::Write));
             return Self::Sqlite { read: only.clone(), write: only };
         }
         Self::Sqlite {
-            read: Lines::new("read", &place, limits, limits.connections, config()),
-            write: Lines::new("write", &place, limits, 1, config()),
+            read: Lines::new("read", &place, limits, limits.connections, config(Task::Read)),
+            write: Lines::new("write", &place, limits, 1, config(Task::Write)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The candles of one interval: those that are being formed, and those that can still be restated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -8,9 +8,12 @@ use rust_decimal::Decimal;
 use super::{
     Candle, CandleSource, CandleState, Interval,
     builder::Series,
+    by_time::ByTime,
+    kept::Kept,
     listening::{Audience, Listening, part, share},
     tally::Tally,
 };
+use crate::domain::venue::Venue;
 
 /// The candles of one interval.
 #[derive(Debug)]
@@ -21,7 +24,9 @@ pub(super) struct Lane {
     /// How long the audience had listened when that opened.
     listened: TimeDelta,
     /// By when they opened. Closed seconds without trades are not kept: there are too many of them.
-    windows: BTreeMap<DateTime<Utc>, Window>,
+    windows: ByTime<Window>,
+    /// Whose trades were packed.
+    venues: Vec<Venue>,
     /// What has changed since it was last told.
     changed: BTreeSet<DateTime<Utc>>,
 }
@@ -29,7 +34,7 @@ pub(super) struct Lane {
 /// What is known of one candle.
 #[derive(Debug, Default)]
 struct Window {
-    trades: Option<Tally>,
+    trades: Kept,
     closed: Option<Closed>,
 }
 
@@ -48,7 +53,8 @@ impl Lane {
             interval,
             current: interval.open_time(start),
             listened: TimeDelta::zero(),
-            windows: BTreeMap::new(),
+            windows: ByTime::new(),
+            venues: Vec::new(),
             changed: BTreeSet::new(),
         }
     }
@@ -60,11 +66,8 @@ impl Lane {
     /// Takes in trades.
     pub(super) fn add(&mut self, time: DateTime<Utc>, trades: &Tally, audience: Audience<'_>) {
         let open = self.interval.open_time(time);
-        let window = self.window(open, audience);
-        match &mut window.trades {
-            Some(known) => known.add(trades),
-            none => *none = Some(trades.clone()),
-        }
+        let (window, venues) = self.window(open, audience);
+        window.trades.add(trades, open, venues);
         self.changed.insert(open);
     }
 
@@ -84,8 +87,8 @@ impl Lane {
         while open < self.current {
             let close = self.interval.close_time(open);
             // One that was not kept is made anew, by what is known now.
-            let kept = self.windows.contains_key(&open);
-            if let Some(closed) = &mut self.window(open, audience).closed
+            let kept = self.windows.get(open).is_some();
+            if let Some(closed) = &mut self.window(open, audience).0.closed
                 && kept
             {
                 closed.listened -= close - open.max(moment);
@@ -107,12 +110,13 @@ impl Lane {
     pub(super) fn restate(&mut self, series: Series, out: &mut Vec<Candle>) {
         while let Some(open) = self.changed.first().copied().filter(|open| *open < self.current) {
             self.changed.remove(&open);
-            if let Some(window) = self.windows.get_mut(&open)
+            if let Some(window) = self.windows.get_mut(open)
                 && let Some(mut closed) = window.closed
             {
                 closed.revision = closed.revision.saturating_add(1);
                 window.closed = Some(closed);
-                out.push(window.candle(series, self.interval, open, closed));
+                out.push(window.candle(series, self.interval, open, closed, &self.venues));
+                window.trades.pack(open, &mut self.venues);
             }
         }
     }
@@ -136,11 +140,12 @@ impl Lane {
                 listened: listened - self.listened,
                 expected: audience.all(self.interval.span()),
             };
-            let window = self.windows.entry(open).or_default();
+            let window = self.windows.or_insert_with(open, Window::default);
             window.closed = Some(closed);
-            out.push(window.candle(series, self.interval, open, closed));
+            out.push(window.candle(series, self.interval, open, closed, &self.venues));
+            window.trades.pack(open, &mut self.venues);
             if self.interval == Interval::Second && window.trades.is_none() {
-                self.windows.remove(&open);
+                self.windows.remove(open);
             }
             self.changed.remove(&open);
             (self.current, self.listened) = (close, listened);
@@ -149,10 +154,8 @@ impl Lane {
 
     /// Forgets what closed before a moment.
     pub(super) fn forget(&mut self, settled: DateTime<Utc>) {
-        while let Some(first) = self.windows.first_entry()
-            && self.interval.close_time(*first.key()) <= settled
-        {
-            first.remove();
+        while self.windows.first().is_some_and(|open| self.interval.close_time(open) <= settled) {
+            self.windows.pop_first();
         }
     }
 
@@ -187,35 +190,44 @@ impl Lane {
     ) -> Candle {
         let now = now.max(open).min(self.interval.close_time(open));
         let before = if open == self.current { self.listened } else { audience.before(open) };
-        let trades = self.windows.get(&open).and_then(|window| window.trades.as_ref());
+        let trades = self.windows.get(open).and_then(|window| window.trades.get(open, &self.venues));
         let coverage = share(audience.before(now) - before, audience.all(self.interval.span()));
-        candle(series, self.interval, open, trades, coverage)
+        candle(series, self.interval, open, trades.as_deref(), coverage)
     }
 
-    /// Finds a window or makes it anew, closed if its time is over.
-    fn window(&mut self, open: DateTime<Utc>, audience: Audience<'_>) -> &mut Window {
+    /// Finds a window or makes it anew, closed if its time is over; with it whose trades were packed.
+    fn window(&mut self, open: DateTime<Utc>, audience: Audience<'_>) -> (&mut Window, &[Venue]) {
         let over = open < self.current;
-        self.windows.entry(open).or_insert_with(|| Window {
-            trades: None,
+        let window = self.windows.or_insert_with(open, || Window {
+            trades: Kept::None,
             closed: over.then(|| Closed {
                 revision: 0,
                 listened: audience.before(self.interval.close_time(open)) - audience.before(open),
                 expected: audience.all(self.interval.span()),
             }),
-        })
+        });
+        (window, &self.venues)
     }
 }
 
 impl Window {
     /// Says what is known of a closed candle.
-    fn candle(&self, series: Series, interval: Interval, open: DateTime<Utc>, closed: Closed) -> Candle {
+    fn candle(
+        &self,
+        series: Series,
+        interval: Interval,
+        open: DateTime<Utc>,
+        closed: Closed,
+        venues: &[Venue],
+    ) -> Candle {
         let coverage = share(closed.listened, closed.expected);
         let state = match closed.revision {
             _ if self.trades.is_none() && coverage.is_zero() => CandleState::Gap,
             0 => CandleState::Final,
             _ => CandleState::Restated,
         };
-        let candle = candle(series, interval, open, self.trades.as_ref(), coverage);
+        let trades = self.trades.get(open, venues);
+        let candle = candle(series, interval, open, trades.as_deref(), coverage);
         Candle { state, revision: closed.revision, ..candle }
     }
 }
@@ -242,5 +254,75 @@ fn candle(
         trade_count: trades.map(Tally::trade_count).unwrap_or_default(),
         source_count: trades.map(Tally::source_count).unwrap_or_default(),
         coverage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{listening::Listening, sample, tally::Mark, trade_id::TradeId},
+        *,
+    };
+
+    /// What the windows take, the bytes of the packed ones rounded up as allocators do.
+    fn bytes(lane: &Lane) -> usize {
+        let (windows, room) = lane.windows.values();
+        let kept = windows.map(|window| match &window.trades {
+            Kept::None => 0,
+            Kept::Open(_) => size_of::<Tally>(),
+            Kept::Packed(bytes) => bytes.len().next_multiple_of(16),
+        });
+        kept.sum::<usize>() + room * size_of::<(DateTime<Utc>, Window)>()
+    }
+
+    #[test]
+    fn a_closed_second_takes_two_hundred_bytes_and_the_first_of_a_long_lane_half_a_thousand() {
+        let listening = [Listening::default()];
+        let audience = Audience(&listening);
+        let venue = sample::SERIES.venue.unwrap();
+        let mut out = Vec::new();
+        let mut lanes = Interval::ALL.map(|interval| Lane::new(interval, sample::at(0)));
+        for second in 0..600 {
+            for number in 0..12 {
+                let id = TradeId::read(&(4_312_587_901_i64 + second * 12 + number).to_string());
+                let time = sample::at(second) + TimeDelta::milliseconds(number * 80);
+                let (price, amount) =
+                    (Decimal::new(10_423_517 + number * 31 % 17, 2), Decimal::new(1_234_567 + second, 8));
+                let tally = Tally::of(Mark { time, venue, id }, price, amount);
+                for lane in &mut lanes {
+                    lane.add(time, &tally, audience);
+                }
+            }
+            for lane in &mut lanes {
+                lane.close(sample::SERIES, sample::at(second + 1), audience, &mut out);
+            }
+        }
+        let [seconds, .., weeks] = &lanes;
+        let of_a_second = bytes(seconds) / 600;
+        assert!(of_a_second <= 200, "{of_a_second}");
+        assert!(bytes(weeks) <= 512, "{}", bytes(weeks));
+    }
+
+    #[test]
+    fn a_late_trade_is_added_to_what_was_packed() {
+        let listening = [Listening::default()];
+        let (audience, series) = (Audience(&listening), sample::SERIES);
+        let trade = |id: &str, price: i64| {
+            let mark = Mark { time: sample::at(0), venue: series.venue.unwrap(), id: TradeId::read(id) };
+            Tally::of(mark, price.into(), Decimal::ONE)
+        };
+        let mut lane = Lane::new(Interval::Second, sample::at(0));
+        let mut told = Vec::new();
+        lane.add(sample::at(0), &trade("2", 5), audience);
+        lane.close(series, sample::at(1), audience, &mut told);
+        for (id, price) in [("1", 4), ("3", 7)] {
+            lane.add(sample::at(0), &trade(id, price), audience);
+            lane.restate(series, &mut told);
+            assert!(lane.windows.values().0.all(|window| matches!(window.trades, Kept::Packed(_))));
+        }
+        let last = told.pop().unwrap();
+        let prices = last.prices.unwrap();
+        assert_eq!([prices.open, prices.high, prices.low, prices.close], [4, 7, 4, 7].map(Decimal::from));
+        assert_eq!((last.revision, last.trade_count, last.quote_volume), (2, 3, 16.into()));
     }
 }

@@ -1,17 +1,18 @@
 //! One pair: the trades of all its venues, and the candles that they make, each by itself and together.
 
-use std::{collections::BTreeMap, slice};
+use std::slice;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Candle, Interval,
     builder::{Builder, Series},
+    by_time::ByTime,
     listening::{Audience, Listening},
-    seen::Seen,
-    tally::{Mark, Tally, TradeId},
+    tally::{Mark, Tally},
+    trade_id::TradeId,
 };
-use crate::domain::{pair::Pair, trade::Trade, venue::Venue};
+use crate::domain::{pair::Pair, seen::Seen, trade::Trade, venue::Venue};
 
 /// How many seconds are closed at once: after a long sleep the rest has to wait for the next time.
 const CLOSED_AT_ONCE: TimeDelta = TimeDelta::seconds(600);
@@ -23,6 +24,9 @@ pub struct Policy {
     pub lateness: TimeDelta,
     /// How long after that a trade still restates it. This bounds what is kept in memory.
     pub restatable: TimeDelta,
+    /// Ids of trades that are kept of a market of a venue at most, to know those that come twice. Where more come in the time
+    /// in which they restate, that time is shorter: of what could come a second time unnoticed, nothing is taken in.
+    pub max_ids: usize,
     /// A candle that is being formed is told again after this time at the earliest.
     pub cadence: TimeDelta,
     /// A trade from further ahead of our clock than this is not believed.
@@ -72,7 +76,7 @@ struct Listed {
     seen: Seen,
     unnamed: u64,
     /// What came since the candles were last brought up to date, by second.
-    pending: BTreeMap<DateTime<Utc>, Tally>,
+    pending: ByTime<Tally>,
 }
 
 impl Market {
@@ -90,9 +94,9 @@ impl Market {
             self.venues.push(Listed {
                 venue,
                 builder: Builder::new(series, now, self.policy.restatable),
-                seen: Seen::default(),
+                seen: Seen::new(self.policy.max_ids, self.policy.restatable / 4),
                 unnamed: 0,
-                pending: BTreeMap::new(),
+                pending: ByTime::new(),
             });
             self.listening.push(Listening::default());
         }
@@ -173,13 +177,9 @@ impl Market {
             return refused;
         }
         let id = match &trade.id {
-            Some(id) => {
-                let id = TradeId::read(id);
-                if !listed.seen.insert(second, &id) {
-                    return Intake::Duplicate;
-                }
-                id
-            }
+            Some(_) if listed.seen.has_lost(second) => return Intake::TooLate,
+            Some(id) if !listed.seen.insert(second, id) => return Intake::Duplicate,
+            Some(id) => TradeId::read(id),
             None if snapshot && listening.covers(trade.time) => return Intake::Past,
             None => {
                 listed.unnamed += 1;
@@ -187,10 +187,10 @@ impl Market {
             }
         };
         let tally = Tally::of(Mark { time: trade.time, venue, id }, trade.price, trade.amount);
-        match listed.pending.get_mut(&second) {
+        match listed.pending.get_mut(second) {
             Some(pending) => pending.add(&tally),
             None => {
-                listed.pending.insert(second, tally);
+                listed.pending.or_insert_with(second, || tally);
             }
         }
         Intake::Taken
@@ -269,6 +269,8 @@ impl Default for Policy {
         Self {
             lateness: TimeDelta::seconds(2),
             restatable: TimeDelta::minutes(10),
+            // 1,700 trades a second in all of ten minutes, in 12 MiB at most.
+            max_ids: 1 << 20,
             cadence: TimeDelta::seconds(1),
             max_future: TimeDelta::seconds(5),
             max_lag: TimeDelta::seconds(10),

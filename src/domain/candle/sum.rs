@@ -14,13 +14,13 @@ const LARGEST: Decimal = Decimal::from_parts(u32::MAX - 5, u32::MAX, u32::MAX, f
 /// A sum: a whole number of units of 10⁻ˢᶜᵃˡᵉ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sum {
-    units: Units,
-    scale: u32,
+    pub(super) units: Units,
+    pub(super) scale: u32,
 }
 
 /// How many units. Sums seldom leave 128 bits, and are quick while they do not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Units {
+pub(super) enum Units {
     Small(i128),
     Large(BigInt),
 }

@@ -1,27 +1,14 @@
 //! Trades added up, in whatever order they come.
 
-use std::sync::Arc;
+mod packed;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
+use smallvec::{SmallVec, smallvec};
 
-use super::{Candle, CandleSource, Ohlc, sum::Sum};
+use super::{Candle, CandleSource, Ohlc, sum::Sum, trade_id::TradeId};
 use crate::domain::venue::Venue;
-
-/// What tells a trade from the others of its market at its venue.
-///
-/// Their order is that of trades of the same time: numbers by their value, then texts, then trades without an id as they
-/// came. To compare a number with a text as text, as seems natural, would put 9 before 10, 10 before `1a` and that before
-/// 9 again.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TradeId {
-    /// An id of up to 38 digits, and how many digits were written: `07` is not `7`.
-    Number(u128, usize),
-    /// Any other id.
-    Text(Arc<str>),
-    /// The venue gives none: the how-many-eth of these it is.
-    Unnamed(u64),
-}
+pub(super) use packed::{pack, unpack};
 
 /// Where a trade stands among all trades of a pair.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,29 +31,18 @@ pub struct Tally {
     base: Sum,
     quote: Sum,
     trade_count: u64,
-    /// Who traded.
-    venues: Vec<Venue>,
+    /// Who traded. Of most it is one.
+    venues: SmallVec<[Venue; 1]>,
     /// How many traded of whom the names are not known.
     unnamed_venues: u32,
     source: CandleSource,
-}
-
-impl TradeId {
-    /// Reads a venue's id.
-    pub fn read(id: &str) -> Self {
-        let digits = id.len() <= 38 && id.bytes().all(|byte| byte.is_ascii_digit());
-        match id.parse() {
-            Ok(number) if digits => Self::Number(number, id.len()),
-            _ => Self::Text(id.into()),
-        }
-    }
 }
 
 impl Tally {
     /// Begins with one trade: its place, units of quote for one unit of base, and units of base.
     pub fn of(mark: Mark, price: Decimal, amount: Decimal) -> Self {
         Self {
-            venues: vec![mark.venue],
+            venues: smallvec![mark.venue],
             first: (mark.clone(), price),
             last: (mark, price),
             high: price,
@@ -83,7 +59,7 @@ impl Tally {
     pub fn of_candle(candle: &Candle) -> Option<Self> {
         let Ohlc { open, high, low, close } = candle.prices?;
         let venue = candle.venue.unwrap_or(Venue::new(""));
-        let mark = Mark { time: candle.open_time, venue, id: TradeId::Number(0, 0) };
+        let mark = Mark { time: candle.open_time, venue, id: TradeId::Number([0; 16], 0) };
         Some(Self {
             first: (mark.clone(), open),
             last: (mark, close),
@@ -156,17 +132,6 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_have_one_order() {
-        let written = ["9", "10", "010", "340282366920938463463", "1a", "9x", "a"];
-        let mut ids: Vec<_> = written.iter().map(|id| TradeId::read(id)).collect();
-        ids.push(TradeId::Unnamed(0));
-        let longer = TradeId::read(&"9".repeat(39));
-        assert!(matches!(longer, TradeId::Text(_)) && matches!(TradeId::read(""), TradeId::Text(_)));
-        assert!(ids.is_sorted(), "{ids:?}");
-        assert_ne!(TradeId::read("+7"), TradeId::read("7"));
-    }
 
     #[test]
     fn trades_of_one_moment_stand_in_the_order_of_their_ids() {

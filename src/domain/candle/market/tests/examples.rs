@@ -108,6 +108,27 @@ fn equal_trades_with_ids_of_their_own_are_two() {
 }
 
 #[test]
+fn a_trade_whose_id_had_to_be_forgotten_is_not_counted_again() {
+    let policy = Policy { max_ids: 32, ..Policy::default() };
+    let mut run = Run::new(&[KRAKEN], 0);
+    run.market = Market::new(PAIR, at(0), policy);
+    run.market.expect(KRAKEN, at(0));
+    let trades: Vec<_> = (0..100).map(|id| trade(&id.to_string(), id * 1_000, 5, 1_000)).collect();
+    for trade in &trades {
+        assert_eq!(run.trade(KRAKEN, trade, 0), Intake::Taken);
+    }
+    let again: Vec<_> = trades.iter().map(|trade| run.trade(KRAKEN, trade, 0)).collect();
+    let lost = again.iter().take_while(|intake| **intake == Intake::TooLate).count();
+    assert!((68..=70).contains(&lost), "{lost}");
+    assert!(again[lost..].iter().all(|intake| *intake == Intake::Duplicate), "{again:?}");
+    // One without an id restates all the same, as nothing has to be known of it.
+    assert_eq!(run.trade(KRAKEN, &trade("", 0, 5, 1_000), 0), Intake::Taken);
+    run.tick(at(125_000));
+    let count = |minute: i64| run.last(Some(KRAKEN), Interval::Minute, minute * 60_000).trade_count;
+    assert_eq!([count(0), count(1)], [61, 40]);
+}
+
+#[test]
 fn past_trades_fill_what_was_missed_and_nothing_else() {
     let mut run = Run::new(&[KRAKEN], 0);
     run.trade(KRAKEN, &trade("1", 1_000, 5, 1_000), 0);

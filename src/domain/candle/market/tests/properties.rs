@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::candle::{roll_up::roll_up, tally::TradeId};
+use crate::domain::candle::{roll_up::roll_up, trade_id::TradeId};
 
 /// A trade at one of the venues, and how long it takes to come.
 #[derive(Debug, Clone)]
