@@ -85,6 +85,7 @@ impl Checked {
             | DeliveryKind::Confirm(_)
             | DeliveryKind::Gap(_)
             | DeliveryKind::Accepted(_)
+            | DeliveryKind::Unheard { .. }
             | DeliveryKind::Left(_)
             | DeliveryKind::Subscribed
             | DeliveryKind::Message => {}

@@ -71,6 +71,13 @@ pub enum DeliveryKind {
     },
     /// A market that was refused before speaks now.
     Accepted(Pair),
+    /// The stream of a market is dead, though its connection stands: nothing was heard of it since a moment.
+    Unheard {
+        /// The market.
+        market: Pair,
+        /// When it was last heard; before it ever was, since when it should have been.
+        since: DateTime<Utc>,
+    },
     /// A message came. What it says follows, if it says anything.
     Message,
     /// The message that came is not understood.

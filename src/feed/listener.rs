@@ -317,9 +317,11 @@ impl Listener {
             }
             Answer::Ticker { market, outcome: Ok(told) } => {
                 if let DeliveryKind::Ticker { book, last, .. } = &told {
-                    let pulses = &self.contact.outlet.pulses;
-                    if pulses.answered(market, *book, *last, Instant::now()) == Finding::Dead {
+                    let Outlet { pulses, clock, .. } = &self.contact.outlet;
+                    let now = (Instant::now(), clock.now());
+                    if let Finding::Dead { since } = pulses.answered(market, *book, *last, now) {
                         self.revive(market);
+                        self.tell(DeliveryKind::Unheard { market, since }).await?;
                     }
                 }
                 self.tell(told).await

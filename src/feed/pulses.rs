@@ -54,8 +54,8 @@ pub(super) struct Pulses {
 pub(super) enum Finding {
     /// The stream goes on, or its connection is down and known to be.
     Expected,
-    /// The market has moved and the stream has not said so.
-    Dead,
+    /// The market has moved and the stream has not said so: nothing of it was heard since a moment.
+    Dead { since: DateTime<Utc> },
 }
 
 /// Trades of a market may have been missed since a moment.
@@ -193,13 +193,13 @@ impl Pulses {
         }
     }
 
-    /// Takes in an answer over REST.
+    /// Takes in an answer over REST. Where the stream is found dead, trades are missing since it was last heard.
     pub(super) fn answered(
         &self,
         market: Pair,
         book: Option<TopOfBook>,
         last: Option<Decimal>,
-        now: Instant,
+        (now, received): (Instant, DateTime<Utc>),
     ) -> Finding {
         let mut markets = self.markets();
         let Some(pulse) = markets.get_mut(&market) else { return Finding::Expected };
@@ -218,7 +218,13 @@ impl Pulses {
             (pulse.limit(&self.options) * 2_u32.saturating_pow(pulse.asked.min(8))).min(MAX_QUIET)
         };
         pulse.next_question = Some(now + wait);
-        if dead { Finding::Dead } else { Finding::Expected }
+        if !dead {
+            return Finding::Expected;
+        }
+        let silence = TimeDelta::from_std(now.duration_since(pulse.heard)).unwrap_or_default();
+        let since = received.checked_sub_signed(silence).unwrap_or(received);
+        pulse.miss(since, TimeDelta::zero(), false);
+        Finding::Dead { since }
     }
 
     /// Takes out the markets whose missed trades are to be asked for now.

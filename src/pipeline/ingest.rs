@@ -226,6 +226,7 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
         DeliveryKind::Asked { polled, error } => source.asked(*polled, error.as_deref(), now),
         DeliveryKind::Ticker { .. }
         | DeliveryKind::Trade { .. }
+        | DeliveryKind::Unheard { .. }
         | DeliveryKind::Confirm(_)
         | DeliveryKind::Subscribed => {}
     }

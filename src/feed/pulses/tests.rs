@@ -77,17 +77,17 @@ async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
     let now = pass(30).await;
     pulses.asked(MARKET, now);
     assert_eq!(pulses.late(now), [OTHER]);
-    assert_eq!(pulses.answered(MARKET, book(7), None, now), Finding::Expected);
+    assert_eq!(pulses.answered(MARKET, book(7), None, (now, at(90))), Finding::Expected);
     assert_eq!(pulses.polled(), 0);
     // Asked again, but later and later.
     assert!(!pulses.late(pass(59).await).contains(&MARKET));
     let now = pass(1).await;
     assert!(pulses.late(now).contains(&MARKET));
 
-    assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Expected);
+    assert_eq!(pulses.answered(MARKET, book(8), None, (now, at(90))), Finding::Expected);
     let now = pass(5).await;
     assert!(pulses.late(now).contains(&MARKET));
-    assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Dead);
+    assert_eq!(pulses.answered(MARKET, book(8), None, (now, at(90))), Finding::Dead { since: at(90 - 95) });
     assert_eq!(pulses.polled(), 1);
     pulses.hear(1, &ticker(MARKET, 8), at(99));
     assert_eq!(pulses.polled(), 0);
@@ -104,15 +104,38 @@ async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
     for market in [MARKET, OTHER, MARKET, OTHER] {
         // The connection is known to be down: no need to call the stream dead.
-        assert_eq!(pulses.answered(market, book(9), None, now), Finding::Expected);
+        assert_eq!(pulses.answered(market, book(9), None, (now, at(90))), Finding::Expected);
     }
     assert_eq!(pulses.polled(), 2);
     // Another one stands, and does not bring them.
     pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(0));
     let now = pass(30).await;
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
-    assert_eq!(pulses.answered(MARKET, book(10), None, now), Finding::Dead);
-    assert_eq!(pulses.answered(OTHER, book(9), None, now), Finding::Dead);
+    assert_eq!(
+        pulses.answered(MARKET, book(10), None, (now, at(90))),
+        Finding::Dead { since: at(90 - 30 - 10) }
+    );
+    assert_eq!(
+        pulses.answered(OTHER, book(9), None, (now, at(90))),
+        Finding::Dead { since: at(90 - 30 - 10) }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_traded_while_a_stream_was_dead_is_asked_for_when_another_brings_it() {
+    let pulses = pulses();
+    pulses.hear(1, &trade(MARKET, 3), at(4));
+    pulses.hear(1, &ticker(MARKET, 7), at(4));
+    for _ in 0..2 {
+        let now = pass(30).await;
+        pulses.answered(MARKET, book(8), None, (now, at(64)));
+    }
+    assert_eq!(pulses.missed(), [], "not while it says nothing");
+    // Another connection takes over, and brings the market before the first one is left.
+    pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(70));
+    pulses.hear(2, &ticker(MARKET, 8), at(71));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(72));
+    assert_eq!(pulses.missed(), [Missed { market: MARKET, since: at(3) }]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +145,7 @@ async fn what_is_refused_is_polled_and_not_called_dead() {
     assert_eq!(pulses.hear(1, &refused, at(0)), None);
     let now = pass(30).await;
     for price in 1..5 {
-        assert_eq!(pulses.answered(MARKET, book(price), None, now), Finding::Expected);
+        assert_eq!(pulses.answered(MARKET, book(price), None, (now, at(90))), Finding::Expected);
     }
     assert_eq!(pulses.polled(), 1);
     assert_eq!(pulses.hear(1, &ticker(MARKET, 7), at(1)), Some(MARKET), "it speaks after all");
