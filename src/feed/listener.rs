@@ -27,7 +27,7 @@ use self::{
     questions::{Answer, Question},
 };
 use super::{
-    delivery::{Delivery, DeliveryKind},
+    delivery::{Delivery, DeliveryKind, Outlook},
     outlet::{Outlet, Unheard},
     pulses::{Finding, PulseOptions, Pulses},
     rest::{Budget, RestClient, RestError},
@@ -163,8 +163,8 @@ impl Listener {
                     Err(_) => settled = true,
                 },
                 Some(kept) = self.tasks.join_next() => {
-                    if matches!(kept, Ok(Kept::Blocked)) {
-                        self.give_up().await?;
+                    if let Ok(Kept::Blocked(error)) = kept {
+                        self.give_up(error).await?;
                     }
                 }
                 Some(answer) = questions.next(), if !questions.is_empty() => self.take(answer).await?,
@@ -192,13 +192,21 @@ impl Listener {
         if self.told.is_none() { self.follow().await } else { Ok(()) }
     }
 
-    /// Waits for another configuration, after the venue has refused us for good.
-    async fn give_up(&mut self) -> Result<(), Unheard> {
+    /// Waits for another configuration, after the venue has refused us for good on one connection. The others are left first,
+    /// so that this is the last that is told.
+    async fn give_up(&mut self, error: String) -> Result<(), Unheard> {
+        tracing::error!(
+            venue = self.name(),
+            error,
+            "a venue refuses us for good: it is not tried again before its configuration changes"
+        );
         for shard in self.shards.drain(..) {
             shard.stop.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
+        self.tell(DeliveryKind::Disconnected { error, outlook: Outlook::Blocked }).await?;
         self.contact.outlet.pulses.expect(&BTreeSet::new(), Instant::now());
+        self.tell_polled(None).await?;
         self.told = None;
         if self.wanted.changed().await.is_err() {
             std::future::pending::<()>().await;

@@ -79,12 +79,12 @@ pub struct SocketOptions {
 }
 
 /// Why a connection is kept no longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kept {
     /// It was told to stop, or nobody listens any more.
     Stopped,
-    /// The venue refuses us for good.
-    Blocked,
+    /// The venue refuses us for good, in these words.
+    Blocked(String),
 }
 
 /// Keeps a connection to a venue until `shutdown`, or until nobody listens any more. What it is asked for may change.
@@ -104,17 +104,7 @@ pub(super) async fn run(
         let (ended, good_for) = first.keep(begin, contact, &mut wanted).await;
         let asked = match &ended {
             Ended::Stopped => return Kept::Stopped,
-            Ended::NotConnected(error) if error.is_final() => {
-                tracing::error!(
-                    venue = outlet.venue.as_str(),
-                    error = %ended,
-                    "a venue refuses us for good: it is not tried again before its configuration changes"
-                );
-                let said = DeliveryKind::Disconnected { error: ended.to_string(), outlook: Outlook::Blocked };
-                // Where nobody listens any more, there is nobody to tell.
-                let _ = outlet.deliver(None, said).await;
-                return Kept::Blocked;
-            }
+            Ended::NotConnected(error) if error.is_final() => return Kept::Blocked(ended.to_string()),
             Ended::NotConnected(error) => error.retry_after(),
             _ => None,
         };
