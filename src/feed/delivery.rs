@@ -117,6 +117,13 @@ pub enum DeliveryKind {
     },
 }
 
+impl DeliveryKind {
+    /// Tells whether something was said of a market, and not only of the connection.
+    pub const fn is_event(&self) -> bool {
+        matches!(self, Self::Ticker { .. } | Self::Trade { .. } | Self::Confirm(_))
+    }
+}
+
 /// What comes after a connection that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outlook {

@@ -130,6 +130,10 @@ impl Aggregator {
         let Delivery { venue, connection, receive_time, kind: said } = delivery;
         let heard = Heard { venue, connection, receive_time };
         let source = self.sources.get(venue);
+        // What is asked over REST does not tell that the stream speaks.
+        if connection.is_some() && said.is_event() {
+            source.iter().for_each(|source| source.spoke(receive_time));
+        }
         match said {
             DeliveryKind::Ticker { market, kind, book, last, base_volume_24h, quote_volume_24h, time } => {
                 if let Some(source) = &source {

@@ -310,7 +310,7 @@ impl<'a> Conversation<'a> {
         outlet.deliver_at(receive_time, connection, DeliveryKind::Message).await?;
         for delivery in understood.deliveries {
             let mut kind = delivery.unwrap_or_else(|error| self.malformed(&error));
-            told |= is_event(&kind);
+            told |= kind.is_event();
             self.note(&mut kind);
             outlet.deliver_at(receive_time, connection, kind).await?;
         }
@@ -392,11 +392,6 @@ fn names(words: &str, symbol: &str) -> bool {
         let after = words.get(at + found.len()..).and_then(|after| after.chars().next());
         !before.is_some_and(joins) && !after.is_some_and(joins)
     })
-}
-
-/// Tells whether something was said of the market.
-fn is_event(kind: &DeliveryKind) -> bool {
-    matches!(kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. } | DeliveryKind::Confirm(_))
 }
 
 async fn reached(time: Option<Instant>) {

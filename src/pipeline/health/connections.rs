@@ -58,11 +58,15 @@ impl Connections {
                 let polled = (self.polled > 0).then(|| format!("{} markets over REST", self.polled));
                 missing.into_iter().chain(polled).collect::<Vec<_>>().join("; ")
             }
-            SourceState::Silent => format!("nothing received for {} s", quiet.num_seconds()),
-            SourceState::Connecting if self.polled > 0 => {
-                format!("{error}; {} markets over REST meanwhile", self.polled)
+            SourceState::Silent => format!("nothing said for {} s", quiet.num_seconds()),
+            SourceState::Connecting => {
+                let why = if self.open.is_empty() { error } else { "connected; nothing said yet" };
+                let polled =
+                    (self.polled > 0).then(|| format!("{} markets over REST meanwhile", self.polled));
+                let why = Some(why.to_owned()).filter(|why| !why.is_empty());
+                why.into_iter().chain(polled).collect::<Vec<_>>().join("; ")
             }
-            SourceState::Connecting | SourceState::Blocked => error.to_owned(),
+            SourceState::Blocked => error.to_owned(),
             SourceState::Penalized => format!("failed again and again: {error}"),
             SourceState::Ended => String::new(),
         }

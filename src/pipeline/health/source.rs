@@ -42,6 +42,7 @@ pub struct Source {
     gaps: AtomicU64,
     connections: Mutex<Connections>,
     last_receive: AtomicI64,
+    last_event: AtomicI64,
     lag: AtomicI64,
     last_error: ArcSwapOption<(String, DateTime<Utc>)>,
     recent: Mutex<Recent>,
@@ -78,6 +79,7 @@ impl Source {
             gaps: AtomicU64::new(0),
             connections: Mutex::new(Connections::new()),
             last_receive: AtomicI64::new(i64::MIN),
+            last_event: AtomicI64::new(i64::MIN),
             lag: AtomicI64::new(i64::MIN),
             last_error: ArcSwapOption::empty(),
             recent: Mutex::new(Recent::new(now)),
@@ -96,6 +98,17 @@ impl Source {
         self.recent().frame(received);
         if let Some(nanos) = received.timestamp_nanos_opt() {
             self.last_receive.fetch_max(nanos, Relaxed);
+        }
+    }
+
+    /// Notes that something was said of a market on a connection: answers to pings and subscriptions, and what is not
+    /// understood, do not make it live.
+    pub fn spoke(&self, received: DateTime<Utc>) {
+        if let Some(nanos) = received.timestamp_nanos_opt() {
+            self.last_event.fetch_max(nanos, Relaxed);
+        }
+        if self.state.load().0 != SourceState::Live && !lock(&self.connections).open.is_empty() {
+            self.enter(SourceState::Live, received);
         }
     }
 
@@ -154,7 +167,7 @@ impl Source {
         self.lag.store(smoothed, Relaxed);
     }
 
-    /// Notes a connection made, by its number.
+    /// Notes a connection made, by its number. The source is live once it says something.
     pub fn connected(&self, number: u64, now: DateTime<Utc>) {
         let mut connections = lock(&self.connections);
         connections.made += 1;
@@ -163,7 +176,9 @@ impl Source {
             connections.lost = None;
         }
         drop(connections);
-        self.enter(SourceState::Live, now);
+        if self.state.load().0 != SourceState::Live {
+            self.enter(SourceState::Connecting, now);
+        }
     }
 
     /// Notes a connection that ended. One that was not known is from before a venue was listened to anew.
@@ -271,7 +286,8 @@ impl Source {
     pub(super) fn report(&self, silent_after: TimeDelta, now: DateTime<Utc>) -> SourceReport {
         let (mut state, mut state_time) = **self.state.load();
         let last_receive_time = known(&self.last_receive).map(DateTime::from_timestamp_nanos);
-        let quiet_since = last_receive_time.unwrap_or(state_time).max(state_time);
+        let last_event_time = known(&self.last_event).map(DateTime::from_timestamp_nanos);
+        let quiet_since = last_event_time.unwrap_or(state_time).max(state_time);
         if state == SourceState::Live && now - quiet_since > silent_after {
             (state, state_time) = (SourceState::Silent, quiet_since);
         }
@@ -322,6 +338,38 @@ fn known(value: &AtomicI64) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_source_is_live_from_what_it_says_of_a_market_and_as_long_as_it_does() {
+        let at = |second| DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+        let source = Source::new(Venue::new("kraken"), Vec::new(), Origin::Live, at(0));
+        let state = |second| {
+            let told = source.report(TimeDelta::seconds(30), at(second));
+            (told.state, told.state_reason, (told.state_time - at(0)).num_seconds())
+        };
+        let yet = "connected; nothing said yet";
+        source.connected(1, at(1));
+        source.frame(at(2));
+        assert_eq!(state(100), (SourceState::Connecting, yet.to_owned(), 0));
+        source.spoke(at(101));
+        assert_eq!(state(131), (SourceState::Live, String::new(), 101));
+        // It answers pings, and nothing else.
+        source.frame(at(131));
+        assert_eq!(state(132), (SourceState::Silent, "nothing said for 31 s".to_owned(), 101));
+        source.spoke(at(133));
+        source.connected(2, at(134));
+        source.left(1, at(134));
+        assert_eq!(state(135).0, SourceState::Live, "another took over");
+        source.left(2, at(136));
+        assert_eq!(state(136).0, SourceState::Connecting);
+        // From a connection that has ended.
+        source.spoke(at(137));
+        assert_eq!(state(137).0, SourceState::Connecting);
+        source.disconnected("no", Outlook::Penalty(at(200)), at(138));
+        assert_eq!(state(138).0, SourceState::Penalized);
+        source.connected(3, at(201));
+        assert_eq!(state(202), (SourceState::Connecting, yet.to_owned(), 201));
+    }
 
     #[test]
     fn errors_are_counted_by_their_kinds_and_frozen_markets_since_the_first() {
