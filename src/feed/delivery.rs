@@ -93,6 +93,8 @@ pub enum DeliveryKind {
     Left(Arc<[Pair]>),
     /// None has: a connection ended, or was not made.
     Disconnected {
+        /// What it was asked for, or would have been.
+        markets: Arc<[Pair]>,
         /// Why.
         error: String,
         /// What comes next.

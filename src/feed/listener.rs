@@ -204,7 +204,8 @@ impl Listener {
             shard.stop.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
-        self.tell(DeliveryKind::Disconnected { error, outlook: Outlook::Blocked }).await?;
+        let markets = self.subscriptions.iter().map(|wanted| wanted.pair).collect();
+        self.tell(DeliveryKind::Disconnected { markets, error, outlook: Outlook::Blocked }).await?;
         self.contact.outlet.pulses.expect(&BTreeSet::new(), Instant::now());
         self.tell_polled(None).await?;
         self.told = None;

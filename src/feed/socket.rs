@@ -122,7 +122,9 @@ pub(super) async fn run(
         let pause = async {
             let next = outlet.clock.now() + TimeDelta::from_std(wait).unwrap_or_default();
             let outlook = if left_alone.is_some() { Outlook::Penalty(next) } else { Outlook::Retry(next) };
-            outlet.deliver(None, DeliveryKind::Disconnected { error: ended.to_string(), outlook }).await?;
+            let markets = wanted.borrow().iter().map(|wanted| wanted.pair).collect();
+            let said = DeliveryKind::Disconnected { markets, error: ended.to_string(), outlook };
+            outlet.deliver(None, said).await?;
             sleep(wait).await;
             Ok::<(), Ended>(())
         };

@@ -419,7 +419,7 @@ async fn an_address_is_asked_for_where_the_venue_wants_it() {
 async fn what_is_no_socket_is_named_in_the_error() {
     for (status, body, scheme, expected) in [
         ("429 Too Many Requests", "", "ws", "status 429"),
-        ("403 Forbidden", "<html>", "ws", "status 403"),
+        ("404 Not Found", "<html>", "ws", "status 404"),
         ("503 Service Unavailable", "{}", "http", "status 503"),
         ("200 OK", "<html>", "http", "not understood"),
         ("200 OK", &"x".repeat(1 << 17), "http", "more than 65536 bytes"),

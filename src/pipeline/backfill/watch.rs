@@ -152,7 +152,12 @@ mod tests {
         hear(&mut watch, 3, 60, DeliveryKind::Message);
         hear(&mut watch, 3, 70, left());
         let outlook = Outlook::Retry(at(80));
-        hear(&mut watch, 3, 70, DeliveryKind::Disconnected { error: "cut".into(), outlook });
+        hear(
+            &mut watch,
+            3,
+            70,
+            DeliveryKind::Disconnected { markets: MARKETS.into(), error: "cut".into(), outlook },
+        );
         assert_eq!(hear(&mut watch, 4, 90, connected()), [(bitcoin, 60), (ether, 60)]);
         assert_eq!(hear(&mut watch, 4, 100, DeliveryKind::Gap(Some(ether))), [(ether, 40)]);
         assert_eq!(hear(&mut watch, 4, 200, DeliveryKind::Gap(None)), [(bitcoin, 140), (ether, 140)]);

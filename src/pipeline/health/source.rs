@@ -167,14 +167,12 @@ impl Source {
         self.lag.store(smoothed, Relaxed);
     }
 
-    /// Notes a connection made, by its number. The source is live once it says something.
-    pub fn connected(&self, number: u64, now: DateTime<Utc>) {
+    /// Notes a connection made, by its number, and what it is asked for. The source is live once it says something.
+    pub fn connected(&self, number: u64, markets: &[Pair], now: DateTime<Utc>) {
         let mut connections = lock(&self.connections);
         connections.made += 1;
         connections.open.insert(number);
-        if connections.open.len() >= connections.wanted {
-            connections.lost = None;
-        }
+        connections.found(markets);
         drop(connections);
         if self.state.load().0 != SourceState::Live {
             self.enter(SourceState::Connecting, now);
@@ -191,11 +189,11 @@ impl Source {
         }
     }
 
-    /// Notes a connection lost, or not made, and what comes next.
-    pub fn disconnected(&self, error: &str, outlook: Outlook, now: DateTime<Utc>) {
+    /// Notes a connection lost, or not made, which is asked for some markets, and what comes next.
+    pub fn disconnected(&self, markets: &Arc<[Pair]>, error: &str, outlook: Outlook, now: DateTime<Utc>) {
         self.error(error, now);
         let mut connections = lock(&self.connections);
-        connections.lost = Some((error.to_owned(), outlook));
+        connections.lose(markets, error, outlook);
         let none = connections.open.is_empty();
         drop(connections);
         match outlook {
@@ -211,6 +209,7 @@ impl Source {
         markets.sort_unstable();
         let mut known = lock(&self.connections);
         known.refused.retain(|market, _| markets.contains(market));
+        known.want(&markets);
         self.markets.store(Arc::new(markets));
         known.absent = absent.iter().cloned().collect();
         known.wanted = connections;
@@ -339,6 +338,42 @@ fn known(value: &AtomicI64) -> Option<i64> {
 mod tests {
     use super::*;
 
+    const MARKETS: [Pair; 2] = [Pair::literal("BTC", "USD"), Pair::literal("ETH", "USD")];
+
+    #[test]
+    fn a_connection_that_is_lost_is_missed_until_one_stands_that_is_asked_for_the_same() {
+        let at = |second| DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
+        let [bitcoin, ether] = MARKETS.map(|market| [market]);
+        let source = Source::new(Venue::new("kraken"), MARKETS.into(), Origin::Live, at(0));
+        let told = || {
+            let told = source.report(TimeDelta::seconds(30), at(10));
+            (told.state_reason, told.retry_time)
+        };
+        source.listening(MARKETS.into(), &[], 2);
+        source.connected(1, &bitcoin, at(1));
+        source.connected(2, &ether, at(1));
+        source.spoke(at(2));
+        assert_eq!(told(), (String::new(), None));
+        source.left(2, at(3));
+        source.disconnected(&ether.into(), "cut", Outlook::Retry(at(20)), at(3));
+        let missing = || ("1 of 2 connections stand: cut".to_owned(), Some(at(20)));
+        assert_eq!(told(), missing());
+        // Another takes over from the first: two stand, and what the second was asked for is missing still.
+        source.connected(3, &bitcoin, at(4));
+        assert_eq!(told(), missing());
+        source.left(1, at(5));
+        assert_eq!(told(), missing());
+        source.disconnected(&ether.into(), "no", Outlook::Retry(at(30)), at(6));
+        assert_eq!(told(), ("1 of 2 connections stand: no".to_owned(), Some(at(30))));
+        source.connected(5, &ether, at(7));
+        assert_eq!(told(), (String::new(), None));
+        // It is not wanted any more.
+        source.left(5, at(8));
+        source.disconnected(&ether.into(), "cut", Outlook::Retry(at(40)), at(8));
+        source.listening(bitcoin.into(), &[], 1);
+        assert_eq!(told(), (String::new(), None));
+    }
+
     #[test]
     fn a_source_is_live_from_what_it_says_of_a_market_and_as_long_as_it_does() {
         let at = |second| DateTime::UNIX_EPOCH + TimeDelta::seconds(second);
@@ -348,7 +383,7 @@ mod tests {
             (told.state, told.state_reason, (told.state_time - at(0)).num_seconds())
         };
         let yet = "connected; nothing said yet";
-        source.connected(1, at(1));
+        source.connected(1, &MARKETS, at(1));
         source.frame(at(2));
         assert_eq!(state(100), (SourceState::Connecting, yet.to_owned(), 0));
         source.spoke(at(101));
@@ -357,7 +392,7 @@ mod tests {
         source.frame(at(131));
         assert_eq!(state(132), (SourceState::Silent, "nothing said for 31 s".to_owned(), 101));
         source.spoke(at(133));
-        source.connected(2, at(134));
+        source.connected(2, &MARKETS, at(134));
         source.left(1, at(134));
         assert_eq!(state(135).0, SourceState::Live, "another took over");
         source.left(2, at(136));
@@ -365,9 +400,9 @@ mod tests {
         // From a connection that has ended.
         source.spoke(at(137));
         assert_eq!(state(137).0, SourceState::Connecting);
-        source.disconnected("no", Outlook::Penalty(at(200)), at(138));
+        source.disconnected(&MARKETS.into(), "no", Outlook::Penalty(at(200)), at(138));
         assert_eq!(state(138).0, SourceState::Penalized);
-        source.connected(3, at(201));
+        source.connected(3, &MARKETS, at(201));
         assert_eq!(state(202), (SourceState::Connecting, yet.to_owned(), 201));
     }
 
