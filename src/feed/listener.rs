@@ -295,14 +295,13 @@ impl Listener {
         let symbol = |market: Pair| {
             self.subscriptions.iter().find(|known| known.pair == market).map(|known| known.symbol.clone())
         };
-        for missed in pulses.missed() {
-            match symbol(missed.market) {
-                Some(symbol) if due.len() < room => due.push(Question::Trades { missed, symbol }),
-                Some(_) => pulses.still_missed(missed),
-                None => {}
-            }
+        let late = pulses.late(now);
+        let left = room.saturating_sub(due.len());
+        // Prices are more urgent, but do not keep trades waiting for ever.
+        for missed in pulses.missed(left.saturating_sub(late.len()).max(1).min(left), now) {
+            due.extend(symbol(missed.market).map(|symbol| Question::Trades { missed, symbol }));
         }
-        for market in pulses.late(now) {
+        for market in late {
             if let Some(symbol) = symbol(market).filter(|_| due.len() < room) {
                 pulses.asked(market, now);
                 due.push(Question::Ticker { market, symbol });
@@ -346,9 +345,16 @@ impl Listener {
                 self.tell_polled(Some(error)).await
             }
             Answer::Trades { missed, outcome: Err(error) } => {
-                // An answer that cannot be understood will not be the next time.
-                if !matches!(error, RestError::Answer(_)) {
-                    self.contact.outlet.pulses.still_missed(missed);
+                let pulses = &self.contact.outlet.pulses;
+                let again = match &error {
+                    // An answer that cannot be understood will not be the next time.
+                    RestError::Answer(_) => false,
+                    RestError::TooOften(wait) => pulses.still_missed(missed, Some(*wait), Instant::now()),
+                    _ => pulses.still_missed(missed, None, Instant::now()),
+                };
+                if !again {
+                    let (venue, market) = (self.name(), missed.market);
+                    warn!(venue, %market, %error, "trades that were missed are not told over REST");
                 }
                 self.tell_polled(Some(error)).await
             }

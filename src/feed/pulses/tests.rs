@@ -40,6 +40,10 @@ fn ticker(market: Pair, bid: i64) -> DeliveryKind {
     }
 }
 
+fn missed_since(market: Pair, second: i64) -> Missed {
+    Missed { market, since: at(second), tries: 0 }
+}
+
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
 }
@@ -130,12 +134,12 @@ async fn what_was_traded_while_a_stream_was_dead_is_asked_for_when_another_bring
         let now = pass(30).await;
         pulses.answered(MARKET, book(8), None, (now, at(64)));
     }
-    assert_eq!(pulses.missed(), [], "not while it says nothing");
+    assert_eq!(pulses.missed(9, Instant::now()), [], "not while it says nothing");
     // Another connection takes over, and brings the market before the first one is left.
     pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(70));
     pulses.hear(2, &ticker(MARKET, 8), at(71));
     pulses.hear(1, &DeliveryKind::Left([].into()), at(72));
-    assert_eq!(pulses.missed(), [Missed { market: MARKET, since: at(3) }]);
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_since(MARKET, 3)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,18 +176,60 @@ async fn trades_are_missed_from_the_last_one_to_the_return_of_the_stream() {
     pulses.hear(1, &trade(MARKET, 3), at(4));
     pulses.hear(1, &ticker(OTHER, 3), at(4));
     pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
-    assert_eq!(pulses.missed(), []);
+    assert_eq!(pulses.missed(9, Instant::now()), []);
     pulses.hear(2, &trade(MARKET, 50), at(51));
     pulses.hear(2, &ticker(OTHER, 3), at(51));
-    let mut missed = pulses.missed();
+    let mut missed = pulses.missed(9, Instant::now());
     missed.sort_unstable_by_key(|missed| missed.market);
-    assert_eq!(missed, [Missed { market: MARKET, since: at(3) }, Missed { market: OTHER, since: at(5) }]);
-    assert_eq!(pulses.missed(), []);
-    pulses.still_missed(missed[0]);
-    assert_eq!(pulses.missed(), [missed[0]]);
+    assert_eq!(missed, [missed_since(MARKET, 3), missed_since(OTHER, 5)]);
+    assert_eq!(pulses.missed(9, Instant::now()), []);
     // A gap in the middle is asked for at once. What was missed may be from before the last that came.
     pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(60));
-    assert_eq!(pulses.missed(), [Missed { market: MARKET, since: at(45) }]);
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_since(MARKET, 45)]);
+    // Another, while the answer is awaited that does not come: both are asked for, when that may be.
+    pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(61));
+    pulses.still_missed(missed[0], None, Instant::now());
+    assert_eq!(pulses.missed(9, Instant::now()), []);
+    pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(62));
+    assert_eq!(pulses.missed(9, pass(4).await), []);
+    assert_eq!(pulses.missed(9, pass(1).await), [missed_since(MARKET, 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_trades_are_asked_for_again_ever_later_and_not_for_ever() {
+    let pulses = pulses();
+    let next = |room| pulses.missed(room, Instant::now());
+    for market in [MARKET, OTHER] {
+        pulses.hear(1, &trade(market, 3), at(4));
+        pulses.hear(1, &DeliveryKind::Gap(Some(market)), at(60));
+    }
+    // One has no room yet, and keeps its turn.
+    let [missed] = next(1)[..] else { panic!("not one") };
+    let [other] = next(9)[..] else { panic!("not the other") };
+    assert_ne!(missed.market, other.market);
+    // The venue wants to be left alone: that was no try.
+    assert!(pulses.still_missed(missed, Some(Duration::from_secs(70)), Instant::now()));
+    pass(69).await;
+    assert_eq!(next(9), []);
+    pass(1).await;
+    assert_eq!(next(9), [missed]);
+    let (mut missed, mut waits) = (missed, Vec::new());
+    while pulses.still_missed(missed, None, Instant::now()) {
+        let failed = Instant::now();
+        missed = loop {
+            pass(1).await;
+            if let Some(missed) = next(9).pop() {
+                break missed;
+            }
+        };
+        waits.push(failed.elapsed().as_secs());
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+    pass(10_000).await;
+    assert_eq!(next(9), []);
+    // Another gap is another matter.
+    pulses.hear(1, &DeliveryKind::Gap(Some(missed.market)), at(90));
+    assert_eq!(next(9).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
