@@ -54,6 +54,11 @@ pub trait Protocol: fmt::Debug + Send + Sync {
     /// Writes the messages that subscribe to trades, best bid and ask, and volume of these markets.
     fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String>;
 
+    /// Tells whether a subscription takes the place of those before it on the same connection.
+    fn replaces_subscriptions(&self) -> bool {
+        false
+    }
+
     /// Tells what one connection can bear.
     fn limits(&self) -> ConnectionLimits {
         ConnectionLimits::DEFAULT

@@ -38,9 +38,9 @@ use crate::{
 /// How long a message of ours may take to leave.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long after a refusal the markets that have not spoken yet are subscribed one by one: the venue may have refused all for
+/// How long after a refusal the markets that have not spoken yet are subscribed once more: the venue may have refused all for
 /// the sake of one.
-const SINGLY_AFTER: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
@@ -78,8 +78,10 @@ pub(super) struct Conversation<'a> {
     outgoing: VecDeque<String>,
     /// The markets that have spoken.
     spoken: HashSet<Pair>,
-    /// When the others are subscribed one by one, after a refusal.
-    singly: Singly,
+    /// Those that were refused by name.
+    refused: HashSet<Pair>,
+    /// When the others are subscribed once more, after a refusal.
+    again: Again,
     tapped: Option<Tapped<'a>>,
     translator: Translator,
     /// Set when the connection brings its first event.
@@ -87,9 +89,9 @@ pub(super) struct Conversation<'a> {
     logged: HashSet<&'static str>,
 }
 
-/// Whether markets are subscribed one by one.
+/// Whether markets are subscribed once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Singly {
+enum Again {
     /// Nothing was refused.
     Not,
     /// Something was: at this time.
@@ -148,7 +150,8 @@ impl<'a> Conversation<'a> {
             session: Session::default(),
             outgoing: VecDeque::new(),
             spoken: HashSet::new(),
-            singly: Singly::Not,
+            refused: HashSet::new(),
+            again: Again::Not,
             tapped: None,
             translator: Translator::new(contact.protocol).asking_for(asked),
             good,
@@ -228,7 +231,7 @@ impl<'a> Conversation<'a> {
                     }
                     ping_at = self.next_ping(ping_every);
                 }
-                () = reached(self.singly.due()) => self.subscribe_singly(),
+                () = reached(self.again.due()) => self.subscribe_again(),
                 // Before the limit, because what waits to be read is not silence: we may have been slow.
                 message = socket.next() => {
                     let closed = || Ended::Closed("without a word".to_owned());
@@ -247,13 +250,22 @@ impl<'a> Conversation<'a> {
         self.contact.protocol.subscribe(&symbols, self.contact.outlet.clock.now())
     }
 
-    /// Subscribes the markets that have not spoken once more, each by itself.
-    fn subscribe_singly(&mut self) {
-        let silent = self.subscriptions.iter().filter(|wanted| !self.spoken.contains(&wanted.pair));
-        let requests: Vec<_> =
-            silent.flat_map(|wanted| self.requests(std::slice::from_ref(wanted))).collect();
+    /// Subscribes the markets that have not spoken once more, each by itself; where that would end the subscription of all
+    /// others, all together but those that were refused.
+    fn subscribe_again(&mut self) {
+        let asked = self.subscriptions.iter();
+        let requests: Vec<_> = if self.contact.protocol.replaces_subscriptions() {
+            let taken: Vec<_> =
+                asked.filter(|wanted| !self.refused.contains(&wanted.pair)).cloned().collect();
+            // The same once more would be answered as before.
+            let helps = !taken.is_empty() && taken.len() < self.subscriptions.len();
+            if helps { self.requests(&taken) } else { Vec::new() }
+        } else {
+            let silent = asked.filter(|wanted| !self.spoken.contains(&wanted.pair));
+            silent.flat_map(|wanted| self.requests(std::slice::from_ref(wanted))).collect()
+        };
         self.outgoing.extend(requests);
-        self.singly = Singly::Done;
+        self.again = Again::Done;
     }
 
     fn markets(&self) -> Arc<[Pair]> {
@@ -334,8 +346,9 @@ impl<'a> Conversation<'a> {
                     !self.spoken.contains(&wanted.pair) && names(words, &wanted.symbol)
                 };
                 *market = self.subscriptions.iter().find(named).map(|wanted| wanted.pair);
-                if self.singly == Singly::Not && self.subscriptions.len() > 1 {
-                    self.singly = Singly::At(Instant::now() + SINGLY_AFTER);
+                self.refused.extend(*market);
+                if self.again == Again::Not && self.subscriptions.len() > 1 {
+                    self.again = Again::At(Instant::now() + AGAIN_AFTER);
                 }
             }
             _ => {}
@@ -374,7 +387,7 @@ impl<'a> Conversation<'a> {
     }
 }
 
-impl Singly {
+impl Again {
     fn due(self) -> Option<Instant> {
         match self {
             Self::At(time) => Some(time),

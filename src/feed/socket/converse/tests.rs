@@ -19,7 +19,7 @@ use crate::{
         pulses::{PulseOptions, Pulses},
         socket::{BackOff, Penalty, PenaltyBox, SocketOptions},
         venue::{MAX_FRAME, Protocol},
-        venues::{cryptocom::CryptoCom, gate::Gate},
+        venues::{cryptocom::CryptoCom, gate::Gate, upbit::Upbit},
     },
 };
 
@@ -297,10 +297,37 @@ async fn what_has_not_spoken_after_a_refusal_is_subscribed_by_itself() {
             assert_eq!(venue.hear_json().await["payload"], json!([symbol]));
         }
     }
-    assert_eq!(before.elapsed(), SINGLY_AFTER);
+    assert_eq!(before.elapsed(), AGAIN_AFTER);
     venue.say(refusal).await;
     venue.delivered().await;
     assert_eq!(venue.hear_json().await["channel"], "spot.ping");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_subscriptions_replace_one_another_all_but_the_refused_are_subscribed_together() {
+    let refusal = |words| json!({ "error": { "name": "INVALID_PARAM", "message": words } }).to_string();
+    for (words, expected) in [
+        ("unknown code KRW-ABC", Some(json!(["KRW-BTC", "KRW-ETH"]))),
+        // It is not known which: the same once more would not help.
+        ("unknown code", None),
+    ] {
+        let (ours, theirs) = duplex(1 << 16);
+        let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "KRW"));
+        let mut venue = Venue::asking(&Upbit, None, 16, ours, theirs, &pairs).await;
+        assert_eq!(venue.hear_json().await[1]["codes"], json!(["KRW-BTC", "KRW-ETH", "KRW-ABC"]));
+        let before = Instant::now();
+        venue.say(&refusal(words)).await;
+        match expected {
+            Some(codes) => {
+                let request = venue.hear_json().await;
+                assert_eq!((&request[1]["codes"], &request[3]["codes"]), (&codes, &codes));
+                assert_eq!(before.elapsed(), AGAIN_AFTER);
+                venue.say(&refusal(words)).await;
+                assert_eq!(venue.hear().await, Message::text("PING"), "once");
+            }
+            None => assert_eq!(venue.hear().await, Message::text("PING")),
+        }
+    }
 }
 
 #[test]
