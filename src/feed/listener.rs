@@ -304,7 +304,7 @@ impl Listener {
         for market in late {
             if let Some(symbol) = symbol(market).filter(|_| due.len() < room) {
                 pulses.asked(market, now);
-                due.push(Question::Ticker { market, symbol });
+                due.push(Question::Ticker { market, symbol, asked: now });
             }
         }
         due
@@ -323,13 +323,17 @@ impl Listener {
                 self.list_at = Instant::now() + LIST_AGAIN.min(self.refresh_every);
                 self.tell_polled(Some(error)).await
             }
-            Answer::Ticker { market, outcome: Ok(told) } => {
+            Answer::Ticker { market, asked, outcome: Ok(told) } => {
                 if let DeliveryKind::Ticker { book, last, .. } = &told {
                     let Outlet { pulses, clock, .. } = &self.contact.outlet;
                     let now = (Instant::now(), clock.now());
-                    if let Finding::Dead { since } = pulses.answered(market, *book, *last, now) {
-                        self.revive(market);
-                        self.tell(DeliveryKind::Unheard { market, since }).await?;
+                    match pulses.answered(market, *book, *last, asked, now) {
+                        Finding::Expected => {}
+                        Finding::Overtaken => return Ok(()),
+                        Finding::Dead { since } => {
+                            self.revive(market);
+                            self.tell(DeliveryKind::Unheard { market, since }).await?;
+                        }
                     }
                 }
                 self.tell(told).await
@@ -340,7 +344,7 @@ impl Listener {
                 }
                 Ok(())
             }
-            Answer::Ticker { market, outcome: Err(error) } => {
+            Answer::Ticker { market, outcome: Err(error), .. } => {
                 self.contact.outlet.pulses.unanswered(market, Instant::now());
                 self.tell_polled(Some(error)).await
             }

@@ -57,6 +57,8 @@ pub(super) struct Pulses {
 pub(super) enum Finding {
     /// The stream goes on, or its connection is down and known to be.
     Expected,
+    /// The stream has spoken since the question: what it said is newer than the answer.
+    Overtaken,
     /// The market has moved and the stream has not said so: nothing of it was heard since a moment.
     Dead { since: DateTime<Utc> },
 }
@@ -214,10 +216,14 @@ impl Pulses {
         market: Pair,
         book: Option<TopOfBook>,
         last: Option<Decimal>,
+        asked: Instant,
         (now, received): (Instant, DateTime<Utc>),
     ) -> Finding {
         let mut markets = self.markets();
         let Some(pulse) = markets.get_mut(&market) else { return Finding::Expected };
+        if pulse.spoke && pulse.heard > asked {
+            return Finding::Overtaken;
+        }
         let differs =
             |known: Option<_>, told: Option<_>| known.zip(told).is_some_and(|(known, told)| known != told);
         let moved =

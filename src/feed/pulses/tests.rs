@@ -81,17 +81,20 @@ async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
     let now = pass(30).await;
     pulses.asked(MARKET, now);
     assert_eq!(pulses.late(now), [OTHER]);
-    assert_eq!(pulses.answered(MARKET, book(7), None, (now, at(90))), Finding::Expected);
+    assert_eq!(pulses.answered(MARKET, book(7), None, now, (now, at(90))), Finding::Expected);
     assert_eq!(pulses.polled(), 0);
     // Asked again, but later and later.
     assert!(!pulses.late(pass(59).await).contains(&MARKET));
     let now = pass(1).await;
     assert!(pulses.late(now).contains(&MARKET));
 
-    assert_eq!(pulses.answered(MARKET, book(8), None, (now, at(90))), Finding::Expected);
+    assert_eq!(pulses.answered(MARKET, book(8), None, now, (now, at(90))), Finding::Expected);
     let now = pass(5).await;
     assert!(pulses.late(now).contains(&MARKET));
-    assert_eq!(pulses.answered(MARKET, book(8), None, (now, at(90))), Finding::Dead { since: at(90 - 95) });
+    assert_eq!(
+        pulses.answered(MARKET, book(8), None, now, (now, at(90))),
+        Finding::Dead { since: at(90 - 95) }
+    );
     assert_eq!(pulses.polled(), 1);
     pulses.hear(1, &ticker(MARKET, 8), at(99));
     assert_eq!(pulses.polled(), 0);
@@ -108,7 +111,7 @@ async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
     for market in [MARKET, OTHER, MARKET, OTHER] {
         // The connection is known to be down: no need to call the stream dead.
-        assert_eq!(pulses.answered(market, book(9), None, (now, at(90))), Finding::Expected);
+        assert_eq!(pulses.answered(market, book(9), None, now, (now, at(90))), Finding::Expected);
     }
     assert_eq!(pulses.polled(), 2);
     // Another one stands, and does not bring them.
@@ -116,11 +119,11 @@ async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     let now = pass(30).await;
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
     assert_eq!(
-        pulses.answered(MARKET, book(10), None, (now, at(90))),
+        pulses.answered(MARKET, book(10), None, now, (now, at(90))),
         Finding::Dead { since: at(90 - 30 - 10) }
     );
     assert_eq!(
-        pulses.answered(OTHER, book(9), None, (now, at(90))),
+        pulses.answered(OTHER, book(9), None, now, (now, at(90))),
         Finding::Dead { since: at(90 - 30 - 10) }
     );
 }
@@ -132,7 +135,7 @@ async fn what_was_traded_while_a_stream_was_dead_is_asked_for_when_another_bring
     pulses.hear(1, &ticker(MARKET, 7), at(4));
     for _ in 0..2 {
         let now = pass(30).await;
-        pulses.answered(MARKET, book(8), None, (now, at(64)));
+        pulses.answered(MARKET, book(8), None, now, (now, at(64)));
     }
     assert_eq!(pulses.missed(9, Instant::now()), [], "not while it says nothing");
     // Another connection takes over, and brings the market before the first one is left.
@@ -143,13 +146,31 @@ async fn what_was_traded_while_a_stream_was_dead_is_asked_for_when_another_bring
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_the_stream_has_overtaken_says_nothing() {
+    let pulses = pulses();
+    pulses.hear(1, &ticker(MARKET, 7), at(0));
+    let asked = pass(30).await;
+    pulses.asked(MARKET, asked);
+    pass(1).await;
+    pulses.hear(1, &ticker(MARKET, 9), at(31));
+    let now = pass(1).await;
+    assert_eq!(pulses.answered(MARKET, book(8), None, asked, (now, at(32))), Finding::Overtaken);
+    assert_eq!(pulses.polled(), 0);
+    assert!(!pulses.late(pass(28).await).contains(&MARKET));
+    let now = pass(1).await;
+    assert!(pulses.late(now).contains(&MARKET), "what it said is forgotten");
+    assert_eq!(pulses.answered(MARKET, book(8), None, now, (now, at(61))), Finding::Expected);
+    assert_eq!(pulses.polled(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_refused_is_polled_and_not_called_dead() {
     let pulses = pulses();
     let refused = DeliveryKind::Refused { market: Some(MARKET), words: "no".to_owned() };
     assert_eq!(pulses.hear(1, &refused, at(0)), None);
     let now = pass(30).await;
     for price in 1..5 {
-        assert_eq!(pulses.answered(MARKET, book(price), None, (now, at(90))), Finding::Expected);
+        assert_eq!(pulses.answered(MARKET, book(price), None, now, (now, at(90))), Finding::Expected);
     }
     assert_eq!(pulses.polled(), 1);
     assert_eq!(pulses.hear(1, &ticker(MARKET, 7), at(1)), Some(MARKET), "it speaks after all");
