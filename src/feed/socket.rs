@@ -102,12 +102,13 @@ pub(super) async fn run(
         let subscriptions = Arc::clone(&wanted.borrow_and_update());
         let first = begin(subscriptions);
         let (ended, good_for) = first.keep(begin, contact, &mut wanted).await;
-        let asked = match &ended {
-            Ended::Stopped => return Kept::Stopped,
-            Ended::NotConnected(error) if error.is_final() => return Kept::Blocked(ended.to_string()),
-            Ended::NotConnected(error) => error.retry_after(),
-            _ => None,
-        };
+        if matches!(ended, Ended::Stopped) {
+            return Kept::Stopped;
+        }
+        if ended.is_final() {
+            return Kept::Blocked(ended.to_string());
+        }
+        let asked = ended.retry_after();
         let left_alone = if good_for.is_none() { penalty.failed() } else { None };
         let wait = tries.wait_after(good_for, dice.random()).max(asked.unwrap_or_default());
         let wait = wait.max(left_alone.unwrap_or_default());

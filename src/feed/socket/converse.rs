@@ -112,6 +112,25 @@ impl Understood {
     }
 }
 
+impl Ended {
+    /// Gets the wait that the venue asked for, or that it would be wise to keep.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.not_connected().and_then(ConnectError::retry_after)
+    }
+
+    /// Tells whether the venue refuses us for good.
+    pub(super) fn is_final(&self) -> bool {
+        self.not_connected().is_some_and(ConnectError::is_final)
+    }
+
+    fn not_connected(&self) -> Option<&ConnectError> {
+        match self {
+            Self::NotConnected(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
 impl From<Untold> for Ended {
     fn from(untold: Untold) -> Self {
         match untold {

@@ -381,6 +381,33 @@ async fn a_connection_stays_while_none_can_take_over() {
 }
 
 #[tokio::test]
+async fn a_venue_that_wants_no_other_connection_is_not_asked_for_one() {
+    let tried =
+        async |listener: &TcpListener| timeout(Duration::from_millis(200), listener.accept()).await.is_ok();
+    let pairs = ["BTC", "ETH"].map(|base| Pair::literal(base, "USDT"));
+    for (status, again_for_others) in
+        [("403 Forbidden", true), ("429 Too Many Requests\r\nretry-after: 600", false)]
+    {
+        let (listener, address) = listen().await;
+        let mut running = Running::start_with(&Gate, format!("ws://{address}"), |options| {
+            options.rotate_after = Duration::from_millis(20);
+        });
+        let mut socket = accept(&listener).await;
+        answer(&listener, status, "").await;
+        assert!(!tried(&listener).await, "{status}");
+        // As for a market whose stream is dead, and then for other markets.
+        running.wanted.send_modify(|_| ());
+        assert!(!tried(&listener).await, "{status}");
+        running.wanted.send_replace(subscribe(&Gate, &pairs));
+        assert_eq!(tried(&listener).await, again_for_others, "{status}");
+        // The one that stands is not concerned.
+        socket.send(trade(1)).await.unwrap();
+        assert_eq!(running.traded().await, "1");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_large_ends_the_connection() {
     let (listener, address) = listen().await;
     let mut running = Running::start(&Gate, format!("ws://{address}"));
