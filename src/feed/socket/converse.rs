@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Contact, Subscription,
     connect::{self, ConnectError},
+    penalty::Good,
 };
 use crate::{
     domain::pair::Pair,
@@ -86,6 +87,8 @@ pub(super) struct Conversation<'a> {
     translator: Translator,
     /// Set when the connection brings its first event.
     good: CancellationToken,
+    /// Kept from then on.
+    stands: Option<Good<'a>>,
     logged: HashSet<&'static str>,
 }
 
@@ -174,6 +177,7 @@ impl<'a> Conversation<'a> {
             tapped: None,
             translator: Translator::new(contact.protocol).asking_for(asked),
             good,
+            stands: None,
             logged: HashSet::new(),
         }
     }
@@ -345,9 +349,9 @@ impl<'a> Conversation<'a> {
             self.note(&mut kind);
             outlet.deliver_at(receive_time, connection, kind).await?;
         }
-        if told && !self.good.is_cancelled() {
+        if told && self.stands.is_none() {
             self.good.cancel();
-            self.contact.penalty.good();
+            self.stands = Some(self.contact.penalty.good());
         }
         Ok(told)
     }
