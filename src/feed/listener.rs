@@ -127,7 +127,8 @@ pub async fn run(
     let outlet = Outlet::new(protocol.venue(), clock, Pulses::new(pulses), out);
     let look_every = LOOK_EVERY.min(pulses.poll_every);
     let penalty = PenaltyBox::new(socket.penalty);
-    let contact = Arc::new(Contact { protocol, options: socket, outlet, penalty });
+    let contact =
+        Arc::new(Contact { protocol, options: socket, outlet, penalty, shutdown: shutdown.clone() });
     let mut listener = Listener {
         contact,
         rest,

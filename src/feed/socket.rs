@@ -53,6 +53,8 @@ pub(super) struct Contact {
     pub(super) outlet: Outlet,
     /// Where it stays while it fails.
     pub(super) penalty: PenaltyBox,
+    /// Ends all connections, after which nobody may be left to hear of them.
+    pub(super) shutdown: CancellationToken,
 }
 
 /// How a venue's connections are kept.

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -216,12 +216,23 @@ impl<'a> Conversation<'a> {
         let shutdown = self.shutdown;
         let talk = self.talk(&mut socket, ping_every);
         let Err(ended) = shutdown.run_until_cancelled(talk).await.unwrap_or(Err(Ended::Stopped));
-        // At a shutdown there may be nobody left to take it.
-        let leaving = self.deliver(DeliveryKind::Left(self.markets()));
-        let _ = timeout(CLOSE_WITHIN, leaving).await;
         // The other side may be gone already: whether it hears the goodbye changes nothing.
-        let _ = timeout(CLOSE_WITHIN, socket.close(None)).await;
+        let goodbye = timeout(CLOSE_WITHIN, socket.close(None));
+        let _ = tokio::join!(self.leave(), goodbye);
         ended
+    }
+
+    /// Tells that the connection is left, however long it takes until there is room, for else it would be taken to stand
+    /// for ever. When all connections end there may be nobody left to take it.
+    async fn leave(&self) {
+        let alone = async {
+            self.contact.shutdown.cancelled().await;
+            sleep(CLOSE_WITHIN).await;
+        };
+        tokio::select! {
+            _ = self.deliver(DeliveryKind::Left(self.markets())) => {}
+            () = alone => {}
+        }
     }
 
     async fn talk<S>(

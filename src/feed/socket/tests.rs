@@ -63,10 +63,10 @@ impl Running {
         };
         let outlet = Outlet::new(protocol.venue(), Clock::system(), Pulses::new(pulses), out);
         let penalty = PenaltyBox::new(options.penalty);
-        let contact = Contact { protocol, options, outlet, penalty };
+        let shutdown = CancellationToken::new();
+        let contact = Contact { protocol, options, outlet, penalty, shutdown: shutdown.clone() };
         let pair = Pair::literal("BTC", "USDT");
         let (wanted, subscriptions) = watch::channel(subscribe(protocol, &[pair]));
-        let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let task = tokio::spawn(async move { run(&contact, subscriptions, stop).await });
         Self { deliveries, wanted, shutdown, task }

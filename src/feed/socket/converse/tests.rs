@@ -31,6 +31,8 @@ struct Venue {
     socket: WebSocketStream<DuplexStream>,
     deliveries: mpsc::Receiver<Delivery>,
     shutdown: CancellationToken,
+    /// Ends this connection alone.
+    leave: CancellationToken,
     talk: tokio::task::JoinHandle<String>,
 }
 
@@ -66,7 +68,8 @@ impl Venue {
             poll_every: Duration::from_secs(5),
         };
         let outlet = Outlet::new(protocol.venue(), Clock::system(), Pulses::new(pulses), out);
-        let token = shutdown.clone();
+        let (token, leave) = (shutdown.clone(), shutdown.child_token());
+        let left = leave.clone();
         let subscriptions: Arc<[Subscription]> =
             pairs.iter().map(|pair| Subscription { pair: *pair, symbol: protocol.symbol(*pair) }).collect();
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
@@ -83,15 +86,16 @@ impl Venue {
                 tap: None,
             };
             let penalty = PenaltyBox::new(options.penalty);
-            let contact = Contact { protocol, options, outlet, penalty };
+            let contact = Contact { protocol, options, outlet, penalty, shutdown: token };
             let mut conversation =
-                Conversation::new(&contact, subscriptions, &token, CancellationToken::new());
+                Conversation::new(&contact, subscriptions, &leave, CancellationToken::new());
             conversation.hold(socket, ping_every).await.to_string()
         });
         Self {
             socket: WebSocketStream::from_raw_socket(theirs, Role::Server, None).await,
             deliveries,
             shutdown,
+            leave: left,
             talk,
         }
     }
@@ -270,6 +274,26 @@ async fn a_shutdown_says_goodbye_at_once() {
         assert_eq!(venue.talk.await.unwrap(), "stopped by us");
         assert!(before.elapsed() <= CLOSE_WITHIN);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_a_connection_is_left_is_told_however_long_it_takes() {
+    let mut venue = Venue::start(&Gate, None, 4).await;
+    venue.hear_subscriptions().await;
+    for _ in 0..20 {
+        venue.say(TRADE).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Another has taken over from it, and what it said still waits to be heard.
+    venue.leave.cancel();
+    assert_eq!(venue.hear().await, Message::Close(None));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut last = None;
+    while let Some(delivery) = venue.deliveries.recv().await {
+        last = Some(delivery.kind);
+    }
+    assert_eq!(last, Some(DeliveryKind::Left([Pair::literal("BTC", "USDT")].into())));
+    assert_eq!(venue.talk.await.unwrap(), "stopped by us");
 }
 
 #[tokio::test(start_paused = true)]
