@@ -9,6 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -77,10 +78,10 @@ pub(super) struct Conversation<'a> {
     session: Session,
     /// What is still to be sent.
     outgoing: VecDeque<String>,
-    /// The markets that have spoken.
-    spoken: HashSet<Pair>,
+    /// The markets that have not spoken yet.
+    silent: HashSet<Pair, RandomState>,
     /// Those that were refused by name.
-    refused: HashSet<Pair>,
+    refused: HashSet<Pair, RandomState>,
     /// When the others are subscribed once more, after a refusal.
     again: Again,
     tapped: Option<Tapped<'a>>,
@@ -163,6 +164,7 @@ impl<'a> Conversation<'a> {
         shutdown: &'a CancellationToken,
         good: CancellationToken,
     ) -> Self {
+        let silent = subscriptions.iter().map(|asked| asked.pair).collect();
         let asked: Vec<_> = subscriptions.iter().map(|asked| (asked.symbol.clone(), asked.pair)).collect();
         Self {
             contact,
@@ -171,8 +173,8 @@ impl<'a> Conversation<'a> {
             shutdown,
             session: Session::default(),
             outgoing: VecDeque::new(),
-            spoken: HashSet::new(),
-            refused: HashSet::new(),
+            silent,
+            refused: HashSet::default(),
             again: Again::Not,
             tapped: None,
             translator: Translator::new(contact.protocol).asking_for(asked),
@@ -295,7 +297,7 @@ impl<'a> Conversation<'a> {
             let helps = !taken.is_empty() && taken.len() < self.subscriptions.len();
             if helps { self.requests(&taken) } else { Vec::new() }
         } else {
-            let silent = asked.filter(|wanted| !self.spoken.contains(&wanted.pair));
+            let silent = asked.filter(|wanted| self.silent.contains(&wanted.pair));
             silent.flat_map(|wanted| self.requests(std::slice::from_ref(wanted))).collect()
         };
         self.outgoing.extend(requests);
@@ -371,13 +373,13 @@ impl<'a> Conversation<'a> {
     fn note(&mut self, kind: &mut DeliveryKind) {
         match kind {
             DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. }
-                if !self.spoken.contains(market) =>
+                if !self.silent.is_empty() =>
             {
-                self.spoken.insert(*market);
+                self.silent.remove(market);
             }
             DeliveryKind::Refused { market, words } => {
                 let named = |wanted: &&Subscription| {
-                    !self.spoken.contains(&wanted.pair) && names(words, &wanted.symbol)
+                    self.silent.contains(&wanted.pair) && names(words, &wanted.symbol)
                 };
                 *market = self.subscriptions.iter().find(named).map(|wanted| wanted.pair);
                 self.refused.extend(*market);
