@@ -19,7 +19,7 @@ use crate::{
         pulses::{PulseOptions, Pulses},
         socket::{BackOff, Penalty, PenaltyBox, SocketOptions},
         venue::{MAX_FRAME, Protocol},
-        venues::{cryptocom::CryptoCom, gate::Gate, upbit::Upbit},
+        venues::{binance::Binance, cryptocom::CryptoCom, gate::Gate, upbit::Upbit},
     },
 };
 
@@ -143,6 +143,28 @@ async fn heartbeats_and_pings_are_answered() {
     assert_eq!(answer, json!({ "id": 42, "method": "public/respond-heartbeat" }));
     venue.socket.send(Message::Ping("x".into())).await.unwrap();
     assert_eq!(venue.hear().await, Message::Pong("x".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_ours_keep_the_distances_that_the_venue_wants() {
+    let before = Instant::now();
+    let mut venue = Venue::start(&CryptoCom, None, 8).await;
+    venue.hear().await;
+    assert_eq!(before.elapsed(), Duration::from_secs(1));
+
+    let (ours, theirs) = duplex(1 << 16);
+    let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "USDT"));
+    let mut venue = Venue::asking(&Binance, None, 16, ours, theirs, &pairs).await;
+    let mut heard = vec![venue.hear_json().await];
+    venue.say(r#"{"error":{"code":2,"msg":"Invalid request"},"id":1}"#).await;
+    let mut times = Vec::new();
+    for _ in pairs {
+        heard.push(venue.hear_json().await);
+        times.push(Instant::now());
+    }
+    assert!(heard.iter().all(|request| request["method"] == "SUBSCRIBE"), "{heard:?}");
+    let gaps: Vec<_> = times.windows(2).map(|at| at[1] - at[0]).collect();
+    assert_eq!(gaps, [Duration::from_millis(250); 2], "five a second at most");
 }
 
 #[tokio::test(start_paused = true)]
