@@ -13,6 +13,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 use tokio::time::Instant;
 
@@ -49,7 +50,7 @@ pub struct PulseOptions {
 #[derive(Debug)]
 pub(super) struct Pulses {
     options: PulseOptions,
-    markets: Mutex<HashMap<Pair, Pulse>>,
+    markets: Mutex<HashMap<Pair, Pulse, RandomState>>,
 }
 
 /// What an answer over REST tells of the stream.
@@ -283,7 +284,7 @@ impl Pulses {
         self.markets().values().filter(|pulse| pulse.polled).count()
     }
 
-    fn markets(&self) -> MutexGuard<'_, HashMap<Pair, Pulse>> {
+    fn markets(&self) -> MutexGuard<'_, HashMap<Pair, Pulse, RandomState>> {
         self.markets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

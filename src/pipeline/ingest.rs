@@ -192,7 +192,7 @@ async fn aggregate(
                         heard.push(delivery.receive_time);
                     }
                     chronicle.hear(&delivery);
-                    aggregator.apply(delivery);
+                    aggregator.apply(delivery, Some(&source));
                 }
                 aggregator.settle(clock.now());
                 let settled = clock.now();

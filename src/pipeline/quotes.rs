@@ -53,7 +53,7 @@ pub(super) struct Heard {
 pub(super) struct Quotes {
     markets: HashMap<Pair, Vec<Standing>, RandomState>,
     /// What venues are listened to for, where that is known. What a connection still says of other markets is not heard.
-    listened: HashMap<Venue, HashSet<Pair>>,
+    listened: HashMap<Venue, HashSet<Pair, RandomState>, RandomState>,
 }
 
 /// One venue's quote of one market, and what is needed to judge the next message.

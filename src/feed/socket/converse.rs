@@ -11,6 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 use futures::{SinkExt, StreamExt};
+use smallvec::SmallVec;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep, sleep_until, timeout},
@@ -106,13 +107,14 @@ enum Again {
 
 /// What a message says, and what to answer.
 struct Understood {
-    deliveries: Vec<Result<DeliveryKind, ParseError>>,
+    /// One thing, nearly always, as in [`Events`](crate::feed::event::Events).
+    deliveries: SmallVec<[Result<DeliveryKind, ParseError>; 1]>,
     reply: Option<String>,
 }
 
 impl Understood {
     fn not(error: ParseError) -> Self {
-        Self { deliveries: vec![Err(error)], reply: None }
+        Self { deliveries: SmallVec::from_buf([Err(error)]), reply: None }
     }
 }
 

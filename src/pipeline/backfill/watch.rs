@@ -88,7 +88,7 @@ impl Watch {
             }
             DeliveryKind::Left(_) => {
                 if let Some(left) = self.connections.remove(&(venue, connection)) {
-                    for market in left.markets.iter() {
+                    for market in &left.markets {
                         if !self.listens(venue, *market) {
                             self.down.insert((venue, *market), Some(left.heard));
                         }

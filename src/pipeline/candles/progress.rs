@@ -73,8 +73,11 @@ impl Progress {
     /// Notes that the stream of a market is dead. Tells whether it was listened to.
     pub(super) fn mute(&mut self, market: Pair) -> bool {
         self.mute.insert(market);
-        // Each connection, whatever there was to take away of the one before.
-        self.connections.values_mut().fold(false, |heard, at| at.markets.remove(&market) || heard)
+        let heard = self.hears(market);
+        for connection in self.connections.values_mut() {
+            connection.markets.remove(&market);
+        }
+        heard
     }
 
     /// Notes that a market is refused on a connection. If it is listened to on no other, gives when that one was made: it
