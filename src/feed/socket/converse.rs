@@ -1,5 +1,7 @@
 //! One connection from its first word to its last.
 
+mod roll;
+
 use std::{
     collections::{HashSet, VecDeque},
     convert::Infallible,
@@ -9,7 +11,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use foldhash::fast::RandomState;
 use futures::{SinkExt, StreamExt};
 use smallvec::SmallVec;
 use tokio::{
@@ -22,6 +23,7 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::roll::Roll;
 use super::{
     Contact, Subscription,
     connect::{self, ConnectError},
@@ -40,10 +42,6 @@ use crate::{
 
 /// How long a message of ours may take to leave.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long after a refusal the markets that have not spoken yet are subscribed once more: the venue may have refused all for
-/// the sake of one.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
@@ -79,12 +77,7 @@ pub(super) struct Conversation<'a> {
     session: Session,
     /// What is still to be sent.
     outgoing: VecDeque<String>,
-    /// The markets that have not spoken yet.
-    silent: HashSet<Pair, RandomState>,
-    /// Those that were refused by name.
-    refused: HashSet<Pair, RandomState>,
-    /// When the others are subscribed once more, after a refusal.
-    again: Again,
+    roll: Roll,
     tapped: Option<Tapped<'a>>,
     translator: Translator,
     /// Set when the connection brings its first event.
@@ -92,17 +85,6 @@ pub(super) struct Conversation<'a> {
     /// Kept from then on.
     stands: Option<Good<'a>>,
     logged: HashSet<&'static str>,
-}
-
-/// Whether markets are subscribed once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Again {
-    /// Nothing was refused.
-    Not,
-    /// Something was: at this time.
-    At(Instant),
-    /// That was done.
-    Done,
 }
 
 /// What a message says, and what to answer.
@@ -166,7 +148,7 @@ impl<'a> Conversation<'a> {
         shutdown: &'a CancellationToken,
         good: CancellationToken,
     ) -> Self {
-        let silent = subscriptions.iter().map(|asked| asked.pair).collect();
+        let roll = Roll::new(Arc::clone(&subscriptions));
         let asked: Vec<_> = subscriptions.iter().map(|asked| (asked.symbol.clone(), asked.pair)).collect();
         Self {
             contact,
@@ -175,9 +157,7 @@ impl<'a> Conversation<'a> {
             shutdown,
             session: Session::default(),
             outgoing: VecDeque::new(),
-            silent,
-            refused: HashSet::default(),
-            again: Again::Not,
+            roll,
             tapped: None,
             translator: Translator::new(contact.protocol).asking_for(asked),
             good,
@@ -269,7 +249,7 @@ impl<'a> Conversation<'a> {
                     }
                     ping_at = self.next_ping(ping_every);
                 }
-                () = reached(self.again.due()) => self.subscribe_again(),
+                () = reached(self.roll.due()) => self.subscribe_again(),
                 // Before the limit, because what waits to be read is not silence: we may have been slow.
                 message = socket.next() => {
                     let closed = || Ended::Closed("without a word".to_owned());
@@ -288,22 +268,11 @@ impl<'a> Conversation<'a> {
         self.contact.protocol.subscribe(&symbols, self.contact.outlet.clock.now())
     }
 
-    /// Subscribes the markets that have not spoken once more, each by itself; where that would end the subscription of all
-    /// others, all together but those that were refused.
+    /// Subscribes what is to be subscribed once more after a refusal.
     fn subscribe_again(&mut self) {
-        let asked = self.subscriptions.iter();
-        let requests: Vec<_> = if self.contact.protocol.replaces_subscriptions() {
-            let taken: Vec<_> =
-                asked.filter(|wanted| !self.refused.contains(&wanted.pair)).cloned().collect();
-            // The same once more would be answered as before.
-            let helps = !taken.is_empty() && taken.len() < self.subscriptions.len();
-            if helps { self.requests(&taken) } else { Vec::new() }
-        } else {
-            let silent = asked.filter(|wanted| self.silent.contains(&wanted.pair));
-            silent.flat_map(|wanted| self.requests(std::slice::from_ref(wanted))).collect()
-        };
+        let wanted = self.roll.again(self.contact.protocol.replaces_subscriptions());
+        let requests: Vec<_> = wanted.iter().flat_map(|together| self.requests(together)).collect();
         self.outgoing.extend(requests);
-        self.again = Again::Done;
     }
 
     fn markets(&self) -> Arc<[Pair]> {
@@ -374,21 +343,10 @@ impl<'a> Conversation<'a> {
     /// Remembers which markets have spoken, and what was refused.
     fn note(&mut self, kind: &mut DeliveryKind) {
         match kind {
-            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. }
-                if !self.silent.is_empty() =>
-            {
-                self.silent.remove(market);
+            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. } => {
+                self.roll.speaks(*market);
             }
-            DeliveryKind::Refused { market, words } => {
-                let named = |wanted: &&Subscription| {
-                    self.silent.contains(&wanted.pair) && names(words, &wanted.symbol)
-                };
-                *market = self.subscriptions.iter().find(named).map(|wanted| wanted.pair);
-                self.refused.extend(*market);
-                if self.again == Again::Not && self.subscriptions.len() > 1 {
-                    self.again = Again::At(Instant::now() + AGAIN_AFTER);
-                }
-            }
+            DeliveryKind::Refused { market, words } => *market = self.roll.refuse(words),
             _ => {}
         }
     }
@@ -423,26 +381,6 @@ impl<'a> Conversation<'a> {
         let ping = self.contact.protocol.ping(self.contact.outlet.clock.now())?;
         Some(Instant::now() + every.unwrap_or(ping.every))
     }
-}
-
-impl Again {
-    fn due(self) -> Option<Instant> {
-        match self {
-            Self::At(time) => Some(time),
-            Self::Not | Self::Done => None,
-        }
-    }
-}
-
-/// Tells whether words name a symbol: as a word of its own, whatever the case.
-fn names(words: &str, symbol: &str) -> bool {
-    let (words, symbol) = (words.to_ascii_lowercase(), symbol.to_ascii_lowercase());
-    let joins = |c: char| c.is_alphanumeric();
-    words.match_indices(&symbol).any(|(at, found)| {
-        let before = words.get(..at).and_then(|before| before.chars().next_back());
-        let after = words.get(at + found.len()..).and_then(|after| after.chars().next());
-        !before.is_some_and(joins) && !after.is_some_and(joins)
-    })
 }
 
 async fn reached(time: Option<Instant>) {

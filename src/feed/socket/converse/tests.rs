@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::*;
+use super::{roll::AGAIN_AFTER, *};
 use crate::{
     clock::Clock,
     domain::pair::Pair,
@@ -373,19 +373,5 @@ async fn where_subscriptions_replace_one_another_all_but_the_refused_are_subscri
             }
             None => assert_eq!(venue.hear().await, Message::text("PING")),
         }
-    }
-}
-
-#[test]
-fn a_symbol_is_named_as_a_word_of_its_own() {
-    for (words, symbol, expected) in [
-        ("unknown pair: abc_usdt", "ABC_USDT", true),
-        ("Currency pair not supported XYZ/BTC/USD", "BTC/USD", true),
-        ("tBTCUSD: invalid", "BTCUSD", false),
-        ("BTCUSDT is unknown", "BTCUSD", false),
-        ("spot.trades:BTC-USDT,ETH-USDT", "ETH-USDT", true),
-        ("no", "BTC_USDT", false),
-    ] {
-        assert_eq!(names(words, symbol), expected, "{words}");
     }
 }
