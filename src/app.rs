@@ -406,7 +406,7 @@ fn sockets(
     let shared = Shared::new(config)?;
     let venues = listened.listeners(&config.feed, &shared);
     let (sender, changes) = mpsc::channel(1);
-    let backfill = backfill::beside(config, &venues, store, clock, registry)?;
+    let backfill = backfill::beside(config, &venues, store, clock, registry)?.map(Box::new);
     let live = origin == Origin::Live;
     let reloader = live.then(|| Reloader::new(config.clone(), shared, sender));
     Ok((Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }, reloader))

@@ -68,7 +68,7 @@ impl Checked {
             DeliveryKind::Connected(_) => {
                 self.connected_after.get_or_insert(after);
             }
-            DeliveryKind::Disconnected { error, outlook } => {
+            DeliveryKind::Disconnected { error, outlook, .. } => {
                 self.blocked = outlook == Outlook::Blocked;
                 self.problem = Some(error);
             }
@@ -85,6 +85,7 @@ impl Checked {
             | DeliveryKind::Confirm(_)
             | DeliveryKind::Gap(_)
             | DeliveryKind::Accepted(_)
+            | DeliveryKind::Unheard { .. }
             | DeliveryKind::Left(_)
             | DeliveryKind::Subscribed
             | DeliveryKind::Message => {}
@@ -162,11 +163,16 @@ mod tests {
         checked.hear(DeliveryKind::Refused { market: None, words: "no such pair".into() }, seconds(5));
         assert_eq!(checked.problem.as_deref(), Some("no such pair"));
         let outlook = Outlook::Retry(chrono::DateTime::UNIX_EPOCH);
-        checked.hear(DeliveryKind::Disconnected { error: "cut".into(), outlook }, seconds(6));
+        checked.hear(
+            DeliveryKind::Disconnected { markets: [].into(), error: "cut".into(), outlook },
+            seconds(6),
+        );
         assert!(!checked.is_decided());
         let mut refused = checked.clone();
-        refused
-            .hear(DeliveryKind::Disconnected { error: "451".into(), outlook: Outlook::Blocked }, seconds(7));
+        refused.hear(
+            DeliveryKind::Disconnected { markets: [].into(), error: "451".into(), outlook: Outlook::Blocked },
+            seconds(7),
+        );
         assert!(refused.is_decided() && refused.blocked);
         checked.hear(ticker(MARKETS[0]), seconds(8));
         assert!(checked.is_decided());

@@ -38,7 +38,7 @@ pub(super) enum Input {
         queue: usize,
         changes: mpsc::Receiver<Changes>,
         simulation: Option<(Simulation, CancellationToken)>,
-        backfill: Option<(BackfillService, Watch)>,
+        backfill: Option<Box<(BackfillService, Watch)>>,
     },
     Replay(Replay),
 }
@@ -57,7 +57,7 @@ impl Pipeline {
                 if let Some(history) = &history {
                     history.restore(chronicle.book(), clock.now()).await;
                 }
-                let (backfill, watch) = backfill.unzip();
+                let (backfill, watch) = backfill.map(|both| *both).unzip();
                 let filling = backfill.map(|service| tokio::spawn(service.run(shutdown.clone())));
                 let surroundings = Surroundings { sources, chronicle, queue, clock, times, changes, watch };
                 ingest::run(venues, aggregator, surroundings, shutdown).await;

@@ -71,6 +71,13 @@ pub enum DeliveryKind {
     },
     /// A market that was refused before speaks now.
     Accepted(Pair),
+    /// The stream of a market is dead, though its connection stands: nothing was heard of it since a moment.
+    Unheard {
+        /// The market.
+        market: Pair,
+        /// When it was last heard; before it ever was, since when it should have been.
+        since: DateTime<Utc>,
+    },
     /// A message came. What it says follows, if it says anything.
     Message,
     /// The message that came is not understood.
@@ -86,6 +93,8 @@ pub enum DeliveryKind {
     Left(Arc<[Pair]>),
     /// None has: a connection ended, or was not made.
     Disconnected {
+        /// What it was asked for, or would have been.
+        markets: Arc<[Pair]>,
         /// Why.
         error: String,
         /// What comes next.
@@ -108,6 +117,13 @@ pub enum DeliveryKind {
         /// What went wrong.
         error: Option<String>,
     },
+}
+
+impl DeliveryKind {
+    /// Tells whether something was said of a market, and not only of the connection.
+    pub const fn is_event(&self) -> bool {
+        matches!(self, Self::Ticker { .. } | Self::Trade { .. } | Self::Confirm(_))
+    }
 }
 
 /// What comes after a connection that ended.

@@ -27,7 +27,7 @@ use self::{
     questions::{Answer, Question},
 };
 use super::{
-    delivery::{Delivery, DeliveryKind},
+    delivery::{Delivery, DeliveryKind, Outlook},
     outlet::{Outlet, Unheard},
     pulses::{Finding, PulseOptions, Pulses},
     rest::{Budget, RestClient, RestError},
@@ -127,7 +127,8 @@ pub async fn run(
     let outlet = Outlet::new(protocol.venue(), clock, Pulses::new(pulses), out);
     let look_every = LOOK_EVERY.min(pulses.poll_every);
     let penalty = PenaltyBox::new(socket.penalty);
-    let contact = Arc::new(Contact { protocol, options: socket, outlet, penalty });
+    let contact =
+        Arc::new(Contact { protocol, options: socket, outlet, penalty, shutdown: shutdown.clone() });
     let mut listener = Listener {
         contact,
         rest,
@@ -163,8 +164,8 @@ impl Listener {
                     Err(_) => settled = true,
                 },
                 Some(kept) = self.tasks.join_next() => {
-                    if matches!(kept, Ok(Kept::Blocked)) {
-                        self.give_up().await?;
+                    if let Ok(Kept::Blocked(error)) = kept {
+                        self.give_up(error).await?;
                     }
                 }
                 Some(answer) = questions.next(), if !questions.is_empty() => self.take(answer).await?,
@@ -192,13 +193,22 @@ impl Listener {
         if self.told.is_none() { self.follow().await } else { Ok(()) }
     }
 
-    /// Waits for another configuration, after the venue has refused us for good.
-    async fn give_up(&mut self) -> Result<(), Unheard> {
+    /// Waits for another configuration, after the venue has refused us for good on one connection. The others are left first,
+    /// so that this is the last that is told.
+    async fn give_up(&mut self, error: String) -> Result<(), Unheard> {
+        tracing::error!(
+            venue = self.name(),
+            error,
+            "a venue refuses us for good: it is not tried again before its configuration changes"
+        );
         for shard in self.shards.drain(..) {
             shard.stop.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
+        let markets = self.subscriptions.iter().map(|wanted| wanted.pair).collect();
+        self.tell(DeliveryKind::Disconnected { markets, error, outlook: Outlook::Blocked }).await?;
         self.contact.outlet.pulses.expect(&BTreeSet::new(), Instant::now());
+        self.tell_polled(None).await?;
         self.told = None;
         if self.wanted.changed().await.is_err() {
             std::future::pending::<()>().await;
@@ -286,17 +296,16 @@ impl Listener {
         let symbol = |market: Pair| {
             self.subscriptions.iter().find(|known| known.pair == market).map(|known| known.symbol.clone())
         };
-        for missed in pulses.missed() {
-            match symbol(missed.market) {
-                Some(symbol) if due.len() < room => due.push(Question::Trades { missed, symbol }),
-                Some(_) => pulses.still_missed(missed),
-                None => {}
-            }
+        let late = pulses.late(now);
+        let left = room.saturating_sub(due.len());
+        // Prices are more urgent, but do not keep trades waiting for ever.
+        for missed in pulses.missed(left.saturating_sub(late.len()).max(1).min(left), now) {
+            due.extend(symbol(missed.market).map(|symbol| Question::Trades { missed, symbol }));
         }
-        for market in pulses.late(now) {
+        for market in late {
             if let Some(symbol) = symbol(market).filter(|_| due.len() < room) {
                 pulses.asked(market, now);
-                due.push(Question::Ticker { market, symbol });
+                due.push(Question::Ticker { market, symbol, asked: now });
             }
         }
         due
@@ -315,11 +324,17 @@ impl Listener {
                 self.list_at = Instant::now() + LIST_AGAIN.min(self.refresh_every);
                 self.tell_polled(Some(error)).await
             }
-            Answer::Ticker { market, outcome: Ok(told) } => {
+            Answer::Ticker { market, asked, outcome: Ok(told) } => {
                 if let DeliveryKind::Ticker { book, last, .. } = &told {
-                    let pulses = &self.contact.outlet.pulses;
-                    if pulses.answered(market, *book, *last, Instant::now()) == Finding::Dead {
-                        self.revive(market);
+                    let Outlet { pulses, clock, .. } = &self.contact.outlet;
+                    let now = (Instant::now(), clock.now());
+                    match pulses.answered(market, *book, *last, asked, now) {
+                        Finding::Expected => {}
+                        Finding::Overtaken => return Ok(()),
+                        Finding::Dead { since } => {
+                            self.revive(market);
+                            self.tell(DeliveryKind::Unheard { market, since }).await?;
+                        }
                     }
                 }
                 self.tell(told).await
@@ -330,14 +345,21 @@ impl Listener {
                 }
                 Ok(())
             }
-            Answer::Ticker { market, outcome: Err(error) } => {
+            Answer::Ticker { market, outcome: Err(error), .. } => {
                 self.contact.outlet.pulses.unanswered(market, Instant::now());
                 self.tell_polled(Some(error)).await
             }
             Answer::Trades { missed, outcome: Err(error) } => {
-                // An answer that cannot be understood will not be the next time.
-                if !matches!(error, RestError::Answer(_)) {
-                    self.contact.outlet.pulses.still_missed(missed);
+                let pulses = &self.contact.outlet.pulses;
+                let again = match &error {
+                    // An answer that cannot be understood will not be the next time.
+                    RestError::Answer(_) => false,
+                    RestError::TooOften(wait) => pulses.still_missed(missed, Some(*wait), Instant::now()),
+                    _ => pulses.still_missed(missed, None, Instant::now()),
+                };
+                if !again {
+                    let (venue, market) = (self.name(), missed.market);
+                    warn!(venue, %market, %error, "trades that were missed are not told over REST");
                 }
                 self.tell_polled(Some(error)).await
             }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 use tokio::time::Instant;
 
@@ -27,6 +28,9 @@ const SMOOTHING: u32 = 8;
 
 /// The longest time between two questions after a market that is quiet.
 const MAX_QUIET: Duration = Duration::from_secs(600);
+
+/// How often missed trades are asked for, if there is no answer.
+const TRADE_TRIES: u32 = 10;
 
 /// How long before the last trade some may have been missed, where numbers show a gap: those may be of another channel.
 const GAP: TimeDelta = TimeDelta::seconds(5);
@@ -46,7 +50,7 @@ pub struct PulseOptions {
 #[derive(Debug)]
 pub(super) struct Pulses {
     options: PulseOptions,
-    markets: Mutex<HashMap<Pair, Pulse>>,
+    markets: Mutex<HashMap<Pair, Pulse, RandomState>>,
 }
 
 /// What an answer over REST tells of the stream.
@@ -54,15 +58,19 @@ pub(super) struct Pulses {
 pub(super) enum Finding {
     /// The stream goes on, or its connection is down and known to be.
     Expected,
-    /// The market has moved and the stream has not said so.
-    Dead,
+    /// The stream has spoken since the question: what it said is newer than the answer.
+    Overtaken,
+    /// The market has moved and the stream has not said so: nothing of it was heard since a moment.
+    Dead { since: DateTime<Utc> },
 }
 
-/// Trades of a market may have been missed since a moment.
+/// Trades of a market may have been missed since a moment. They are being asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Missed {
     pub(super) market: Pair,
     pub(super) since: DateTime<Utc>,
+    /// How often they were asked for in vain.
+    tries: u32,
 }
 
 #[derive(Debug)]
@@ -82,8 +90,7 @@ struct Pulse {
     book: Option<TopOfBook>,
     last: Option<Decimal>,
     trade_time: Option<DateTime<Utc>>,
-    /// Since when trades may have been missed, and whether it is time to ask for them.
-    missed: Option<(DateTime<Utc>, bool)>,
+    missed: Option<Hole>,
     /// How often it was asked for since the stream spoke last, and when it may be again.
     asked: u32,
     next_question: Option<Instant>,
@@ -91,6 +98,17 @@ struct Pulse {
     suspect: bool,
     /// REST speaks in the stream's place.
     polled: bool,
+}
+
+/// Trades may be missing, and are to be asked for.
+#[derive(Debug, Clone, Copy)]
+struct Hole {
+    since: DateTime<Utc>,
+    /// Whether the stream has the word: before it is back, more would be missing after the answer.
+    due: bool,
+    /// How often they were asked for in vain, and when they may be again.
+    tries: u32,
+    not_before: Instant,
 }
 
 impl Pulses {
@@ -193,16 +211,20 @@ impl Pulses {
         }
     }
 
-    /// Takes in an answer over REST.
+    /// Takes in an answer over REST. Where the stream is found dead, trades are missing since it was last heard.
     pub(super) fn answered(
         &self,
         market: Pair,
         book: Option<TopOfBook>,
         last: Option<Decimal>,
-        now: Instant,
+        asked: Instant,
+        (now, received): (Instant, DateTime<Utc>),
     ) -> Finding {
         let mut markets = self.markets();
         let Some(pulse) = markets.get_mut(&market) else { return Finding::Expected };
+        if pulse.spoke && pulse.heard > asked {
+            return Finding::Overtaken;
+        }
         let differs =
             |known: Option<_>, told: Option<_>| known.zip(told).is_some_and(|(known, told)| known != told);
         let moved =
@@ -218,26 +240,43 @@ impl Pulses {
             (pulse.limit(&self.options) * 2_u32.saturating_pow(pulse.asked.min(8))).min(MAX_QUIET)
         };
         pulse.next_question = Some(now + wait);
-        if dead { Finding::Dead } else { Finding::Expected }
-    }
-
-    /// Takes out the markets whose missed trades are to be asked for now.
-    pub(super) fn missed(&self) -> Vec<Missed> {
-        let mut markets = self.markets();
-        let due = markets.iter_mut().filter(|(_, pulse)| pulse.missed.is_some_and(|(_, due)| due));
-        let missed = due.filter_map(|(market, pulse)| {
-            pulse.missed.take().map(|(since, _)| Missed { market: *market, since })
-        });
-        missed.collect()
-    }
-
-    /// Puts back what could not be asked for.
-    pub(super) fn still_missed(&self, missed: Missed) {
-        if let Some(pulse) = self.markets().get_mut(&missed.market) {
-            pulse.trade_time = pulse.trade_time.map(|known| known.max(missed.since));
-            let since = pulse.missed.map_or(missed.since, |(since, _)| since.min(missed.since));
-            pulse.missed = Some((since, true));
+        if !dead {
+            return Finding::Expected;
         }
+        let silence = TimeDelta::from_std(now.duration_since(pulse.heard)).unwrap_or_default();
+        let since = received.checked_sub_signed(silence).unwrap_or(received);
+        pulse.miss(since, TimeDelta::zero(), false);
+        Finding::Dead { since }
+    }
+
+    /// Takes out so many markets at most whose missed trades are to be asked for now.
+    pub(super) fn missed(&self, room: usize, now: Instant) -> Vec<Missed> {
+        let mut markets = self.markets();
+        let due = markets.iter_mut().filter_map(|(market, pulse)| {
+            let Hole { since, tries, .. } =
+                pulse.missed.take_if(|missed| missed.due && missed.not_before <= now)?;
+            Some(Missed { market: *market, since, tries })
+        });
+        due.take(room).collect()
+    }
+
+    /// Puts back what was not answered: it is asked for again when an answer would be due, or when the venue wants to be asked
+    /// again, then ever later. Tells whether it will be: not after a number of tries.
+    pub(super) fn still_missed(&self, missed: Missed, asked_to_wait: Option<Duration>, now: Instant) -> bool {
+        let mut markets = self.markets();
+        let Some(pulse) = markets.get_mut(&missed.market) else { return true };
+        let wait = self.options.poll_every * 2_u32.saturating_pow(missed.tries);
+        let not_before = now + asked_to_wait.unwrap_or(wait.min(MAX_QUIET));
+        if let Some(more) = &mut pulse.missed {
+            // More is missing since then, which is another matter.
+            (more.since, more.not_before) = (more.since.min(missed.since), not_before);
+            return true;
+        }
+        // A question that was not put was no try.
+        let tries = missed.tries + u32::from(asked_to_wait.is_none());
+        let again = tries < TRADE_TRIES;
+        pulse.missed = again.then_some(Hole { since: missed.since, due: true, tries, not_before });
+        again
     }
 
     /// Counts the markets that REST speaks for.
@@ -245,7 +284,7 @@ impl Pulses {
         self.markets().values().filter(|pulse| pulse.polled).count()
     }
 
-    fn markets(&self) -> MutexGuard<'_, HashMap<Pair, Pulse>> {
+    fn markets(&self) -> MutexGuard<'_, HashMap<Pair, Pulse, RandomState>> {
         self.markets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -279,8 +318,8 @@ impl Pulse {
         (self.heard, self.spoke, self.connection) = (now, true, Some(connection));
         (self.asked, self.next_question, self.suspect, self.polled) = (0, None, false, false);
         // The stream is back: what it has missed can be asked for.
-        if let Some((_, due)) = &mut self.missed {
-            *due = true;
+        if let Some(missed) = &mut self.missed {
+            missed.due = true;
         }
         std::mem::take(&mut self.refused)
     }
@@ -290,7 +329,9 @@ impl Pulse {
         if self.spoke {
             let last = self.trade_time.unwrap_or(now);
             let since = last.checked_sub_signed(before).unwrap_or(last);
-            self.missed = Some((self.missed.map_or(since, |(known, _)| known.min(since)), due));
+            let since = self.missed.map_or(since, |known| known.since.min(since));
+            let not_before = self.missed.map_or(self.heard, |known| known.not_before);
+            self.missed = Some(Hole { since, due, tries: 0, not_before });
         }
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Contact {
     pub(super) outlet: Outlet,
     /// Where it stays while it fails.
     pub(super) penalty: PenaltyBox,
+    /// Ends all connections, after which nobody may be left to hear of them.
+    pub(super) shutdown: CancellationToken,
 }
 
 /// How a venue's connections are kept.
@@ -79,12 +81,12 @@ pub struct SocketOptions {
 }
 
 /// Why a connection is kept no longer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kept {
     /// It was told to stop, or nobody listens any more.
     Stopped,
-    /// The venue refuses us for good.
-    Blocked,
+    /// The venue refuses us for good, in these words.
+    Blocked(String),
 }
 
 /// Keeps a connection to a venue until `shutdown`, or until nobody listens any more. What it is asked for may change.
@@ -102,22 +104,13 @@ pub(super) async fn run(
         let subscriptions = Arc::clone(&wanted.borrow_and_update());
         let first = begin(subscriptions);
         let (ended, good_for) = first.keep(begin, contact, &mut wanted).await;
-        let asked = match &ended {
-            Ended::Stopped => return Kept::Stopped,
-            Ended::NotConnected(error) if error.is_final() => {
-                tracing::error!(
-                    venue = outlet.venue.as_str(),
-                    error = %ended,
-                    "a venue refuses us for good: it is not tried again before its configuration changes"
-                );
-                let said = DeliveryKind::Disconnected { error: ended.to_string(), outlook: Outlook::Blocked };
-                // Where nobody listens any more, there is nobody to tell.
-                let _ = outlet.deliver(None, said).await;
-                return Kept::Blocked;
-            }
-            Ended::NotConnected(error) => error.retry_after(),
-            _ => None,
-        };
+        if matches!(ended, Ended::Stopped) {
+            return Kept::Stopped;
+        }
+        if ended.is_final() {
+            return Kept::Blocked(ended.to_string());
+        }
+        let asked = ended.retry_after();
         let left_alone = if good_for.is_none() { penalty.failed() } else { None };
         let wait = tries.wait_after(good_for, dice.random()).max(asked.unwrap_or_default());
         let wait = wait.max(left_alone.unwrap_or_default());
@@ -132,7 +125,9 @@ pub(super) async fn run(
         let pause = async {
             let next = outlet.clock.now() + TimeDelta::from_std(wait).unwrap_or_default();
             let outlook = if left_alone.is_some() { Outlook::Penalty(next) } else { Outlook::Retry(next) };
-            outlet.deliver(None, DeliveryKind::Disconnected { error: ended.to_string(), outlook }).await?;
+            let markets = wanted.borrow().iter().map(|wanted| wanted.pair).collect();
+            let said = DeliveryKind::Disconnected { markets, error: ended.to_string(), outlook };
+            outlet.deliver(None, said).await?;
             sleep(wait).await;
             Ok::<(), Ended>(())
         };

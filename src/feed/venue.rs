@@ -19,8 +19,9 @@ use crate::domain::{
 /// Bytes that a compressed frame may grow to.
 pub const MAX_FRAME: usize = 16 << 20;
 
-/// Books that a connection may keep: more than it is asked for, so that no venue can fill the memory.
-const MAX_BOOKS: usize = 1_000;
+/// Symbols that a connection may keep books of, or remember for something else: more than it is asked for, so that no venue
+/// can fill the memory.
+const MAX_SYMBOLS: usize = 1_000;
 
 /// How a venue is spoken to. Everything here is pure: sockets, clocks and retries live elsewhere.
 pub trait Protocol: fmt::Debug + Send + Sync {
@@ -53,6 +54,11 @@ pub trait Protocol: fmt::Debug + Send + Sync {
 
     /// Writes the messages that subscribe to trades, best bid and ask, and volume of these markets.
     fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String>;
+
+    /// Tells whether a subscription takes the place of those before it on the same connection.
+    fn replaces_subscriptions(&self) -> bool {
+        false
+    }
 
     /// Tells what one connection can bear.
     fn limits(&self) -> ConnectionLimits {
@@ -170,9 +176,23 @@ impl Session {
         (self.channels.len(), self.begun.len())
     }
 
-    /// Tells whether this is the first message of trades of a symbol: the one with past trades.
+    /// Notes which subscription a number stands for.
+    pub(super) fn subscribed(&mut self, number: u64, channel: Channel) -> Result<(), ParseError> {
+        if self.channels.len() >= MAX_SYMBOLS && !self.channels.contains_key(&number) {
+            return Err(ParseError::unknown_symbol(&channel.symbol));
+        }
+        self.channels.insert(number, channel);
+        Ok(())
+    }
+
+    /// Tells whether this is the first message of trades of a symbol: the one with past trades. Of symbols beyond what is
+    /// remembered, each message is taken for it.
     pub(super) fn begins(&mut self, symbol: &str) -> bool {
-        !self.begun.contains(symbol) && self.begun.insert(symbol.to_owned())
+        let new = !self.begun.contains(symbol);
+        if new && self.begun.len() < MAX_SYMBOLS {
+            self.begun.insert(symbol.to_owned());
+        }
+        new
     }
 
     /// Takes in the number of a message; tells whether some before it were missed. One that comes late is none the more.
@@ -184,7 +204,7 @@ impl Session {
     /// Finds the book of a symbol, or starts to keep one of which nothing is known yet.
     pub(super) fn book(&mut self, symbol: &str) -> Result<&mut Book, ParseError> {
         if !self.books.contains_key(symbol) {
-            if self.books.len() >= MAX_BOOKS {
+            if self.books.len() >= MAX_SYMBOLS {
                 return Err(ParseError::unknown_symbol(symbol));
             }
             self.books.insert(symbol.to_owned(), Book::default());
@@ -302,9 +322,23 @@ mod tests {
     }
 
     #[test]
+    fn what_a_connection_remembers_is_bounded() {
+        let mut session = Session::default();
+        let channel = |n| Channel { name: "trades".to_owned(), symbol: format!("A{n}USD") };
+        for n in 0..2 * MAX_SYMBOLS as u64 {
+            let remembered = n < MAX_SYMBOLS as u64;
+            assert_eq!(session.subscribed(n, channel(n)).is_ok(), remembered);
+            let symbol = channel(n).symbol;
+            assert_eq!([(); 2].map(|()| session.begins(&symbol)), [true, !remembered]);
+        }
+        assert_eq!(session.extent(), (MAX_SYMBOLS, MAX_SYMBOLS));
+        assert!(session.subscribed(7, channel(8)).is_ok(), "another in its place");
+    }
+
+    #[test]
     fn the_books_of_a_connection_are_bounded() {
         let mut session = Session::default();
-        for n in 0..MAX_BOOKS {
+        for n in 0..MAX_SYMBOLS {
             session.book(&format!("A{n}USD")).unwrap();
         }
         assert_eq!(session.book("BUSD").unwrap_err().kind(), "unknown_symbol");

@@ -13,7 +13,7 @@ use rust_decimal::Decimal;
 use super::{
     board::Publisher,
     crosses::Crosses,
-    health::{Counted, Sources},
+    health::{Counted, Source, Sources},
     quotes::{Effect, Heard, Quotes, TickerUpdate},
     scorecard::Scorecard,
 };
@@ -125,35 +125,38 @@ impl Aggregator {
         aggregator
     }
 
-    /// Takes in what a venue said. Nothing is published before it is settled.
-    pub fn apply(&mut self, delivery: Delivery) {
+    /// Takes in what a venue said, and counts it for the source if that is known. Nothing is published before it is settled.
+    pub fn apply(&mut self, delivery: Delivery, source: Option<&Source>) {
         let Delivery { venue, connection, receive_time, kind: said } = delivery;
         let heard = Heard { venue, connection, receive_time };
-        let source = self.sources.get(venue);
+        // What is asked over REST does not tell that the stream speaks.
+        if let Some(source) = source.filter(|_| connection.is_some() && said.is_event()) {
+            source.spoke(receive_time);
+        }
         match said {
             DeliveryKind::Ticker { market, kind, book, last, base_volume_24h, quote_volume_24h, time } => {
-                if let Some(source) = &source {
+                if let Some(source) = source {
                     source.count(Counted::Ticker);
                     if let Some(time) = time {
                         source.lag(receive_time - time);
                     }
                 }
-                if self.takes(venue, market, kind) {
+                if self.takes(source, market, kind) {
                     let ticker = TickerUpdate { book, last, base_volume_24h, quote_volume_24h, time };
                     let consensus = self.consensus(market);
                     let effect = self.quotes.ticker(heard, market, &ticker, consensus);
-                    self.note(venue, market, effect, receive_time);
+                    self.note(source, market, effect, receive_time);
                 }
             }
             DeliveryKind::Trade { market, kind, mut trade, snapshot } => {
                 let counted = if snapshot { Counted::SnapshotTrade } else { Counted::Trade };
                 let time = trade.time;
                 trade.time = believed(time, receive_time);
-                let effect = self.takes(venue, market, kind).then(|| {
+                let effect = self.takes(source, market, kind).then(|| {
                     let consensus = self.consensus(market);
                     self.quotes.trade(heard, market, trade, consensus)
                 });
-                if let Some(source) = &source {
+                if let Some(source) = source {
                     let again = effect == Some(Effect::Duplicate);
                     source.count(if again { Counted::Duplicate } else { counted });
                     if !snapshot && !again {
@@ -163,7 +166,7 @@ impl Aggregator {
                 // The past comes in any order.
                 let expected = |effect: &Effect| !(snapshot && *effect == Effect::OutOfOrder);
                 let noted = effect.into_iter().filter(expected);
-                noted.for_each(|effect| self.note(venue, market, effect, receive_time));
+                noted.for_each(|effect| self.note(source, market, effect, receive_time));
             }
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(heard, market);
@@ -235,7 +238,8 @@ impl Aggregator {
     pub fn settle(&mut self, now: DateTime<Utc>) {
         let mut dirty = std::mem::take(&mut self.dirty);
         let mut changed = BTreeSet::new();
-        for (coin, reference) in self.options.coins.clone() {
+        let mut coins = 0..self.options.coins.len();
+        while let Some((coin, reference)) = coins.next().and_then(|at| self.options.coins.get(at).copied()) {
             let pair = Pair::new(coin, reference);
             if dirty.remove(&pair) {
                 let aggregate = self.price(pair, now, &mut changed);
@@ -260,14 +264,14 @@ impl Aggregator {
     }
 
     /// Tells whether a market is taken in; a recording's are, as they are met.
-    fn takes(&mut self, venue: Venue, market: Pair, kind: MarketKind) -> bool {
+    fn takes(&self, source: Option<&Source>, market: Pair, kind: MarketKind) -> bool {
         if kind != MarketKind::Spot {
             return false;
         }
         match &self.options.markets {
             Markets::Configured(markets) => markets.contains(&market),
             Markets::Met => {
-                if let Some(source) = self.sources.get(venue) {
+                if let Some(source) = source {
                     source.found(market);
                 }
                 true
@@ -275,7 +279,7 @@ impl Aggregator {
         }
     }
 
-    fn note(&mut self, venue: Venue, market: Pair, effect: Effect, now: DateTime<Utc>) {
+    fn note(&mut self, source: Option<&Source>, market: Pair, effect: Effect, now: DateTime<Utc>) {
         match effect {
             Effect::Changed => {
                 if !self.pairs.contains_key(&market) {
@@ -291,7 +295,7 @@ impl Aggregator {
                     .extend([market, reference].into_iter().filter(|pair| self.pairs.contains_key(pair)));
             }
             Effect::OutOfOrder => {
-                if let Some(source) = self.sources.get(venue) {
+                if let Some(source) = source {
                     source.out_of_order();
                 }
             }

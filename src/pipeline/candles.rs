@@ -145,14 +145,25 @@ impl CandleBook {
                 let now = self.advance(receive_time);
                 let markets: Vec<Pair> =
                     markets.iter().filter(|market| self.takes(venue, **market)).copied().collect();
-                self.progress(venue).connect(connection, &markets, now);
-                for market in markets {
+                for market in self.progress(venue).connect(connection, &markets, now) {
                     self.connected(venue, market, now);
                 }
             }
             DeliveryKind::Left(_) => {
                 self.advance(receive_time);
                 self.left(venue, connection);
+            }
+            DeliveryKind::Unheard { market, since } => {
+                self.advance(receive_time);
+                if self.progress(venue).mute(*market) {
+                    self.disconnected(venue, *market, *since);
+                }
+            }
+            DeliveryKind::Refused { market: Some(market), .. } => {
+                self.advance(receive_time);
+                if let Some(since) = self.progress(venue).refuse(connection, *market) {
+                    self.disconnected(venue, *market, since);
+                }
             }
             DeliveryKind::Listening { markets, absent, .. } => {
                 let now = self.advance(receive_time);
@@ -265,6 +276,9 @@ impl CandleBook {
     }
 
     fn dismiss(&mut self, venue: Venue, pair: Pair) {
+        if let Some(progress) = self.venues.get_mut(&venue) {
+            progress.dismiss(pair);
+        }
         if let Some(market) = self.pairs.get_mut(&pair) {
             market.dismiss(venue);
             if market.venues().next().is_none() {

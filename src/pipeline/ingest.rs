@@ -192,7 +192,7 @@ async fn aggregate(
                         heard.push(delivery.receive_time);
                     }
                     chronicle.hear(&delivery);
-                    aggregator.apply(delivery);
+                    aggregator.apply(delivery, Some(&source));
                 }
                 aggregator.settle(clock.now());
                 let settled = clock.now();
@@ -207,9 +207,13 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
     let now = delivery.receive_time;
     match &delivery.kind {
         DeliveryKind::Message => source.frame(now),
-        DeliveryKind::Connected(_) => source.connected(delivery.connection.unwrap_or_default(), now),
+        DeliveryKind::Connected(markets) => {
+            source.connected(delivery.connection.unwrap_or_default(), markets, now);
+        }
         DeliveryKind::Left(_) => source.left(delivery.connection.unwrap_or_default(), now),
-        DeliveryKind::Disconnected { error, outlook } => source.disconnected(error, *outlook, now),
+        DeliveryKind::Disconnected { markets, error, outlook } => {
+            source.disconnected(markets, error, *outlook, now);
+        }
         DeliveryKind::Malformed { kind, error } => source.malformed(kind, error, now),
         DeliveryKind::Refused { market, words } => {
             warn!(venue = %delivery.venue, market = market.map(tracing::field::display), words, "a venue refuses something");
@@ -226,6 +230,7 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
         DeliveryKind::Asked { polled, error } => source.asked(*polled, error.as_deref(), now),
         DeliveryKind::Ticker { .. }
         | DeliveryKind::Trade { .. }
+        | DeliveryKind::Unheard { .. }
         | DeliveryKind::Confirm(_)
         | DeliveryKind::Subscribed => {}
     }

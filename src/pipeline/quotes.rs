@@ -54,14 +54,16 @@ pub(super) struct Heard {
 pub(super) struct Quotes {
     markets: HashMap<Pair, Vec<Standing>, RandomState>,
     /// What venues are listened to for, where that is known. What a connection still says of other markets is not heard.
-    listened: HashMap<Venue, HashSet<Pair>>,
+    listened: HashMap<Venue, HashSet<Pair, RandomState>, RandomState>,
 }
 
 /// One venue's quote of one market, and what is needed to judge the next message.
 #[derive(Debug)]
 struct Standing {
     quote: Quote,
+    /// The times of the last tickers: of one with a book and of one without, which come over channels of their own.
     book_time: Option<DateTime<Utc>>,
+    other_time: Option<DateTime<Utc>>,
     /// The connection that has said what the quote is, while it stands. What a connection confirms is what it has said itself.
     said_on: Option<u64>,
     seen: Seen,
@@ -89,10 +91,11 @@ impl Quotes {
     ) -> Effect {
         let time = ticker.time.unwrap_or(heard.receive_time);
         let Some(standing) = self.standing(heard, market, time) else { return Effect::Confirmed };
-        if ticker.time.zip(standing.book_time).is_some_and(|(new, known)| new < known) {
+        let known = if ticker.book.is_some() { &mut standing.book_time } else { &mut standing.other_time };
+        if ticker.time.zip(*known).is_some_and(|(new, known)| new < known) {
             return Effect::OutOfOrder;
         }
-        standing.book_time = ticker.time.or(standing.book_time);
+        *known = ticker.time.or(*known);
         let before = (standing.quote.book, standing.quote.last.map(|last| last.price));
         let quote = &mut standing.quote;
         quote.book = ticker.book.or(quote.book);
@@ -233,6 +236,7 @@ impl Standing {
                 consensus_at_change: None,
             },
             book_time: None,
+            other_time: None,
             said_on: None,
             seen: Seen::new(REMEMBERED, TimeDelta::MAX),
         }
@@ -343,6 +347,28 @@ mod tests {
         assert_eq!(quotes.ticker(heard(51), MARKET, &last(4, 51), None), Effect::Confirmed);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!((quote.confirm_time, quote.change_time, quote.last.unwrap().time), (at(1), at(1), at(50)));
+    }
+
+    #[test]
+    fn each_channel_of_a_market_is_in_order_by_itself() {
+        let mut quotes = Quotes::default();
+        let last = |price: i64, time| TickerUpdate {
+            last: Some(price.into()),
+            time: Some(at(time)),
+            ..TickerUpdate::default()
+        };
+        for (ticker, expected) in [
+            (last(2, 10), Effect::Changed),
+            (book(1, 3, Some(9)), Effect::Changed),
+            (book(2, 4, Some(8)), Effect::OutOfOrder),
+            (last(3, 9), Effect::OutOfOrder),
+            (book(2, 4, Some(11)), Effect::Changed),
+            (last(3, 10), Effect::Changed),
+        ] {
+            assert_eq!(quotes.ticker(heard(12), MARKET, &ticker, None), expected, "{ticker:?}");
+        }
+        let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
+        assert_eq!((quote.book, quote.last.map(|last| last.price)), (book(2, 4, None).book, Some(3.into())));
     }
 
     #[test]

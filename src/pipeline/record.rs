@@ -1,7 +1,7 @@
 //! Records what venues say instead of making prices of it: the same sockets, and a writer that listens to them.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use super::ingest::Listen;
 use crate::{
     clock::Clock,
+    domain::venue::Venue,
     feed::{
         delivery::{Delivery, DeliveryKind},
         listener,
@@ -30,7 +31,7 @@ use crate::{
 /// How often the clock is brought closer to the system's.
 const CORRECT_EVERY: Duration = Duration::from_secs(1);
 
-/// The number of venues whose connection stands. Clones see the same.
+/// The number of venues to which a connection stands. Clones see the same.
 #[derive(Debug, Clone, Default)]
 pub struct Connected(Arc<AtomicUsize>);
 
@@ -83,21 +84,22 @@ pub async fn run(
 
 /// Hears what the sockets make of the frames, and keeps of it only how the connections are.
 async fn watch_over(mut receiver: mpsc::Receiver<Delivery>, connected: Connected) {
-    let mut standing = HashSet::new();
-    while let Some(Delivery { venue, kind, .. }) = receiver.recv().await {
+    let mut standing: HashMap<Venue, HashSet<Option<u64>>> = HashMap::new();
+    while let Some(Delivery { venue, connection, kind, .. }) = receiver.recv().await {
         match kind {
             DeliveryKind::Connected(_) => {
                 info!(%venue, "connected to {venue}");
-                standing.insert(venue);
+                standing.entry(venue).or_default().insert(connection);
             }
-            // Told also of a connection that was not made.
-            DeliveryKind::Disconnected { .. } => {
-                standing.remove(&venue);
+            // One of several, it may be, or one that another has taken over from.
+            DeliveryKind::Left(_) => {
+                standing.entry(venue).or_default().remove(&connection);
             }
             DeliveryKind::Refused { words, .. } => warn!(%venue, words, "a venue refuses something"),
             _ => {}
         }
-        connected.0.store(standing.len(), Ordering::Relaxed);
+        let venues = standing.values().filter(|connections| !connections.is_empty()).count();
+        connected.0.store(venues, Ordering::Relaxed);
     }
 }
 
@@ -106,5 +108,42 @@ async fn correct(clock: Clock, stopping: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
         clock.correct();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_venue_counts_while_one_of_its_connections_stands() {
+        let (sender, receiver) = mpsc::channel(1);
+        let connected = Connected::default();
+        let watching = tokio::spawn(watch_over(receiver, connected.clone()));
+        let (stands, left) = (DeliveryKind::Connected([].into()), DeliveryKind::Left([].into()));
+        for (connection, kind, expected) in [
+            (1, &stands, 1),
+            (2, &stands, 1),
+            // Another takes over from the first.
+            (3, &stands, 1),
+            (1, &left, 1),
+            (2, &left, 1),
+            (3, &left, 0),
+            (4, &stands, 1),
+        ] {
+            let delivery = Delivery {
+                venue: Venue::new("kraken"),
+                connection: Some(connection),
+                receive_time: chrono::DateTime::UNIX_EPOCH,
+                kind: kind.clone(),
+            };
+            sender.send(delivery).await.unwrap();
+            // It was taken in once there is room for another.
+            sender.reserve().await.unwrap();
+            tokio::task::yield_now().await;
+            assert_eq!(connected.count(), expected, "{connection} {kind:?}");
+        }
+        drop(sender);
+        watching.await.unwrap();
     }
 }

@@ -84,7 +84,7 @@ impl Replay {
         let mut audience = Audience { sources, aggregator, chronicle };
         let sources = audience.sources.clone();
         for venue in self.venues() {
-            sources.get(venue).into_iter().for_each(|source| source.connected(0, self.start));
+            sources.get(venue).into_iter().for_each(|source| source.connected(0, &[], self.start));
         }
         let mut pace = Pace::new(self.start, self.options.speed);
         let mut next_tick = self.start + TICK;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::{
     domain::pair::Pair,
     feed::{
@@ -21,7 +23,7 @@ pub(super) enum Question {
     /// Which markets there are.
     Instruments,
     /// How a market stands.
-    Ticker { market: Pair, symbol: String },
+    Ticker { market: Pair, symbol: String, asked: Instant },
     /// What was traded.
     Trades { missed: Missed, symbol: String },
 }
@@ -30,7 +32,7 @@ pub(super) enum Question {
 #[derive(Debug)]
 pub(super) enum Answer {
     Instruments(Result<Vec<Instrument>, RestError>),
-    Ticker { market: Pair, outcome: Result<DeliveryKind, RestError> },
+    Ticker { market: Pair, asked: Instant, outcome: Result<DeliveryKind, RestError> },
     Trades { missed: Missed, outcome: Result<Vec<DeliveryKind>, RestError> },
 }
 
@@ -39,8 +41,8 @@ impl Question {
     pub(super) async fn ask(self, contact: Arc<Contact>, client: Arc<RestClient>) -> Answer {
         match self {
             Self::Instruments => Answer::Instruments(instruments(&client).await),
-            Self::Ticker { market, symbol } => {
-                Answer::Ticker { market, outcome: ticker(&contact, &client, market, &symbol).await }
+            Self::Ticker { market, symbol, asked } => {
+                Answer::Ticker { market, asked, outcome: ticker(&contact, &client, market, &symbol).await }
             }
             Self::Trades { missed, symbol } => {
                 Answer::Trades { missed, outcome: trades(&contact, &client, missed, &symbol).await }

@@ -40,6 +40,10 @@ fn ticker(market: Pair, bid: i64) -> DeliveryKind {
     }
 }
 
+fn missed_since(market: Pair, second: i64) -> Missed {
+    Missed { market, since: at(second), tries: 0 }
+}
+
 fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + second, 0).unwrap()
 }
@@ -77,17 +81,20 @@ async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
     let now = pass(30).await;
     pulses.asked(MARKET, now);
     assert_eq!(pulses.late(now), [OTHER]);
-    assert_eq!(pulses.answered(MARKET, book(7), None, now), Finding::Expected);
+    assert_eq!(pulses.answered(MARKET, book(7), None, now, (now, at(90))), Finding::Expected);
     assert_eq!(pulses.polled(), 0);
     // Asked again, but later and later.
     assert!(!pulses.late(pass(59).await).contains(&MARKET));
     let now = pass(1).await;
     assert!(pulses.late(now).contains(&MARKET));
 
-    assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Expected);
+    assert_eq!(pulses.answered(MARKET, book(8), None, now, (now, at(90))), Finding::Expected);
     let now = pass(5).await;
     assert!(pulses.late(now).contains(&MARKET));
-    assert_eq!(pulses.answered(MARKET, book(8), None, now), Finding::Dead);
+    assert_eq!(
+        pulses.answered(MARKET, book(8), None, now, (now, at(90))),
+        Finding::Dead { since: at(90 - 95) }
+    );
     assert_eq!(pulses.polled(), 1);
     pulses.hear(1, &ticker(MARKET, 8), at(99));
     assert_eq!(pulses.polled(), 0);
@@ -104,15 +111,57 @@ async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
     for market in [MARKET, OTHER, MARKET, OTHER] {
         // The connection is known to be down: no need to call the stream dead.
-        assert_eq!(pulses.answered(market, book(9), None, now), Finding::Expected);
+        assert_eq!(pulses.answered(market, book(9), None, now, (now, at(90))), Finding::Expected);
     }
     assert_eq!(pulses.polled(), 2);
     // Another one stands, and does not bring them.
     pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(0));
     let now = pass(30).await;
     assert_eq!(pulses.late(now), [MARKET, OTHER]);
-    assert_eq!(pulses.answered(MARKET, book(10), None, now), Finding::Dead);
-    assert_eq!(pulses.answered(OTHER, book(9), None, now), Finding::Dead);
+    assert_eq!(
+        pulses.answered(MARKET, book(10), None, now, (now, at(90))),
+        Finding::Dead { since: at(90 - 30 - 10) }
+    );
+    assert_eq!(
+        pulses.answered(OTHER, book(9), None, now, (now, at(90))),
+        Finding::Dead { since: at(90 - 30 - 10) }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_traded_while_a_stream_was_dead_is_asked_for_when_another_brings_it() {
+    let pulses = pulses();
+    pulses.hear(1, &trade(MARKET, 3), at(4));
+    pulses.hear(1, &ticker(MARKET, 7), at(4));
+    for _ in 0..2 {
+        let now = pass(30).await;
+        pulses.answered(MARKET, book(8), None, now, (now, at(64)));
+    }
+    assert_eq!(pulses.missed(9, Instant::now()), [], "not while it says nothing");
+    // Another connection takes over, and brings the market before the first one is left.
+    pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(70));
+    pulses.hear(2, &ticker(MARKET, 8), at(71));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(72));
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_since(MARKET, 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_stream_has_overtaken_says_nothing() {
+    let pulses = pulses();
+    pulses.hear(1, &ticker(MARKET, 7), at(0));
+    let asked = pass(30).await;
+    pulses.asked(MARKET, asked);
+    pass(1).await;
+    pulses.hear(1, &ticker(MARKET, 9), at(31));
+    let now = pass(1).await;
+    assert_eq!(pulses.answered(MARKET, book(8), None, asked, (now, at(32))), Finding::Overtaken);
+    assert_eq!(pulses.polled(), 0);
+    // Late again by its own measure, which is eight times 31 seconds now, as if it had not been asked for.
+    assert!(!pulses.late(pass(246).await).contains(&MARKET));
+    let now = pass(1).await;
+    assert!(pulses.late(now).contains(&MARKET));
+    assert_eq!(pulses.answered(MARKET, book(8), None, now, (now, at(279))), Finding::Expected);
+    assert_eq!(pulses.polled(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,7 +171,7 @@ async fn what_is_refused_is_polled_and_not_called_dead() {
     assert_eq!(pulses.hear(1, &refused, at(0)), None);
     let now = pass(30).await;
     for price in 1..5 {
-        assert_eq!(pulses.answered(MARKET, book(price), None, now), Finding::Expected);
+        assert_eq!(pulses.answered(MARKET, book(price), None, now, (now, at(90))), Finding::Expected);
     }
     assert_eq!(pulses.polled(), 1);
     assert_eq!(pulses.hear(1, &ticker(MARKET, 7), at(1)), Some(MARKET), "it speaks after all");
@@ -149,18 +198,60 @@ async fn trades_are_missed_from_the_last_one_to_the_return_of_the_stream() {
     pulses.hear(1, &trade(MARKET, 3), at(4));
     pulses.hear(1, &ticker(OTHER, 3), at(4));
     pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
-    assert_eq!(pulses.missed(), []);
+    assert_eq!(pulses.missed(9, Instant::now()), []);
     pulses.hear(2, &trade(MARKET, 50), at(51));
     pulses.hear(2, &ticker(OTHER, 3), at(51));
-    let mut missed = pulses.missed();
+    let mut missed = pulses.missed(9, Instant::now());
     missed.sort_unstable_by_key(|missed| missed.market);
-    assert_eq!(missed, [Missed { market: MARKET, since: at(3) }, Missed { market: OTHER, since: at(5) }]);
-    assert_eq!(pulses.missed(), []);
-    pulses.still_missed(missed[0]);
-    assert_eq!(pulses.missed(), [missed[0]]);
+    assert_eq!(missed, [missed_since(MARKET, 3), missed_since(OTHER, 5)]);
+    assert_eq!(pulses.missed(9, Instant::now()), []);
     // A gap in the middle is asked for at once. What was missed may be from before the last that came.
     pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(60));
-    assert_eq!(pulses.missed(), [Missed { market: MARKET, since: at(45) }]);
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_since(MARKET, 45)]);
+    // Another, while the answer is awaited that does not come: both are asked for, when that may be.
+    pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(61));
+    pulses.still_missed(missed[0], None, Instant::now());
+    assert_eq!(pulses.missed(9, Instant::now()), []);
+    pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(62));
+    assert_eq!(pulses.missed(9, pass(4).await), []);
+    assert_eq!(pulses.missed(9, pass(1).await), [missed_since(MARKET, 3)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missed_trades_are_asked_for_again_ever_later_and_not_for_ever() {
+    let pulses = pulses();
+    let next = |room| pulses.missed(room, Instant::now());
+    for market in [MARKET, OTHER] {
+        pulses.hear(1, &trade(market, 3), at(4));
+        pulses.hear(1, &DeliveryKind::Gap(Some(market)), at(60));
+    }
+    // One has no room yet, and keeps its turn.
+    let [missed] = next(1)[..] else { panic!("not one") };
+    let [other] = next(9)[..] else { panic!("not the other") };
+    assert_ne!(missed.market, other.market);
+    // The venue wants to be left alone: that was no try.
+    assert!(pulses.still_missed(missed, Some(Duration::from_secs(70)), Instant::now()));
+    pass(69).await;
+    assert_eq!(next(9), []);
+    pass(1).await;
+    assert_eq!(next(9), [missed]);
+    let (mut missed, mut waits) = (missed, Vec::new());
+    while pulses.still_missed(missed, None, Instant::now()) {
+        let failed = Instant::now();
+        missed = loop {
+            pass(1).await;
+            if let Some(missed) = next(9).pop() {
+                break missed;
+            }
+        };
+        waits.push(failed.elapsed().as_secs());
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 600, 600]);
+    pass(10_000).await;
+    assert_eq!(next(9), []);
+    // Another gap is another matter.
+    pulses.hear(1, &DeliveryKind::Gap(Some(missed.market)), at(90));
+    assert_eq!(next(9).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

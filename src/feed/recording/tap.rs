@@ -61,15 +61,22 @@ pub(super) struct Waiting {
     room: Arc<Room>,
 }
 
-/// A record on its way to a file.
+/// Something on its way to the writer.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Which venue's.
     pub(super) track: usize,
-    /// What happened.
-    pub(super) record: Record,
-    /// Whether later frames of the connection refer to it.
-    pub(super) lasting: bool,
+    /// What.
+    pub(super) told: Told,
+}
+
+/// What a connection tells.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// What happened, and whether later frames of the connection refer to it.
+    Record { record: Record, lasting: bool },
+    /// A connection has ended, by its name: nothing refers any more to what it was told.
+    Ended(String),
 }
 
 #[derive(Debug)]
@@ -116,7 +123,15 @@ impl Tapped<'_> {
 
     fn tell(&self, time: DateTime<Utc>, kind: RecordKind, lasting: bool) -> Result<(), Untold> {
         let record = Record { time, connection: self.connection.clone(), kind };
-        self.tap.queue.put(Entry { track: self.tap.track, record, lasting })
+        self.tap.queue.put(Entry { track: self.tap.track, told: Told::Record { record, lasting } })
+    }
+}
+
+impl Drop for Tapped<'_> {
+    fn drop(&mut self) {
+        let told = Told::Ended(std::mem::take(&mut self.connection));
+        // It takes no room; where the writer has ended, nothing is left to be told.
+        let _ = self.tap.queue.put(Entry { track: self.tap.track, told });
     }
 }
 
@@ -152,8 +167,9 @@ impl Waiting {
 
 impl Entry {
     fn weight(&self) -> usize {
+        let Told::Record { record, .. } = &self.told else { return 0 };
         OVERHEAD
-            + match &self.record.kind {
+            + match &record.kind {
                 RecordKind::Connect(text)
                 | RecordKind::Sent(text)
                 | RecordKind::Frame(OwnedFrame::Text(text)) => text.len(),
@@ -166,7 +182,7 @@ impl Entry {
 impl Room {
     fn take(&self, weight: usize) -> Result<(), Untold> {
         let taken = self.taken.fetch_add(weight, Ordering::Relaxed);
-        if taken.saturating_add(weight) > self.bytes {
+        if weight > 0 && taken.saturating_add(weight) > self.bytes {
             self.give(weight);
             self.overruns.fetch_add(1, Ordering::Relaxed);
             return Err(Untold::NoRoom);

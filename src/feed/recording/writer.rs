@@ -1,6 +1,6 @@
 //! Writes recordings: one file for each venue at a time, the next one when it has grown large or old.
 //!
-//! A connection goes on while its file changes. The new file begins with what later frames of the connection refer
+//! Connections go on while their file changes. The new file begins with what later frames of those that stand refer
 //! to: the record of the connection itself, and the frames that changed the parser's
 //! [`Session`](crate::feed::venue::Session), each under the time at which it came.
 
@@ -19,7 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     Record, RecordKind, WriteError,
     file::OutputFile,
-    tap::{self, Entry, Tap, Waiting},
+    tap::{self, Entry, Tap, Told, Waiting},
 };
 use crate::domain::venue::Venue;
 
@@ -65,7 +65,7 @@ struct Track {
     file: OutputFile,
     /// Whether the file has something that no other file has.
     own: bool,
-    /// What later frames of the connection refer to.
+    /// What later frames of the connections that stand refer to.
     lasting: Vec<Record>,
     /// Bytes of the file that are counted already.
     counted: u64,
@@ -150,13 +150,16 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, Entry { track, record, lasting }: Entry) -> Result<(), WriteError> {
+    fn take(&mut self, Entry { track, told }: Entry) -> Result<(), WriteError> {
         // Taps are made with their tracks.
         let Some(track) = self.tracks.get_mut(track) else { return Ok(()) };
-        let connects = matches!(record.kind, RecordKind::Connect(_));
-        if connects {
-            track.lasting.clear();
-        }
+        let (record, lasting) = match told {
+            Told::Record { record, lasting } => (record, lasting),
+            Told::Ended(connection) => {
+                track.lasting.retain(|record| record.connection != connection);
+                return Ok(());
+            }
+        };
         if track.is_full(&record, &self.options) {
             track.rotate(record.time, &self.options, &self.progress.0)?;
         }
@@ -166,7 +169,7 @@ impl Writer {
         if matches!(record.kind, RecordKind::Frame(_)) {
             self.progress.0.messages.fetch_add(1, Ordering::Relaxed);
         }
-        if connects || lasting {
+        if lasting || matches!(record.kind, RecordKind::Connect(_)) {
             track.lasting.push(record);
         }
         Ok(())

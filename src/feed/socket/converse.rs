@@ -1,5 +1,7 @@
 //! One connection from its first word to its last.
 
+mod roll;
+
 use std::{
     collections::{HashSet, VecDeque},
     convert::Infallible,
@@ -10,9 +12,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::{SinkExt, StreamExt};
+use smallvec::SmallVec;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -20,9 +23,11 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::roll::Roll;
 use super::{
     Contact, Subscription,
     connect::{self, ConnectError},
+    penalty::Good,
 };
 use crate::{
     domain::pair::Pair,
@@ -37,10 +42,6 @@ use crate::{
 
 /// How long a message of ours may take to leave.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long after a refusal the markets that have not spoken yet are subscribed one by one: the venue may have refused all for
-/// the sake of one.
-const SINGLY_AFTER: Duration = Duration::from_secs(5);
 
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
@@ -76,37 +77,45 @@ pub(super) struct Conversation<'a> {
     session: Session,
     /// What is still to be sent.
     outgoing: VecDeque<String>,
-    /// The markets that have spoken.
-    spoken: HashSet<Pair>,
-    /// When the others are subscribed one by one, after a refusal.
-    singly: Singly,
+    roll: Roll,
     tapped: Option<Tapped<'a>>,
     translator: Translator,
     /// Set when the connection brings its first event.
     good: CancellationToken,
+    /// Kept from then on.
+    stands: Option<Good<'a>>,
     logged: HashSet<&'static str>,
-}
-
-/// Whether markets are subscribed one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Singly {
-    /// Nothing was refused.
-    Not,
-    /// Something was: at this time.
-    At(Instant),
-    /// That was done.
-    Done,
 }
 
 /// What a message says, and what to answer.
 struct Understood {
-    deliveries: Vec<Result<DeliveryKind, ParseError>>,
+    /// One thing, nearly always, as in [`Events`](crate::feed::event::Events).
+    deliveries: SmallVec<[Result<DeliveryKind, ParseError>; 1]>,
     reply: Option<String>,
 }
 
 impl Understood {
     fn not(error: ParseError) -> Self {
-        Self { deliveries: vec![Err(error)], reply: None }
+        Self { deliveries: SmallVec::from_buf([Err(error)]), reply: None }
+    }
+}
+
+impl Ended {
+    /// Gets the wait that the venue asked for, or that it would be wise to keep.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.not_connected().and_then(ConnectError::retry_after)
+    }
+
+    /// Tells whether the venue refuses us for good.
+    pub(super) fn is_final(&self) -> bool {
+        self.not_connected().is_some_and(ConnectError::is_final)
+    }
+
+    fn not_connected(&self) -> Option<&ConnectError> {
+        match self {
+            Self::NotConnected(error) => Some(error),
+            _ => None,
+        }
     }
 }
 
@@ -139,6 +148,7 @@ impl<'a> Conversation<'a> {
         shutdown: &'a CancellationToken,
         good: CancellationToken,
     ) -> Self {
+        let roll = Roll::new(Arc::clone(&subscriptions));
         let asked: Vec<_> = subscriptions.iter().map(|asked| (asked.symbol.clone(), asked.pair)).collect();
         Self {
             contact,
@@ -147,11 +157,11 @@ impl<'a> Conversation<'a> {
             shutdown,
             session: Session::default(),
             outgoing: VecDeque::new(),
-            spoken: HashSet::new(),
-            singly: Singly::Not,
+            roll,
             tapped: None,
             translator: Translator::new(contact.protocol).asking_for(asked),
             good,
+            stands: None,
             logged: HashSet::new(),
         }
     }
@@ -190,12 +200,23 @@ impl<'a> Conversation<'a> {
         let shutdown = self.shutdown;
         let talk = self.talk(&mut socket, ping_every);
         let Err(ended) = shutdown.run_until_cancelled(talk).await.unwrap_or(Err(Ended::Stopped));
-        // At a shutdown there may be nobody left to take it.
-        let leaving = self.deliver(DeliveryKind::Left(self.markets()));
-        let _ = timeout(CLOSE_WITHIN, leaving).await;
         // The other side may be gone already: whether it hears the goodbye changes nothing.
-        let _ = timeout(CLOSE_WITHIN, socket.close(None)).await;
+        let goodbye = timeout(CLOSE_WITHIN, socket.close(None));
+        let _ = tokio::join!(self.leave(), goodbye);
         ended
+    }
+
+    /// Tells that the connection is left, however long it takes until there is room, for else it would be taken to stand
+    /// for ever. When all connections end there may be nobody left to take it.
+    async fn leave(&self) {
+        let alone = async {
+            self.contact.shutdown.cancelled().await;
+            sleep(CLOSE_WITHIN).await;
+        };
+        tokio::select! {
+            _ = self.deliver(DeliveryKind::Left(self.markets())) => {}
+            () = alone => {}
+        }
     }
 
     async fn talk<S>(
@@ -228,7 +249,7 @@ impl<'a> Conversation<'a> {
                     }
                     ping_at = self.next_ping(ping_every);
                 }
-                () = reached(self.singly.due()) => self.subscribe_singly(),
+                () = reached(self.roll.due()) => self.subscribe_again(),
                 // Before the limit, because what waits to be read is not silence: we may have been slow.
                 message = socket.next() => {
                     let closed = || Ended::Closed("without a word".to_owned());
@@ -247,13 +268,11 @@ impl<'a> Conversation<'a> {
         self.contact.protocol.subscribe(&symbols, self.contact.outlet.clock.now())
     }
 
-    /// Subscribes the markets that have not spoken once more, each by itself.
-    fn subscribe_singly(&mut self) {
-        let silent = self.subscriptions.iter().filter(|wanted| !self.spoken.contains(&wanted.pair));
-        let requests: Vec<_> =
-            silent.flat_map(|wanted| self.requests(std::slice::from_ref(wanted))).collect();
+    /// Subscribes what is to be subscribed once more after a refusal.
+    fn subscribe_again(&mut self) {
+        let wanted = self.roll.again(self.contact.protocol.replaces_subscriptions());
+        let requests: Vec<_> = wanted.iter().flat_map(|together| self.requests(together)).collect();
         self.outgoing.extend(requests);
-        self.singly = Singly::Done;
     }
 
     fn markets(&self) -> Arc<[Pair]> {
@@ -310,13 +329,13 @@ impl<'a> Conversation<'a> {
         outlet.deliver_at(receive_time, connection, DeliveryKind::Message).await?;
         for delivery in understood.deliveries {
             let mut kind = delivery.unwrap_or_else(|error| self.malformed(&error));
-            told |= is_event(&kind);
+            told |= kind.is_event();
             self.note(&mut kind);
             outlet.deliver_at(receive_time, connection, kind).await?;
         }
-        if told && !self.good.is_cancelled() {
+        if told && self.stands.is_none() {
             self.good.cancel();
-            self.contact.penalty.good();
+            self.stands = Some(self.contact.penalty.good());
         }
         Ok(told)
     }
@@ -324,20 +343,10 @@ impl<'a> Conversation<'a> {
     /// Remembers which markets have spoken, and what was refused.
     fn note(&mut self, kind: &mut DeliveryKind) {
         match kind {
-            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. }
-                if !self.spoken.contains(market) =>
-            {
-                self.spoken.insert(*market);
+            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. } => {
+                self.roll.speaks(*market);
             }
-            DeliveryKind::Refused { market, words } => {
-                let named = |wanted: &&Subscription| {
-                    !self.spoken.contains(&wanted.pair) && names(words, &wanted.symbol)
-                };
-                *market = self.subscriptions.iter().find(named).map(|wanted| wanted.pair);
-                if self.singly == Singly::Not && self.subscriptions.len() > 1 {
-                    self.singly = Singly::At(Instant::now() + SINGLY_AFTER);
-                }
-            }
+            DeliveryKind::Refused { market, words } => *market = self.roll.refuse(words),
             _ => {}
         }
     }
@@ -372,31 +381,6 @@ impl<'a> Conversation<'a> {
         let ping = self.contact.protocol.ping(self.contact.outlet.clock.now())?;
         Some(Instant::now() + every.unwrap_or(ping.every))
     }
-}
-
-impl Singly {
-    fn due(self) -> Option<Instant> {
-        match self {
-            Self::At(time) => Some(time),
-            Self::Not | Self::Done => None,
-        }
-    }
-}
-
-/// Tells whether words name a symbol: as a word of its own, whatever the case.
-fn names(words: &str, symbol: &str) -> bool {
-    let (words, symbol) = (words.to_ascii_lowercase(), symbol.to_ascii_lowercase());
-    let joins = |c: char| c.is_alphanumeric();
-    words.match_indices(&symbol).any(|(at, found)| {
-        let before = words.get(..at).and_then(|before| before.chars().next_back());
-        let after = words.get(at + found.len()..).and_then(|after| after.chars().next());
-        !before.is_some_and(joins) && !after.is_some_and(joins)
-    })
-}
-
-/// Tells whether something was said of the market.
-fn is_event(kind: &DeliveryKind) -> bool {
-    matches!(kind, DeliveryKind::Ticker { .. } | DeliveryKind::Trade { .. } | DeliveryKind::Confirm(_))
 }
 
 async fn reached(time: Option<Instant>) {

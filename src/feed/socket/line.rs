@@ -27,6 +27,16 @@ pub(super) struct Line<'a> {
     began: Instant,
 }
 
+/// What became of a connection that another was to take over from.
+enum Passed<'a> {
+    /// It was left for this one, or has ended meanwhile.
+    On(Line<'a>),
+    /// Both have ended.
+    Ended(Ended),
+    /// It still stands: the other has ended before it brought an event.
+    Not(Ended),
+}
+
 impl<'a> Line<'a> {
     /// Begins to connect.
     pub(super) fn open(
@@ -50,6 +60,9 @@ impl<'a> Line<'a> {
     ) -> (Ended, Option<Duration>) {
         let options = &contact.options;
         let mut rotate_at = self.began + options.rotate_after;
+        // What the venue wants, after it has refused another connection.
+        let mut not_before = self.began;
+        let mut barred: Option<Arc<[Subscription]>> = None;
         loop {
             tokio::select! {
                 biased;
@@ -60,42 +73,53 @@ impl<'a> Line<'a> {
                     self.good_since = Some(Instant::now());
                 }
                 // Where nobody can want anything else any more, there is nothing to wait for.
-                Ok(()) = wanted.changed() => rotate_at = Instant::now(),
-                () = sleep_until(rotate_at) => {
+                Ok(()) = wanted.changed() => {
+                    // That a market is dead is no reason to ask a venue that refuses us; another configuration is.
+                    barred = barred.filter(|refused| Arc::ptr_eq(refused, &wanted.borrow()));
+                    rotate_at = not_before.max(Instant::now());
+                }
+                () = sleep_until(rotate_at), if barred.is_none() => {
                     let subscriptions = Arc::clone(&wanted.borrow_and_update());
-                    match self.pass_on(begin(subscriptions)).await {
-                    Ok(next) => {
-                        self = next;
-                        rotate_at = self.began + options.rotate_after;
+                    match self.pass_on(begin(Arc::clone(&subscriptions))).await {
+                        Passed::On(next) => {
+                            self = next;
+                            rotate_at = self.began + options.rotate_after;
+                        }
+                        Passed::Ended(ended) => {
+                            return (ended, self.good_since.map(|since| since.elapsed()));
+                        }
+                        Passed::Not(ended) => {
+                            let asked = ended.retry_after().unwrap_or_default();
+                            not_before = Instant::now() + asked;
+                            rotate_at = not_before.max(Instant::now() + options.back_off.cap);
+                            // The one that stands is all there will be. When it ends, the venue will say so again.
+                            barred = ended.is_final().then_some(subscriptions);
+                        }
                     }
-                    Err(Some(ended)) => return (ended, self.good_since.map(|since| since.elapsed())),
-                    // The first one still stands.
-                    Err(None) => rotate_at = Instant::now() + options.back_off.cap,
-                }},
+                }
             }
         }
     }
 
-    /// Leaves once the next one brings events, or at once if this one ends meanwhile. The error is an end for good, or nothing
-    /// if the next has failed.
-    async fn pass_on(&mut self, mut next: Self) -> Result<Self, Option<Ended>> {
+    /// Leaves once the next one brings events, or at once if this one ends meanwhile.
+    async fn pass_on(&mut self, mut next: Self) -> Passed<'a> {
         tokio::select! {
             biased;
             ended = &mut self.conversation => return match ended {
-                Ended::Stopped => Err(Some(ended)),
-                _ => Ok(next),
+                Ended::Stopped => Passed::Ended(ended),
+                _ => Passed::On(next),
             },
             ended = &mut next.conversation => {
-                tracing::warn!(error = %ended, "no connection could take over from one that grows old");
-                return Err(None);
+                tracing::warn!(error = %ended, "no connection could take over from one that stands");
+                return Passed::Not(ended);
             }
             () = next.good.cancelled() => next.good_since = Some(Instant::now()),
         }
         self.leave.cancel();
         // While it says goodbye, the other goes on.
         tokio::select! {
-            _ = &mut self.conversation => Ok(next),
-            ended = &mut next.conversation => Err(Some(ended)),
+            _ = &mut self.conversation => Passed::On(next),
+            ended = &mut next.conversation => Passed::Ended(ended),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Where a venue stays that fails again and again: left alone for a while, then tried by one connection alone.
 //!
 //! A circuit breaker. Back-off spreads the tries of one connection; this counts those of all connections to a venue. Too
-//! many failures in a row, none of them good in between, and no connection is tried for some minutes. Then one may
-//! (half-open): if it brings events all may again, else the venue stays where it is.
+//! many failures in a row, none of them good in between and none good that stands, and no connection is tried for some
+//! minutes. Then one may (half-open): if it brings events all may again, else the venue stays where it is.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use rand::Rng as _;
 use tokio::{
@@ -26,6 +29,8 @@ pub struct Penalty {
 pub(in crate::feed) struct PenaltyBox {
     penalty: Penalty,
     state: Mutex<State>,
+    /// Connections that stand and have brought an event.
+    good: AtomicUsize,
     changed: Notify,
 }
 
@@ -45,10 +50,15 @@ pub(super) struct Leave<'a> {
     probes: Option<&'a PenaltyBox>,
 }
 
+/// A connection that has brought an event. It stands until this is dropped.
+#[derive(Debug)]
+pub(super) struct Good<'a>(&'a PenaltyBox);
+
 impl PenaltyBox {
     /// Starts with a venue that has not failed.
     pub(in crate::feed) fn new(penalty: Penalty) -> Self {
-        Self { penalty, state: Mutex::new(State::Open { failures: 0 }), changed: Notify::new() }
+        let state = Mutex::new(State::Open { failures: 0 });
+        Self { penalty, state, good: AtomicUsize::new(0), changed: Notify::new() }
     }
 
     /// Waits for the leave to try.
@@ -75,8 +85,11 @@ impl PenaltyBox {
     }
 
     /// Notes that a connection was not made, or ended before it brought an event. Tells how long the venue is left alone
-    /// now, if it is.
+    /// now, if it is: not while another connection is good.
     pub(super) fn failed(&self) -> Option<Duration> {
+        if self.good.load(Relaxed) > 0 {
+            return None;
+        }
         let now = Instant::now();
         let mut state = self.state();
         let next = match *state {
@@ -98,13 +111,21 @@ impl PenaltyBox {
     }
 
     /// Notes that a connection has brought an event.
-    pub(super) fn good(&self) {
+    pub(super) fn good(&self) -> Good<'_> {
+        self.good.fetch_add(1, Relaxed);
         *self.state() = State::Open { failures: 0 };
         self.changed.notify_waiters();
+        Good(self)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Good<'_> {
+    fn drop(&mut self) {
+        self.0.good.fetch_sub(1, Relaxed);
     }
 }
 
@@ -139,7 +160,7 @@ mod tests {
     async fn a_venue_that_fails_in_a_row_is_left_alone_and_then_tried_by_one() {
         let penalty = Arc::new(PenaltyBox::new(PENALTY));
         assert_eq!((penalty.failed(), penalty.failed()), (None, None));
-        penalty.good();
+        drop(penalty.good());
         assert_eq!((penalty.failed(), penalty.failed()), (None, None));
         assert!(may_enter(&penalty).await.is_some());
         let told = penalty.failed().unwrap();
@@ -162,10 +183,24 @@ mod tests {
             async move { drop(penalty.enter().await) }
         });
         tokio::task::yield_now().await;
-        penalty.good();
+        drop(penalty.good());
         timeout(Duration::from_secs(1), waiting).await.unwrap().unwrap();
         drop(probe);
         assert!(may_enter(&penalty).await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_venue_is_not_left_alone_while_a_connection_to_it_is_good() {
+        let penalty = PenaltyBox::new(PENALTY);
+        let (one, other) = (penalty.good(), penalty.good());
+        assert_eq!([(); 5].map(|()| penalty.failed()), [None; 5]);
+        drop(one);
+        assert_eq!([(); 5].map(|()| penalty.failed()), [None; 5]);
+        assert!(may_enter(&penalty).await.is_some());
+        drop(other);
+        // None of those before counts.
+        assert_eq!((penalty.failed(), penalty.failed()), (None, None));
+        assert!(penalty.failed().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -63,10 +63,10 @@ impl Running {
         };
         let outlet = Outlet::new(protocol.venue(), Clock::system(), Pulses::new(pulses), out);
         let penalty = PenaltyBox::new(options.penalty);
-        let contact = Contact { protocol, options, outlet, penalty };
+        let shutdown = CancellationToken::new();
+        let contact = Contact { protocol, options, outlet, penalty, shutdown: shutdown.clone() };
         let pair = Pair::literal("BTC", "USDT");
         let (wanted, subscriptions) = watch::channel(subscribe(protocol, &[pair]));
-        let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let task = tokio::spawn(async move { run(&contact, subscriptions, stop).await });
         Self { deliveries, wanted, shutdown, task }
@@ -189,14 +189,10 @@ async fn a_venue_that_refuses_for_good_is_left_alone() {
         let (listener, address) = listen().await;
         let mut running = Running::start(&Gate, format!("ws://{address}"));
         answer(&listener, status, "").await;
-        let told = running.delivered().await;
-        let DeliveryKind::Disconnected { error, outlook: Outlook::Blocked } = told else {
-            panic!("{told:?}")
-        };
-        assert!(error.contains(&status[..3]), "{error}");
-        // The loop has ended by itself.
+        // The loop ends by itself.
         let kept = timeout(Duration::from_secs(2), &mut running.task).await.unwrap().unwrap();
-        assert_eq!(kept, Kept::Blocked);
+        let Kept::Blocked(error) = kept else { panic!("{kept:?}") };
+        assert!(error.contains(&status[..3]), "{error}");
         assert_eq!(running.deliveries.recv().await, None);
     }
 }
@@ -385,6 +381,33 @@ async fn a_connection_stays_while_none_can_take_over() {
 }
 
 #[tokio::test]
+async fn a_venue_that_wants_no_other_connection_is_not_asked_for_one() {
+    let tried =
+        async |listener: &TcpListener| timeout(Duration::from_millis(200), listener.accept()).await.is_ok();
+    let pairs = ["BTC", "ETH"].map(|base| Pair::literal(base, "USDT"));
+    for (status, again_for_others) in
+        [("403 Forbidden", true), ("429 Too Many Requests\r\nretry-after: 600", false)]
+    {
+        let (listener, address) = listen().await;
+        let mut running = Running::start_with(&Gate, format!("ws://{address}"), |options| {
+            options.rotate_after = Duration::from_millis(20);
+        });
+        let mut socket = accept(&listener).await;
+        answer(&listener, status, "").await;
+        assert!(!tried(&listener).await, "{status}");
+        // As for a market whose stream is dead, and then for other markets.
+        running.wanted.send_modify(|_| ());
+        assert!(!tried(&listener).await, "{status}");
+        running.wanted.send_replace(subscribe(&Gate, &pairs));
+        assert_eq!(tried(&listener).await, again_for_others, "{status}");
+        // The one that stands is not concerned.
+        socket.send(trade(1)).await.unwrap();
+        assert_eq!(running.traded().await, "1");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_message_that_is_too_large_ends_the_connection() {
     let (listener, address) = listen().await;
     let mut running = Running::start(&Gate, format!("ws://{address}"));
@@ -423,7 +446,7 @@ async fn an_address_is_asked_for_where_the_venue_wants_it() {
 async fn what_is_no_socket_is_named_in_the_error() {
     for (status, body, scheme, expected) in [
         ("429 Too Many Requests", "", "ws", "status 429"),
-        ("403 Forbidden", "<html>", "ws", "status 403"),
+        ("404 Not Found", "<html>", "ws", "status 404"),
         ("503 Service Unavailable", "{}", "http", "status 503"),
         ("200 OK", "<html>", "http", "not understood"),
         ("200 OK", &"x".repeat(1 << 17), "http", "more than 65536 bytes"),

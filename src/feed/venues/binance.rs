@@ -7,6 +7,8 @@
 
 pub(super) mod rest;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
@@ -22,7 +24,7 @@ use crate::{
         json::{self, Message},
         number::{Number, Text, Volume, Words, millis, positive, side},
         rest::Rest,
-        venue::{Endpoint, Market, ParseError, Protocol, Session},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Protocol, Session},
     },
 };
 
@@ -39,6 +41,10 @@ const IGNORED: &[&str] = &[
     "!markPrice",
     "!forceOrder",
 ];
+
+/// Five messages a second are allowed, and pongs are some of them.
+const LIMITS: ConnectionLimits =
+    ConnectionLimits { message_gap: Duration::from_millis(250), ..ConnectionLimits::DEFAULT };
 
 /// Speaks with Binance.
 #[derive(Debug)]
@@ -84,6 +90,10 @@ impl Protocol for Binance {
         subscription(symbols)
     }
 
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
+    }
+
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
         message(text)
     }
@@ -123,6 +133,10 @@ impl Protocol for BinanceFutures {
 
     fn subscribe(&self, symbols: &[String], _now: DateTime<Utc>) -> Vec<String> {
         subscription(symbols)
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {

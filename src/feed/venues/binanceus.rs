@@ -13,7 +13,7 @@ use crate::{
     feed::{
         event::Parsed,
         rest::Rest,
-        venue::{Endpoint, Market, ParseError, Protocol, Session},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Protocol, Session},
     },
 };
 
@@ -48,6 +48,10 @@ impl Protocol for BinanceUs {
 
     fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String> {
         Binance.subscribe(symbols, now)
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        Binance.limits()
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {

@@ -156,7 +156,7 @@ fn event<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>,
             let name = message.channel.ok_or_else(absent("channel"))?;
             let symbol = message.symbol.or(message.key).ok_or_else(absent("symbol"))?;
             let channel = Channel { name: name.to_owned(), symbol: symbol.to_owned() };
-            session.channels.insert(number, channel);
+            session.subscribed(number, channel)?;
             Ok(Parsed::one("subscribed", Event::Subscribed))
         }
         "unsubscribed" => {

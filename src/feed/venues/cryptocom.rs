@@ -8,6 +8,8 @@
 
 mod rest;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
@@ -23,7 +25,7 @@ use crate::{
         json::{Few, Message},
         number::{Number, Text, Volume, millis, positive, side},
         rest::Rest,
-        venue::{Endpoint, Market, ParseError, Protocol, Session},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Protocol, Session},
     },
 };
 
@@ -77,6 +79,11 @@ impl Protocol for CryptoCom {
 
     fn rest(&self) -> Option<&'static dyn Rest> {
         Some(&rest::CryptoComRest)
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        // Requests that come sooner may be counted against the limit of a second that has hardly begun.
+        ConnectionLimits { settle: Duration::from_secs(1), ..ConnectionLimits::DEFAULT }
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {

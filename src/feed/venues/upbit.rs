@@ -63,7 +63,6 @@ impl Protocol for Upbit {
     }
 
     fn subscribe(&self, symbols: &[String], now: DateTime<Utc>) -> Vec<String> {
-        // One message, because a later one replaces the subscription.
         let request = serde_json::json!([
             { "ticket": format!("cryptoprice-{}", now.timestamp_millis()) },
             { "type": "trade", "codes": symbols },
@@ -72,6 +71,10 @@ impl Protocol for Upbit {
             { "format": "SIMPLE" },
         ]);
         vec![request.to_string()]
+    }
+
+    fn replaces_subscriptions(&self) -> bool {
+        true
     }
 
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {

@@ -63,7 +63,9 @@ impl Bench {
             quote_volume_24h: None,
             time: None,
         };
-        self.aggregator.apply(Delivery { venue, connection: Some(1), receive_time: at(second), kind });
+        let source = self.aggregator.sources.get(venue);
+        let delivery = Delivery { venue, connection: Some(1), receive_time: at(second), kind };
+        self.aggregator.apply(delivery, source.as_deref());
         self.aggregator.settle(at(second));
     }
 
@@ -129,7 +131,8 @@ fn a_confirmation_keeps_a_quiet_price_fresh() {
     for second in 1..=100 {
         for venue in [KRAKEN, COINBASE] {
             let kind = DeliveryKind::Confirm(None);
-            bench.aggregator.apply(Delivery { venue, connection: Some(1), receive_time: at(second), kind });
+            let delivery = Delivery { venue, connection: Some(1), receive_time: at(second), kind };
+            bench.aggregator.apply(delivery, None);
         }
         bench.tick(second);
     }
@@ -310,7 +313,8 @@ fn what_is_not_spot_or_not_asked_for_changes_nothing() {
         trade(BTC_USD, MarketKind::Dated),
         trade(Pair::literal("ETH", "USD"), MarketKind::Spot),
     ] {
-        bench.aggregator.apply(Delivery { venue: KRAKEN, connection: Some(1), receive_time: at(1), kind });
+        let delivery = Delivery { venue: KRAKEN, connection: Some(1), receive_time: at(1), kind };
+        bench.aggregator.apply(delivery, None);
     }
     bench.aggregator.settle(at(1));
     bench.check(BTC_USD, "nothing Unavailable NoFreshQuotes 0");

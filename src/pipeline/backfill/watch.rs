@@ -1,6 +1,6 @@
 //! Notices which markets were not listened to for a while, and has that filled in.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -21,18 +21,22 @@ pub struct Watch {
     connections: BTreeMap<(Venue, Option<u64>), Connection>,
     /// Since when a market that has been listened to is not, if it is not.
     down: BTreeMap<(Venue, Pair), Option<DateTime<Utc>>>,
+    /// Since when markets say nothing that are refused, or of which the stream was found dead, until they speak.
+    mute: BTreeMap<(Venue, Pair), DateTime<Utc>>,
 }
 
 #[derive(Debug)]
 struct Connection {
+    began: DateTime<Utc>,
     heard: DateTime<Utc>,
-    markets: Arc<[Pair]>,
+    markets: BTreeSet<Pair>,
 }
 
 impl Watch {
     /// Begins to watch: what is first connected to later has been missed since.
     pub fn new(handle: Handle, now: DateTime<Utc>) -> Self {
-        Self { handle, began: now, connections: BTreeMap::new(), down: BTreeMap::new() }
+        let (connections, down, mute) = Default::default();
+        Self { handle, began: now, connections, down, mute }
     }
 
     /// Takes in what a venue said, as far as it tells of gaps.
@@ -53,19 +57,38 @@ impl Watch {
                 Vec::new()
             }
             DeliveryKind::Connected(markets) => {
-                let markets = Arc::clone(markets);
+                let markets: BTreeSet<Pair> = markets.iter().copied().collect();
                 let began = self.began;
                 let listened = |market: &Pair| {
                     let since = self.down.insert((venue, *market), None);
                     Some((*market, since.unwrap_or(Some(began))?))
                 };
                 let missed = markets.iter().filter_map(listened).collect();
-                self.connections.insert((venue, connection), Connection { heard: now, markets });
+                self.connections.insert((venue, connection), Connection { began: now, heard: now, markets });
                 missed
+            }
+            DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. }
+                if connection.is_some() && !self.mute.is_empty() =>
+            {
+                self.mute.remove(&(venue, *market)).map(|since| (*market, since)).into_iter().collect()
+            }
+            DeliveryKind::Unheard { market, since } => {
+                self.mute.entry((venue, *market)).or_insert(*since);
+                Vec::new()
+            }
+            DeliveryKind::Refused { market: Some(market), .. } => {
+                if let Some(known) = self.connections.get_mut(&(venue, connection)) {
+                    let began = known.began;
+                    known.markets.remove(market);
+                    if !self.listens(venue, *market) {
+                        self.mute.entry((venue, *market)).or_insert(began);
+                    }
+                }
+                Vec::new()
             }
             DeliveryKind::Left(_) => {
                 if let Some(left) = self.connections.remove(&(venue, connection)) {
-                    for market in left.markets.iter() {
+                    for market in &left.markets {
                         if !self.listens(venue, *market) {
                             self.down.insert((venue, *market), Some(left.heard));
                         }
@@ -95,7 +118,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{feed::delivery::Outlook, pipeline::backfill::BackfillMetrics};
+    use crate::{domain::venue::MarketKind, feed::delivery::Outlook, pipeline::backfill::BackfillMetrics};
 
     const KRAKEN: Venue = Venue::new("kraken");
     const MARKETS: [Pair; 2] = [Pair::literal("BTC", "USD"), Pair::literal("ETH", "USD")];
@@ -129,10 +152,48 @@ mod tests {
         hear(&mut watch, 3, 60, DeliveryKind::Message);
         hear(&mut watch, 3, 70, left());
         let outlook = Outlook::Retry(at(80));
-        hear(&mut watch, 3, 70, DeliveryKind::Disconnected { error: "cut".into(), outlook });
+        hear(
+            &mut watch,
+            3,
+            70,
+            DeliveryKind::Disconnected { markets: MARKETS.into(), error: "cut".into(), outlook },
+        );
         assert_eq!(hear(&mut watch, 4, 90, connected()), [(bitcoin, 60), (ether, 60)]);
         assert_eq!(hear(&mut watch, 4, 100, DeliveryKind::Gap(Some(ether))), [(ether, 40)]);
         assert_eq!(hear(&mut watch, 4, 200, DeliveryKind::Gap(None)), [(bitcoin, 140), (ether, 140)]);
         assert_eq!(hear(&mut watch, 9, 200, DeliveryKind::Gap(None)), []);
+    }
+
+    #[test]
+    fn a_market_that_is_mute_on_a_standing_connection_is_missed_until_it_speaks() {
+        let (handle, _requests) = Handle::new(BackfillMetrics::new().unwrap());
+        let mut watch = Watch::new(handle, at(0));
+        let connected = || DeliveryKind::Connected(MARKETS.into());
+        let spoken = |market| DeliveryKind::Ticker {
+            market,
+            kind: MarketKind::Spot,
+            book: None,
+            last: None,
+            base_volume_24h: None,
+            quote_volume_24h: None,
+            time: None,
+        };
+        let refused = |market| DeliveryKind::Refused { market: Some(market), words: "no".to_owned() };
+        let [bitcoin, ether] = MARKETS;
+        hear(&mut watch, 1, 3, connected());
+        hear(&mut watch, 1, 4, refused(ether));
+        for since in [20, 35] {
+            hear(&mut watch, 1, 50, DeliveryKind::Unheard { market: bitcoin, since: at(since) });
+        }
+        // Another takes over before the first is left.
+        assert_eq!(hear(&mut watch, 2, 60, connected()), []);
+        assert_eq!(hear(&mut watch, 2, 61, spoken(bitcoin)), [(bitcoin, 20)]);
+        assert_eq!(hear(&mut watch, 1, 62, DeliveryKind::Left(MARKETS.into())), []);
+        assert_eq!(hear(&mut watch, 2, 63, spoken(bitcoin)), []);
+        assert_eq!(hear(&mut watch, 2, 70, spoken(ether)), [(ether, 3)]);
+        // What one refuses and another brings is not missed.
+        hear(&mut watch, 3, 80, connected());
+        hear(&mut watch, 3, 81, refused(ether));
+        assert_eq!(hear(&mut watch, 3, 82, spoken(ether)), []);
     }
 }

@@ -13,11 +13,16 @@ pub(super) struct Progress {
     latest: Option<(DateTime<Utc>, DateTime<Utc>)>,
     mark: DateTime<Utc>,
     connections: BTreeMap<Option<u64>, Connection>,
+    /// Markets that are refused, or of which the stream was found dead: a connection that is asked for them does not prove
+    /// that it brings them, so they are listened to again when they speak.
+    mute: BTreeSet<Pair>,
 }
 
 /// A connection that stands.
 #[derive(Debug)]
 struct Connection {
+    /// When it was made.
+    began: DateTime<Utc>,
     /// When it was last heard.
     heard: DateTime<Utc>,
     markets: BTreeSet<Pair>,
@@ -26,13 +31,15 @@ struct Connection {
 impl Progress {
     /// Begins to follow a venue.
     pub(super) const fn new(now: DateTime<Utc>) -> Self {
-        Self { latest: None, mark: now, connections: BTreeMap::new() }
+        Self { latest: None, mark: now, connections: BTreeMap::new(), mute: BTreeSet::new() }
     }
 
-    /// Notes that a connection stands.
-    pub(super) fn connect(&mut self, number: Option<u64>, markets: &[Pair], now: DateTime<Utc>) {
-        let markets = markets.iter().copied().collect();
-        self.connections.insert(number, Connection { heard: now, markets });
+    /// Notes that a connection stands, which was asked for these markets. Gives those that are listened to now.
+    pub(super) fn connect(&mut self, number: Option<u64>, asked: &[Pair], now: DateTime<Utc>) -> Vec<Pair> {
+        let heard: Vec<Pair> = asked.iter().filter(|market| !self.mute.contains(market)).copied().collect();
+        let markets = heard.iter().copied().collect();
+        self.connections.insert(number, Connection { began: now, heard: now, markets });
+        heard
     }
 
     /// Notes that something was said on a connection. One that is not known is passed over, or is met by that.
@@ -51,14 +58,49 @@ impl Progress {
 
     /// Notes that a market was met on a connection. Tells whether that is news.
     pub(super) fn meet(&mut self, number: Option<u64>, market: Pair) -> bool {
-        !self.hears(market)
-            && self.connections.get_mut(&number).is_some_and(|connection| connection.markets.insert(market))
+        let Some(connection) = self.connections.get(&number) else { return false };
+        if connection.markets.contains(&market) {
+            return false;
+        }
+        let news = !self.hears(market);
+        self.mute.remove(&market);
+        if let Some(connection) = self.connections.get_mut(&number) {
+            connection.markets.insert(market);
+        }
+        news
+    }
+
+    /// Notes that the stream of a market is dead. Tells whether it was listened to.
+    pub(super) fn mute(&mut self, market: Pair) -> bool {
+        self.mute.insert(market);
+        let heard = self.hears(market);
+        for connection in self.connections.values_mut() {
+            connection.markets.remove(&market);
+        }
+        heard
+    }
+
+    /// Notes that a market is refused on a connection. If it is listened to on no other, gives when that one was made: it
+    /// has brought nothing of it.
+    pub(super) fn refuse(&mut self, number: Option<u64>, market: Pair) -> Option<DateTime<Utc>> {
+        let connection = self.connections.get_mut(&number)?;
+        let (asked, began) = (connection.markets.remove(&market), connection.began);
+        if self.hears(market) {
+            return None;
+        }
+        self.mute.insert(market);
+        asked.then_some(began)
+    }
+
+    /// Expects a market no longer: if it ever is again, nothing is known of how it is brought.
+    pub(super) fn dismiss(&mut self, market: Pair) {
+        self.mute.remove(&market);
     }
 
     /// Notes that a connection has ended. Gives the markets that are not listened to any more, and until when they were:
     /// whether they still were after the last message, nobody knows.
     pub(super) fn leave(&mut self, number: Option<u64>) -> Vec<(Pair, DateTime<Utc>)> {
-        let Some(Connection { heard, markets }) = self.connections.remove(&number) else {
+        let Some(Connection { heard, markets, .. }) = self.connections.remove(&number) else {
             return Vec::new();
         };
         markets.into_iter().filter(|market| !self.hears(*market)).map(|market| (market, heard)).collect()

@@ -120,6 +120,60 @@ fn the_end_of_a_connection_is_when_it_was_last_heard() {
 }
 
 #[test]
+fn a_dead_stream_was_listened_to_up_to_its_last_word_and_is_again_from_its_next() {
+    let mut book = book();
+    let on = |book: &mut CandleBook, connection, received, kind| {
+        book.hear(&Delivery {
+            venue: KRAKEN,
+            connection: Some(connection),
+            receive_time: at(received),
+            kind,
+        });
+    };
+    on(&mut book, 1, 0, connected());
+    on(&mut book, 1, 500, traded(BTC_USD, "1", 500));
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 6_000).len(), 4);
+    on(&mut book, 1, 6_000, DeliveryKind::Unheard { market: BTC_USD, since: at(500) });
+    // Another connection is asked for it and does not bring it either, while the first goes on with others.
+    on(&mut book, 2, 6_500, connected());
+    on(&mut book, 1, 6_900, DeliveryKind::Message);
+    on(&mut book, 1, 7_000, ended());
+    let told = |second, state, coverage: &str| (second, state, coverage.parse().unwrap());
+    let gap = |second| told(second, CandleState::Gap, "0");
+    let restated = [told(0, CandleState::Restated, "0.5"), gap(1), gap(2), gap(3)];
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 7_000), [&restated[..], &[gap(4)]].concat());
+    on(&mut book, 2, 8_250, traded(BTC_USD, "9", 8_250));
+    let closed = seconds(&mut book, Some(KRAKEN), 12_000);
+    assert_eq!(closed[..2], [gap(5), gap(6)]);
+    assert_eq!(closed[2..5], [gap(7), told(8, CandleState::Final, "0.75"), told(9, CandleState::Final, "1")]);
+}
+
+#[test]
+fn a_refused_market_is_not_listened_to_unless_another_connection_brings_it() {
+    let refused = || DeliveryKind::Refused { market: Some(BTC_USD), words: "no".to_owned() };
+    let mut book = book();
+    say(&mut book, KRAKEN, 0, connected());
+    say(&mut book, KRAKEN, 1_500, refused());
+    let told = |second, state, coverage: &str| (second, state, coverage.parse().unwrap());
+    let gap = |second| told(second, CandleState::Gap, "0");
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 4_000), [gap(0), gap(1)]);
+    say(&mut book, KRAKEN, 4_500, traded(BTC_USD, "1", 4_500));
+    let on_another =
+        |kind, received| Delivery { venue: KRAKEN, connection: Some(2), receive_time: at(received), kind };
+    book.hear(&on_another(connected(), 5_000));
+    book.hear(&on_another(refused(), 5_000));
+    assert_eq!(
+        seconds(&mut book, Some(KRAKEN), 8_000)[2..],
+        [told(4, CandleState::Final, "0.5"), told(5, CandleState::Final, "1")]
+    );
+    // It is brought on both, and goes on with the second.
+    book.hear(&on_another(traded(BTC_USD, "2", 8_000), 8_000));
+    say(&mut book, KRAKEN, 8_000, ended());
+    let second = |second| told(second, CandleState::Final, "1");
+    assert_eq!(seconds(&mut book, Some(KRAKEN), 11_000), [6, 7, 8].map(second));
+}
+
+#[test]
 fn one_market_may_be_lost_while_the_venue_stays() {
     let mut book = book();
     book.expect(OKX, BTC_USD, at(0));

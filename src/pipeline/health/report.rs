@@ -10,11 +10,11 @@ use crate::domain::{pair::Pair, price::Origin, venue::Venue};
 /// How a source does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceState {
-    /// Not connected yet, or connecting again.
+    /// Not connected yet, connecting again, or connected and nothing was said of any market yet.
     Connecting,
     /// Connected, and data comes in.
     Live,
-    /// Connected, but nothing has come for too long.
+    /// Connected, but nothing was said of any market for too long.
     Silent,
     /// The recording has ended.
     Ended,

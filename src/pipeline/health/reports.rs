@@ -68,9 +68,41 @@ impl Reports {
             Self::Told(told) => {
                 let told = told.0.load();
                 let absent: BTreeSet<_> = told.values().flat_map(|report| report.absent.keys()).collect();
-                let listed = |pair: &Pair| told.values().any(|report| report.markets.contains(pair));
+                // What is refused is among its markets, and absent.
+                let has = |report: &SourceReport, pair: &Pair| {
+                    report.markets.contains(pair) && !report.absent.contains_key(pair)
+                };
+                let listed = |pair: &Pair| told.values().any(|report| has(report, pair));
                 absent.into_iter().copied().filter(|pair| !listed(pair)).collect()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::domain::{price::Origin, venue::Venue};
+
+    #[test]
+    fn who_follows_tells_the_same_pairs_as_unlisted_as_who_leads() {
+        let now = DateTime::UNIX_EPOCH;
+        let pairs = ["BTC", "ETH", "SOL"].map(|base| Pair::literal(base, "USD"));
+        let [bitcoin, ether, solana] = pairs;
+        let venues = ["gate", "kraken"].map(Venue::new);
+        let asked = venues.map(|venue| (venue, pairs.to_vec()));
+        let sources = Sources::new(asked, Origin::Live, TimeDelta::seconds(30), now);
+        let [gate, kraken] = venues.map(|venue| sources.get(venue).unwrap());
+        gate.listening(vec![bitcoin, ether], &[(solana, "not listed".to_owned())], 1);
+        kraken.listening(vec![bitcoin], &[ether, solana].map(|pair| (pair, "not traded".to_owned())), 1);
+        gate.refused(Some(ether), "no", now);
+        gate.refused(Some(bitcoin), "no", now);
+        let told = Told::default();
+        told.tell(sources.reports("", now).collect());
+        // Kraken has the first, and nobody has the others.
+        assert_eq!(Reports::Told(told).all_unlisted(), [ether, solana]);
+        assert_eq!(Reports::Own(sources).all_unlisted(), [ether, solana]);
     }
 }

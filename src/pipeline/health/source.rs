@@ -42,6 +42,7 @@ pub struct Source {
     gaps: AtomicU64,
     connections: Mutex<Connections>,
     last_receive: AtomicI64,
+    last_event: AtomicI64,
     lag: AtomicI64,
     last_error: ArcSwapOption<(String, DateTime<Utc>)>,
     recent: Mutex<Recent>,
@@ -78,6 +79,7 @@ impl Source {
             gaps: AtomicU64::new(0),
             connections: Mutex::new(Connections::new()),
             last_receive: AtomicI64::new(i64::MIN),
+            last_event: AtomicI64::new(i64::MIN),
             lag: AtomicI64::new(i64::MIN),
             last_error: ArcSwapOption::empty(),
             recent: Mutex::new(Recent::new(now)),
@@ -96,6 +98,17 @@ impl Source {
         self.recent().frame(received);
         if let Some(nanos) = received.timestamp_nanos_opt() {
             self.last_receive.fetch_max(nanos, Relaxed);
+        }
+    }
+
+    /// Notes that something was said of a market on a connection: answers to pings and subscriptions, and what is not
+    /// understood, do not make it live.
+    pub fn spoke(&self, received: DateTime<Utc>) {
+        if let Some(nanos) = received.timestamp_nanos_opt() {
+            self.last_event.fetch_max(nanos, Relaxed);
+        }
+        if self.state.load().0 != SourceState::Live && !lock(&self.connections).open.is_empty() {
+            self.enter(SourceState::Live, received);
         }
     }
 
@@ -154,16 +167,16 @@ impl Source {
         self.lag.store(smoothed, Relaxed);
     }
 
-    /// Notes a connection made, by its number.
-    pub fn connected(&self, number: u64, now: DateTime<Utc>) {
+    /// Notes a connection made, by its number, and what it is asked for. The source is live once it says something.
+    pub fn connected(&self, number: u64, markets: &[Pair], now: DateTime<Utc>) {
         let mut connections = lock(&self.connections);
         connections.made += 1;
         connections.open.insert(number);
-        if connections.open.len() >= connections.wanted {
-            connections.lost = None;
-        }
+        connections.found(markets);
         drop(connections);
-        self.enter(SourceState::Live, now);
+        if self.state.load().0 != SourceState::Live {
+            self.enter(SourceState::Connecting, now);
+        }
     }
 
     /// Notes a connection that ended. One that was not known is from before a venue was listened to anew.
@@ -176,11 +189,11 @@ impl Source {
         }
     }
 
-    /// Notes a connection lost, or not made, and what comes next.
-    pub fn disconnected(&self, error: &str, outlook: Outlook, now: DateTime<Utc>) {
+    /// Notes a connection lost, or not made, which is asked for some markets, and what comes next.
+    pub fn disconnected(&self, markets: &Arc<[Pair]>, error: &str, outlook: Outlook, now: DateTime<Utc>) {
         self.error(error, now);
         let mut connections = lock(&self.connections);
-        connections.lost = Some((error.to_owned(), outlook));
+        connections.lose(markets, error, outlook);
         let none = connections.open.is_empty();
         drop(connections);
         match outlook {
@@ -196,6 +209,7 @@ impl Source {
         markets.sort_unstable();
         let mut known = lock(&self.connections);
         known.refused.retain(|market, _| markets.contains(market));
+        known.want(&markets);
         self.markets.store(Arc::new(markets));
         known.absent = absent.iter().cloned().collect();
         known.wanted = connections;
@@ -271,7 +285,8 @@ impl Source {
     pub(super) fn report(&self, silent_after: TimeDelta, now: DateTime<Utc>) -> SourceReport {
         let (mut state, mut state_time) = **self.state.load();
         let last_receive_time = known(&self.last_receive).map(DateTime::from_timestamp_nanos);
-        let quiet_since = last_receive_time.unwrap_or(state_time).max(state_time);
+        let last_event_time = known(&self.last_event).map(DateTime::from_timestamp_nanos);
+        let quiet_since = last_event_time.unwrap_or(state_time).max(state_time);
         if state == SourceState::Live && now - quiet_since > silent_after {
             (state, state_time) = (SourceState::Silent, quiet_since);
         }
@@ -320,32 +335,4 @@ fn known(value: &AtomicI64) -> Option<i64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_counted_by_their_kinds_and_frozen_markets_since_the_first() {
-        let [start, later, end] = [0, 5, 9].map(|second| DateTime::UNIX_EPOCH + TimeDelta::seconds(second));
-        let source = Source::new(Venue::new("kraken"), Vec::new(), Origin::Live, start);
-        for (kind, error) in [("json", "not JSON"), ("value", "bad price"), ("json", "cut off")] {
-            source.malformed(kind, error, start);
-        }
-        let report = |now| source.report(TimeDelta::seconds(30), now);
-        let told = report(start);
-        assert_eq!(
-            (told.counts.malformed, told.malformed),
-            (3, [("json".into(), 2), ("value".into(), 1)].into())
-        );
-        assert_eq!(told.last_error, Some(("cut off".to_owned(), start)));
-        for (markets, now, expected) in [
-            (0, start, None),
-            (1, start, Some((1, start))),
-            (3, later, Some((3, start))),
-            (0, end, None),
-            (2, end, Some((2, end))),
-        ] {
-            source.frozen(markets, now);
-            assert_eq!(report(now).frozen, expected);
-        }
-    }
-}
+mod tests;

@@ -196,7 +196,7 @@ impl Reader {
                 let kind = moved(self.translator.translate(event, record.time)?, self.offset);
                 let delivery = Delivery { venue, connection, receive_time: now, kind };
                 audience.chronicle.hear(&delivery);
-                audience.aggregator.apply(delivery);
+                audience.aggregator.apply(delivery, source.as_deref());
             }
             Ok(())
         });

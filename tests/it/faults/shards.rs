@@ -5,8 +5,10 @@ use cryptoprice::client::v1::{PriceStatus::Live, SourceState};
 use super::{
     line::Said,
     stage::{PAIR, Stage, TONGUES},
-    tongue::Tongue::Okx,
+    tongue::Tongue::{Bybit, Okx},
 };
+use crate::harness::eventually;
+
 const MARKETS: [&str; 5] = ["ADA-USD", PAIR, "ETH-USD", "SOL-USD", "XRP-USD"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,4 +37,28 @@ async fn of_several_connections_that_are_cut_only_the_markets_of_one_are_concern
     let source = stage.until(Okx, "has three again", |source| source.connection_count == 3).await;
     assert_eq!(source.reconnect_count, 1);
     stage.well(&[Okx], &[Live]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_venue_that_refuses_one_connection_for_good_is_left_on_all_and_stays_blocked() {
+    let stage = Stage::with(&MARKETS, &[("VENUES__OKX__MAX_MARKETS", "2")]).await;
+    let venue = stage.venue(Okx);
+    venue.state().instead = Some((503, "", String::new()));
+    assert_eq!(venue.say_to("BTC-USD", &Said::Cut), 1);
+    stage.until(Okx, "polls two markets", |source| source.polled_market_count == 2).await;
+    venue.state().instead = Some((403, "", String::new()));
+    let source = stage
+        .until(Okx, "has left all connections", |source| {
+            source.state() == SourceState::Blocked && source.connection_count == 0
+        })
+        .await;
+    assert!(source.state_reason.contains("403"), "{}", source.state_reason);
+    eventually("all have ended", async || (venue.standing() == 0).then_some(())).await;
+    // The others go on meanwhile, and nothing changes here.
+    let seen = stage.source(Bybit).await.frame_count;
+    stage.until(Bybit, "goes on", |source| source.frame_count > seen + 60).await;
+    let source = stage.source(Okx).await;
+    let told = (source.state(), source.connection_count, source.polled_market_count, source.retry_time);
+    assert_eq!(told, (SourceState::Blocked, 0, 0, None), "{source:#?}");
+    stage.stop(&[Live]).await;
 }

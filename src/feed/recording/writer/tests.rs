@@ -111,21 +111,39 @@ fn the_next_file_begins_with_what_later_frames_refer_to() {
 }
 
 #[test]
-fn a_new_connection_refers_to_nothing_of_the_one_before() {
+fn a_file_refers_to_the_connections_that_stand_and_to_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let (writer, taps) = Writer::create(options(folder.path()), [Venue::new("kraken")], at(0, 0)).unwrap();
-    let first = taps[0].connect(ADDRESS.to_owned(), at(0, 1)).unwrap();
-    say(&first, "numbered 7", at(1, 0), true);
-    let second = taps[0].connect(ADDRESS.to_owned(), at(20, 0)).unwrap();
-    say(&second, "numbered 1", at(21, 0), true);
+    let connect = |second| taps[0].connect(ADDRESS.to_owned(), at(second, 0)).unwrap();
+    let first = connect(1);
+    say(&first, "first: numbered 7", at(2, 0), true);
+    let second = connect(3);
+    say(&second, "second: numbered 7", at(4, 0), true);
+    say(&first, "[7,1]", at(20, 0), false);
+    // Another takes over from the first.
+    let third = connect(21);
+    drop(first);
+    say(&third, "third: numbered 1", at(22, 0), true);
+    say(&second, "[7,2]", at(40, 0), false);
+    drop((second, third));
     drop(taps);
     writer.run().unwrap();
-    let connection = "KRAKEN.ws.2";
+    let files = read(folder.path());
+    let told = |number: u32, second, kind| record(&format!("KRAKEN.ws.{number}"), at(second, 0), kind);
+    let stands = |number, second| told(number, second, RecordKind::Connect(ADDRESS.to_owned()));
+    let seven = told(2, 4, text("second: numbered 7"));
+    let one = told(3, 22, text("third: numbered 1"));
     let expected = vec![
-        record(connection, at(20, 0), RecordKind::Connect(ADDRESS.to_owned())),
-        record(connection, at(21, 0), text("numbered 1")),
+        stands(1, 1),
+        told(1, 2, text("first: numbered 7")),
+        stands(2, 3),
+        seven.clone(),
+        told(1, 20, text("[7,1]")),
+        stands(3, 21),
+        one.clone(),
     ];
-    assert_eq!(read(folder.path())[1].2, expected);
+    assert_eq!(files[1].2, expected);
+    assert_eq!(files[2].2, [stands(2, 3), seven, stands(3, 21), one, told(2, 40, text("[7,2]"))]);
 }
 
 #[test]
@@ -152,6 +170,7 @@ fn a_later_file_does_not_begin_a_book_with_what_it_was_in_the_one_before() {
         Gemini.parse(&mut session, text).unwrap();
         say(&tapped, text, *time, session.extent() != known);
     }
+    drop(tapped);
     drop(taps);
     writer.run().unwrap();
     let bids = read(folder.path()).into_iter().map(|(_, _, records)| {
@@ -212,6 +231,7 @@ fn what_finds_no_room_is_refused_and_counted() {
         assert_eq!(untold, Untold::NoRoom);
         std::thread::yield_now();
     }
+    drop(tapped);
     drop(taps);
     thread.join().unwrap().unwrap();
     assert_eq!(progress.messages(), 2);

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::*;
+use super::{roll::AGAIN_AFTER, *};
 use crate::{
     clock::Clock,
     domain::pair::Pair,
@@ -19,7 +19,7 @@ use crate::{
         pulses::{PulseOptions, Pulses},
         socket::{BackOff, Penalty, PenaltyBox, SocketOptions},
         venue::{MAX_FRAME, Protocol},
-        venues::{cryptocom::CryptoCom, gate::Gate},
+        venues::{binance::Binance, cryptocom::CryptoCom, gate::Gate, upbit::Upbit},
     },
 };
 
@@ -31,6 +31,8 @@ struct Venue {
     socket: WebSocketStream<DuplexStream>,
     deliveries: mpsc::Receiver<Delivery>,
     shutdown: CancellationToken,
+    /// Ends this connection alone.
+    leave: CancellationToken,
     talk: tokio::task::JoinHandle<String>,
 }
 
@@ -66,7 +68,8 @@ impl Venue {
             poll_every: Duration::from_secs(5),
         };
         let outlet = Outlet::new(protocol.venue(), Clock::system(), Pulses::new(pulses), out);
-        let token = shutdown.clone();
+        let (token, leave) = (shutdown.clone(), shutdown.child_token());
+        let left = leave.clone();
         let subscriptions: Arc<[Subscription]> =
             pairs.iter().map(|pair| Subscription { pair: *pair, symbol: protocol.symbol(*pair) }).collect();
         let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
@@ -83,15 +86,16 @@ impl Venue {
                 tap: None,
             };
             let penalty = PenaltyBox::new(options.penalty);
-            let contact = Contact { protocol, options, outlet, penalty };
+            let contact = Contact { protocol, options, outlet, penalty, shutdown: token };
             let mut conversation =
-                Conversation::new(&contact, subscriptions, &token, CancellationToken::new());
+                Conversation::new(&contact, subscriptions, &leave, CancellationToken::new());
             conversation.hold(socket, ping_every).await.to_string()
         });
         Self {
             socket: WebSocketStream::from_raw_socket(theirs, Role::Server, None).await,
             deliveries,
             shutdown,
+            leave: left,
             talk,
         }
     }
@@ -139,6 +143,28 @@ async fn heartbeats_and_pings_are_answered() {
     assert_eq!(answer, json!({ "id": 42, "method": "public/respond-heartbeat" }));
     venue.socket.send(Message::Ping("x".into())).await.unwrap();
     assert_eq!(venue.hear().await, Message::Pong("x".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_ours_keep_the_distances_that_the_venue_wants() {
+    let before = Instant::now();
+    let mut venue = Venue::start(&CryptoCom, None, 8).await;
+    venue.hear().await;
+    assert_eq!(before.elapsed(), Duration::from_secs(1));
+
+    let (ours, theirs) = duplex(1 << 16);
+    let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "USDT"));
+    let mut venue = Venue::asking(&Binance, None, 16, ours, theirs, &pairs).await;
+    let mut heard = vec![venue.hear_json().await];
+    venue.say(r#"{"error":{"code":2,"msg":"Invalid request"},"id":1}"#).await;
+    let mut times = Vec::new();
+    for _ in pairs {
+        heard.push(venue.hear_json().await);
+        times.push(Instant::now());
+    }
+    assert!(heard.iter().all(|request| request["method"] == "SUBSCRIBE"), "{heard:?}");
+    let gaps: Vec<_> = times.windows(2).map(|at| at[1] - at[0]).collect();
+    assert_eq!(gaps, [Duration::from_millis(250); 2], "five a second at most");
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,6 +299,26 @@ async fn a_shutdown_says_goodbye_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_a_connection_is_left_is_told_however_long_it_takes() {
+    let mut venue = Venue::start(&Gate, None, 4).await;
+    venue.hear_subscriptions().await;
+    for _ in 0..20 {
+        venue.say(TRADE).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Another has taken over from it, and what it said still waits to be heard.
+    venue.leave.cancel();
+    assert_eq!(venue.hear().await, Message::Close(None));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let mut last = None;
+    while let Some(delivery) = venue.deliveries.recv().await {
+        last = Some(delivery.kind);
+    }
+    assert_eq!(last, Some(DeliveryKind::Left([Pair::literal("BTC", "USDT")].into())));
+    assert_eq!(venue.talk.await.unwrap(), "stopped by us");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_not_spoken_after_a_refusal_is_subscribed_by_itself() {
     let (ours, theirs) = duplex(1 << 16);
     let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "USDT"));
@@ -297,22 +343,35 @@ async fn what_has_not_spoken_after_a_refusal_is_subscribed_by_itself() {
             assert_eq!(venue.hear_json().await["payload"], json!([symbol]));
         }
     }
-    assert_eq!(before.elapsed(), SINGLY_AFTER);
+    assert_eq!(before.elapsed(), AGAIN_AFTER);
     venue.say(refusal).await;
     venue.delivered().await;
     assert_eq!(venue.hear_json().await["channel"], "spot.ping");
 }
 
-#[test]
-fn a_symbol_is_named_as_a_word_of_its_own() {
-    for (words, symbol, expected) in [
-        ("unknown pair: abc_usdt", "ABC_USDT", true),
-        ("Currency pair not supported XYZ/BTC/USD", "BTC/USD", true),
-        ("tBTCUSD: invalid", "BTCUSD", false),
-        ("BTCUSDT is unknown", "BTCUSD", false),
-        ("spot.trades:BTC-USDT,ETH-USDT", "ETH-USDT", true),
-        ("no", "BTC_USDT", false),
+#[tokio::test(start_paused = true)]
+async fn where_subscriptions_replace_one_another_all_but_the_refused_are_subscribed_together() {
+    let refusal = |words| json!({ "error": { "name": "INVALID_PARAM", "message": words } }).to_string();
+    for (words, expected) in [
+        ("unknown code KRW-ABC", Some(json!(["KRW-BTC", "KRW-ETH"]))),
+        // It is not known which: the same once more would not help.
+        ("unknown code", None),
     ] {
-        assert_eq!(names(words, symbol), expected, "{words}");
+        let (ours, theirs) = duplex(1 << 16);
+        let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "KRW"));
+        let mut venue = Venue::asking(&Upbit, None, 16, ours, theirs, &pairs).await;
+        assert_eq!(venue.hear_json().await[1]["codes"], json!(["KRW-BTC", "KRW-ETH", "KRW-ABC"]));
+        let before = Instant::now();
+        venue.say(&refusal(words)).await;
+        match expected {
+            Some(codes) => {
+                let request = venue.hear_json().await;
+                assert_eq!((&request[1]["codes"], &request[3]["codes"]), (&codes, &codes));
+                assert_eq!(before.elapsed(), AGAIN_AFTER);
+                venue.say(&refusal(words)).await;
+                assert_eq!(venue.hear().await, Message::text("PING"), "once");
+            }
+            None => assert_eq!(venue.hear().await, Message::text("PING")),
+        }
     }
 }
