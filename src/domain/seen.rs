@@ -14,6 +14,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// How many generations there are if all are full.
 const GENERATIONS: usize = 16;
 
+/// So many trades are told as one at most; of more, the ids of the first are not known.
+const MOST_JOINED: u32 = 1_000;
+
 /// The ids of one market's trades at one venue.
 ///
 /// A decimal number without zeros before it, up to 2⁶⁴ − 1, is kept as it is. Of other ids a hash of 64 bits is kept, with a
@@ -80,7 +83,22 @@ impl Seen {
     /// Remembers a trade that happened at a time; tells whether it is new. Whether it was [lost](Self::has_lost) is to be
     /// asked before, where that matters.
     pub fn insert(&mut self, time: DateTime<Utc>, id: &str) -> bool {
-        let key = self.key(id);
+        self.remember(time, self.key(id))
+    }
+
+    /// Does the same for trades that are told as one: it has the last id, and theirs are the numbers before.
+    pub fn insert_joined(&mut self, time: DateTime<Utc>, id: &str, count: u32) -> bool {
+        let new = self.insert(time, id);
+        if new && let Key::Number(last) = self.key(id) {
+            let before = (1..u64::from(count.min(MOST_JOINED))).map_while(|back| last.checked_sub(back));
+            before.for_each(|id| {
+                self.remember(time, Key::Number(id));
+            });
+        }
+        new
+    }
+
+    fn remember(&mut self, time: DateTime<Utc>, key: Key) -> bool {
         if self.young.holds(key) || self.old.iter().any(|old| old.holds(key)) {
             return false;
         }

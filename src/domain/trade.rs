@@ -28,6 +28,9 @@ impl Side {
 pub struct Trade {
     /// The venue's id of the trade, where it gives one.
     pub id: Option<String>,
+    /// How many trades the venue tells as this one; where more than one, it has the last id, and the numbers before that
+    /// one are the others'.
+    pub count: u32,
     /// Units of quote for one unit of base.
     pub price: Decimal,
     /// Units of base.

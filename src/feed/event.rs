@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::domain::{quote::TopOfBook, trade::Side};
 
 /// One thing that a venue says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event<'a> {
     /// Best bid and ask, last price or volume of a market.
     Ticker(Ticker<'a>),
@@ -47,6 +47,8 @@ pub struct TradeReport<'a> {
     pub symbol: &'a str,
     /// The venue's id, where it gives one.
     pub id: Option<&'a str>,
+    /// How many trades the venue tells as this one: they have this id and the numbers before it.
+    pub count: u32,
     /// Units of quote for one unit of base.
     pub price: Decimal,
     /// Units of base (contracts on derivative markets).

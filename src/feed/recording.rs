@@ -39,6 +39,7 @@ use super::{
     venue::{Frame, Protocol},
     venues::{self, binance::BinanceFutures},
 };
+use crate::domain::pair::Pair;
 
 /// A recording that is being read: an iterator over its records, which ends after the first error.
 ///
@@ -69,6 +70,8 @@ pub struct Record {
 pub enum RecordKind {
     /// It was opened to this address.
     Connect(String),
+    /// These pairs were asked for by these symbols, which alone read as others.
+    Asked(Vec<(String, Pair)>),
     /// This text was sent.
     Sent(String),
     /// This frame was received.

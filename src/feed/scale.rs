@@ -250,6 +250,7 @@ mod tests {
         let trade = TradeReport {
             symbol: "kPEPE-USD",
             id: Some("7"),
+            count: 1,
             price: number("2"),
             amount: number("3"),
             side: Side::Sell,

@@ -48,8 +48,31 @@ impl Translator {
     /// Takes these symbols for the pairs they were asked as, and not for what else they could be read as: `BNBUSD` is
     /// also how one would spell `BN-BUSD`.
     #[must_use]
-    pub fn asking_for(self, asked: impl IntoIterator<Item = (String, Pair)>) -> Self {
-        Self { asked: asked.into_iter().collect(), ..self }
+    pub fn asking_for(mut self, asked: impl IntoIterator<Item = (String, Pair)>) -> Self {
+        self.ask(asked);
+        self
+    }
+
+    /// Does the same for more symbols.
+    pub fn ask(&mut self, asked: impl IntoIterator<Item = (String, Pair)>) {
+        self.asked.extend(asked);
+    }
+
+    /// Lists those of some pairs that were asked for whose symbols alone read as others.
+    pub fn unclear<'s>(
+        protocol: &'static dyn Protocol,
+        asked: impl IntoIterator<Item = (&'s str, Pair)>,
+    ) -> Vec<(String, Pair)> {
+        let mut unasked = Self::new(protocol);
+        let unclear = asked
+            .into_iter()
+            .filter(|(symbol, pair)| !unasked.market(symbol).is_ok_and(|(market, _)| market.pair == *pair));
+        unclear.map(|(symbol, pair)| (symbol.to_owned(), pair)).collect()
+    }
+
+    /// Takes the connection to have told something at a time already.
+    pub fn begin(&mut self, time: DateTime<Utc>) {
+        self.began = Some(time);
     }
 
     /// Translates one event that was received at `receive_time`.
@@ -132,6 +155,7 @@ fn trade_delivery(market: Market, trade: &TradeReport<'_>, snapshot: bool) -> De
         kind: market.kind,
         trade: Trade {
             id: trade.id.map(str::to_owned),
+            count: trade.count,
             price: trade.price,
             amount: trade.amount,
             side: trade.side,
@@ -155,6 +179,7 @@ mod tests {
         Event::Trade(TradeReport {
             symbol,
             id: Some("7"),
+            count: 1,
             price: decimal::parse("1.5").unwrap(),
             amount: decimal::parse("2").unwrap(),
             side: Side::Sell,
@@ -252,7 +277,7 @@ mod tests {
         for (after, past) in [(-3600, true), (-3, true), (-2, false), (0, false), (90, false)] {
             let time = RECEIVED + TimeDelta::seconds(after);
             let Event::Trade(report) = trade("BTC-USDT", time) else { panic!("no trade") };
-            let event = Event::Trade(TradeReport { snapshot: false, ..report.clone() });
+            let event = Event::Trade(TradeReport { snapshot: false, ..report });
             // Received late: what counts is when the connection began.
             let delivery = translator.translate(event, RECEIVED + TimeDelta::seconds(10)).unwrap();
             let DeliveryKind::Trade { snapshot, .. } = delivery else { panic!("no trade") };

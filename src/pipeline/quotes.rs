@@ -125,7 +125,7 @@ impl Quotes {
     ) -> Effect {
         let Some(standing) = self.standing(heard, market, trade.time) else { return Effect::Confirmed };
         if let Some(id) = trade.id
-            && !standing.seen.insert(trade.time, &id)
+            && !standing.seen.insert_joined(trade.time, &id, trade.count)
         {
             return Effect::Duplicate;
         }
@@ -285,7 +285,14 @@ mod tests {
     }
 
     fn trade(id: &str, price: i64, time: i64) -> Trade {
-        Trade { id: Some(id.into()), price: price.into(), amount: 1.into(), side: Side::Buy, time: at(time) }
+        Trade {
+            id: Some(id.into()),
+            count: 1,
+            price: price.into(),
+            amount: 1.into(),
+            side: Side::Buy,
+            time: at(time),
+        }
     }
 
     #[test]

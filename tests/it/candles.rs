@@ -81,6 +81,7 @@ fn binances_trades_make_the_candles_that_another_made_of_them() {
         .iter()
         .map(|row| Trade {
             id: Some(row[0].clone()),
+            count: 1,
             price: parse(&row[1]),
             amount: parse(&row[2]),
             side: if row[6] == "true" { Side::Sell } else { Side::Buy },
@@ -261,6 +262,7 @@ fn kraken_trade(row: &Value) -> Trade {
     let nanos = (parse(&row[2].to_string()) * Decimal::from(1_000_000_000)).trunc();
     Trade {
         id: Some(row[6].to_string()),
+        count: 1,
         price: number(&row[0]),
         amount: number(&row[1]),
         side: if row[3] == "b" { Side::Buy } else { Side::Sell },

@@ -126,6 +126,26 @@ async fn all_recordings_are_served_and_counted() {
 }
 
 #[tokio::test]
+async fn a_symbol_that_can_be_read_in_two_ways_is_what_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let [plain, asked] = ["plain", "asked"].map(|name| folder.path().join(format!("{name}.jsonl")));
+    let connect = [
+        r#"{"t":"header","format":2,"exchange":"BINANCEUS","recorded":1767323045.0}"#,
+        r#"{"t":"connect","conn":"a","ts":1767323045.0,"addr":"wss://example.com/"}"#,
+    ];
+    let pairs = r#"{"t":"asked","conn":"a","ts":1767323045.0,"pairs":{"BNBUSD":"BNB-USD"}}"#;
+    let said = r#"{"t":"recv","conn":"a","ts":1767323045.5,"data":"{\"stream\":\"bnbusd@bookTicker\",\"data\":{\"u\":1,\"s\":\"BNBUSD\",\"b\":\"600.1\",\"B\":\"1\",\"a\":\"600.3\",\"A\":\"2\"}}"}"#;
+    fs::write(&plain, [connect[0], connect[1], said].join("\n")).unwrap();
+    fs::write(&asked, [connect[0], connect[1], pairs, said].join("\n")).unwrap();
+    for (file, expected) in [(plain, "BN-BUSD"), (asked, "BNB-USD")] {
+        let running = Running::replay(vec![file]).await;
+        let (_, answer) = running.get(&format!("/v1/prices/{expected}")).await;
+        assert_eq!(answer["price"]["price"].as_str(), Some("600.2"), "{expected}: {answer}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_recording_that_is_missing_or_broken_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| {

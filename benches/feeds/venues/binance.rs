@@ -80,6 +80,7 @@ fn read(reader: &Reader, words: &str, heard: &mut Vec<DeliveryKind>) -> Option<(
         "aggTrade" => {
             let trade = Trade {
                 id: text(&data["a"]),
+                count: 1,
                 price: price(&data["p"])?,
                 amount: price(&data["q"])?,
                 side: if data["m"].as_bool()? { Side::Sell } else { Side::Buy },

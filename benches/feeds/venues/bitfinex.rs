@@ -71,6 +71,7 @@ impl Language for Bitfinex {
                 let amount = number(&row[2])?;
                 let trade = Trade {
                     id: text(&row[0]),
+                    count: 1,
                     price: price(&row[3])?,
                     amount: amount.abs(),
                     side: if amount.is_sign_negative() { Side::Sell } else { Side::Buy },

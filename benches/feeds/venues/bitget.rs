@@ -59,6 +59,7 @@ impl Language for Bitget {
                 for data in value["data"].as_array()? {
                     let trade = Trade {
                         id: text(&data["tradeId"]),
+                        count: 1,
                         price: price(&data["price"])?,
                         amount: price(&data["size"])?,
                         side: side(&data["side"], "buy", "sell")?,

@@ -63,6 +63,7 @@ impl Language for Bitstamp {
         heard.push(if let Some(symbol) = channel.strip_prefix("live_trades_") {
             let trade = Trade {
                 id: text(&data["id"]),
+                count: 1,
                 price: price(&data["price_str"])?,
                 amount: price(&data["amount_str"])?,
                 side: if data["type"].as_u64()? == 0 { Side::Buy } else { Side::Sell },

@@ -63,6 +63,7 @@ impl Language for Bybit {
                 for data in data.as_array()?.iter().filter(|data| data["BT"] != true) {
                     let trade = Trade {
                         id: text(&data["i"]),
+                        count: 1,
                         price: price(&data["p"])?,
                         amount: price(&data["v"])?,
                         side: side(&data["S"], "Buy", "Sell")?,

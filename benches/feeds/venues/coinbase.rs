@@ -55,6 +55,7 @@ impl Language for Coinbase {
                     for data in event["trades"].as_array()? {
                         let trade = Trade {
                             id: text(&data["trade_id"]),
+                            count: 1,
                             price: price(&data["price"])?,
                             amount: price(&data["size"])?,
                             side: side(&data["side"], "SELL", "BUY")?,

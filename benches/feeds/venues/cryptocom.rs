@@ -68,6 +68,7 @@ impl Language for CryptoCom {
                 for data in result["data"].as_array()? {
                     let trade = Trade {
                         id: text(&data["d"]),
+                        count: 1,
                         price: price(&data["p"])?,
                         amount: price(&data["q"])?,
                         side: side(&data["s"], "BUY", "SELL")?,

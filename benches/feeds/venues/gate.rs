@@ -63,6 +63,7 @@ impl Language for Gate {
                 let nanos = number(&data["create_time_ms"])?.checked_mul(Decimal::from(1_000_000))?;
                 let trade = Trade {
                     id: text(&data["id"]),
+                    count: 1,
                     price: price(&data["price"])?,
                     amount: price(&data["amount"])?,
                     side: side(&data["side"], "buy", "sell")?,

@@ -73,6 +73,7 @@ impl Language for Gemini {
             "trade" => {
                 let trade = Trade {
                     id: text(&value["tid"]),
+                    count: 1,
                     price: price(&value["price"])?,
                     amount: price(&value["quantity"])?,
                     side: if value["side"] == "buy" { Side::Buy } else { Side::Sell },

@@ -66,6 +66,7 @@ impl Language for Htx {
                 for data in tick["data"].as_array()? {
                     let trade = Trade {
                         id: text(&data["tradeId"]).or_else(|| text(&data["id"])),
+                        count: 1,
                         price: price(&data["price"])?,
                         amount: price(&data["amount"])?,
                         side: side(&data["direction"], "buy", "sell")?,

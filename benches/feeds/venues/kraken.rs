@@ -49,6 +49,7 @@ impl Language for Kraken {
                 for data in value["data"].as_array()? {
                     let trade = Trade {
                         id: text(&data["trade_id"]),
+                        count: 1,
                         price: price(&data["price"])?,
                         amount: price(&data["qty"])?,
                         side: side(&data["side"], "buy", "sell")?,

@@ -55,6 +55,7 @@ impl Language for KuCoin {
             "/market/match" => {
                 let trade = Trade {
                     id: text(&data["tradeId"]),
+                    count: 1,
                     price: price(&data["price"])?,
                     amount: price(&data["size"])?,
                     side: side(&data["side"], "buy", "sell")?,

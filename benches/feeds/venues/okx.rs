@@ -47,6 +47,7 @@ impl Language for Okx {
                 for data in value["data"].as_array()? {
                     let trade = Trade {
                         id: text(&data["tradeId"]),
+                        count: 1,
                         price: price(&data["px"])?,
                         amount: price(&data["sz"])?,
                         side: side(&data["side"], "buy", "sell")?,

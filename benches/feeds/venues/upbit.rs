@@ -65,6 +65,7 @@ impl Language for Upbit {
             "trade" => {
                 let trade = Trade {
                     id: text(&value["sid"]),
+                    count: 1,
                     price: price(&value["tp"])?,
                     amount: price(&value["tv"])?,
                     side: side(&value["ab"], "BID", "ASK")?,

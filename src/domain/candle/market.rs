@@ -178,7 +178,7 @@ impl Market {
         }
         let id = match &trade.id {
             Some(_) if listed.seen.has_lost(second) => return Intake::TooLate,
-            Some(id) if !listed.seen.insert(second, id) => return Intake::Duplicate,
+            Some(id) if !listed.seen.insert_joined(second, id, trade.count) => return Intake::Duplicate,
             Some(id) => TradeId::read(id),
             None if snapshot && listening.covers(trade.time) => return Intake::Past,
             None => {
@@ -186,7 +186,8 @@ impl Market {
                 TradeId::Unnamed(listed.unnamed)
             }
         };
-        let tally = Tally::of(Mark { time: trade.time, venue, id }, trade.price, trade.amount);
+        let mark = Mark { time: trade.time, venue, id };
+        let tally = Tally::of(mark, trade.price, trade.amount).counted(trade.count);
         match listed.pending.get_mut(second) {
             Some(pending) => pending.add(&tally),
             None => {

@@ -55,6 +55,12 @@ impl Tally {
         }
     }
 
+    /// Takes it for so many trades that were told as one.
+    #[must_use]
+    pub fn counted(self, count: u32) -> Self {
+        Self { trade_count: count.max(1).into(), ..self }
+    }
+
     /// Begins with what a candle tells of its trades, as if they had happened when it opened; nothing if there were none.
     pub fn of_candle(candle: &Candle) -> Option<Self> {
         let Ohlc { open, high, low, close } = candle.prices?;

@@ -145,15 +145,27 @@ fn eight(text: &[u8], at: usize) -> u64 {
 /// Gets a power of ten, up to the highest that is needed.
 #[inline]
 fn power(of: usize) -> u64 {
-    const POWERS: [u64; MAX + 1] = {
-        let mut powers = [1; MAX + 1];
-        let mut at = 1;
-        while at <= MAX {
-            powers[at] = powers[at - 1] * 10;
-            at += 1;
-        }
-        powers
-    };
+    const POWERS: [u64; MAX + 1] = [
+        1,
+        10,
+        100,
+        1_000,
+        10_000,
+        100_000,
+        1_000_000,
+        10_000_000,
+        100_000_000,
+        1_000_000_000,
+        10_000_000_000,
+        100_000_000_000,
+        1_000_000_000_000,
+        10_000_000_000_000,
+        100_000_000_000_000,
+        1_000_000_000_000_000,
+        10_000_000_000_000_000,
+        100_000_000_000_000_000,
+        1_000_000_000_000_000_000,
+    ];
     POWERS.get(of).copied().unwrap_or_default()
 }
 

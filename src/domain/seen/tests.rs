@@ -48,6 +48,17 @@ fn a_generation_goes_when_the_newest_of_it_is_settled() {
 }
 
 #[test]
+fn trades_that_were_told_as_one_are_known_one_by_one() {
+    let mut seen = Seen::new(1 << 10, QUARTER);
+    assert!(seen.insert_joined(at(0), "474", 3));
+    let known = ["471", "472", "473", "474", "475"].map(|id| !seen.insert(at(0), id));
+    assert_eq!(known, [false, true, true, true, false]);
+    assert!(!seen.insert_joined(at(0), "475", 9), "told one by one before");
+    // A name has none before it, and no number is below the first.
+    assert!(seen.insert_joined(at(0), "a", 3) && seen.insert_joined(at(0), "1", u32::MAX));
+}
+
+#[test]
 fn where_there_is_no_room_the_oldest_are_lost_and_that_is_known() {
     let mut seen = Seen::new(160, QUARTER);
     for id in 0..1_000 {

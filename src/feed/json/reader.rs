@@ -117,7 +117,7 @@ impl<'a> Reader<'a> {
         let next = self.text.as_bytes().get(end);
         if quoted && next == Some(&b'"') {
             self.at = end + 1;
-        } else if !quoted && !next.is_some_and(is_of_token) {
+        } else if !quoted && !next.copied().is_some_and(is_of_token) {
             self.at = end;
         } else {
             return None;
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
             // Most of it is digits.
             self.at += digits::count(self.text.as_bytes().get(self.at..).unwrap_or_default());
             match self.text.as_bytes().get(self.at) {
-                Some(byte) if is_of_token(byte) => self.at += 1,
+                Some(byte) if is_of_token(*byte) => self.at += 1,
                 _ => break,
             }
         }
@@ -270,7 +270,7 @@ impl<'a> Reader<'a> {
         self.peek();
         let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
         if let Some((value, length)) = digits::whole(rest)
-            && !rest.get(length).is_some_and(is_of_token)
+            && !rest.get(length).copied().is_some_and(is_of_token)
             && let Ok(value) = T::try_from(value)
         {
             self.at += length;
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
 
 /// Tells what numbers and words are made of.
 #[inline]
-fn is_of_token(byte: &u8) -> bool {
+fn is_of_token(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E')
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::SubsecRound as _;
 use tokio::time::Instant;
 
 use crate::{
@@ -85,6 +86,8 @@ async fn trades(
     let body = client.ask(client.rest().trades(symbol, since)).await?;
     let (mut translator, now) = (translator(contact, market, symbol), contact.outlet.clock.now());
     let reports = client.rest().read_trades(symbol, &body)?.into_iter();
+    // Some venues tell times by the second over REST, and finer over the stream.
+    let since = since.trunc_subsecs(0);
     let missed = reports.filter(|report| report.time >= since).map(|report| {
         let past = TradeReport { snapshot: true, ..report };
         Ok(translator.translate(Event::Trade(past), now)?)

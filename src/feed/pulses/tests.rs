@@ -49,7 +49,8 @@ fn at(second: i64) -> DateTime<Utc> {
 }
 
 fn trade(market: Pair, second: i64) -> DeliveryKind {
-    let trade = Trade { id: None, price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(second) };
+    let trade =
+        Trade { id: None, count: 1, price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(second) };
     DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
 }
 

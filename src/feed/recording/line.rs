@@ -1,6 +1,6 @@
 //! A line of a recording: the one definition of the format, by which it is read and written.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize, Serializer, ser};
 use serde_json::value::RawValue;
 
 use super::{OwnedFrame, Record, RecordKind, lines::Fault};
-use crate::feed::number::{Text, seconds};
+use crate::{
+    domain::pair::Pair,
+    feed::number::{Text, seconds},
+};
 
 /// The version of the format that is understood and written.
 const FORMAT: u32 = 2;
@@ -30,6 +33,8 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     addr: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pairs: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Cow<'a, str>>,
@@ -42,6 +47,7 @@ pub(super) struct Line<'a> {
 enum Kind {
     Header,
     Connect,
+    Asked,
     Send,
     Recv,
     Http,
@@ -62,6 +68,10 @@ impl<'a> Line<'a> {
     pub(super) fn of(record: &'a Record, time: &'a str) -> Self {
         let line = match &record.kind {
             RecordKind::Connect(address) => Self { addr: Some(address.into()), ..Self::empty(Kind::Connect) },
+            RecordKind::Asked(pairs) => {
+                let written = pairs.iter().map(|(symbol, pair)| (symbol.into(), pair.to_string().into()));
+                Self { pairs: Some(written.collect()), ..Self::empty(Kind::Asked) }
+            }
             RecordKind::Sent(text) => Self { data: Some(text.into()), ..Self::empty(Kind::Send) },
             RecordKind::Frame(OwnedFrame::Text(text)) => {
                 Self { data: Some(text.into()), ..Self::empty(Kind::Recv) }
@@ -85,6 +95,7 @@ impl<'a> Line<'a> {
             conn: None,
             ts: None,
             addr: None,
+            pairs: None,
             url: None,
             data: None,
             b64: None,
@@ -111,6 +122,7 @@ impl<'a> Line<'a> {
         let kind = match self.t {
             Kind::Header => return Err(Fault::Malformed("a second header".to_owned())),
             Kind::Connect => RecordKind::Connect(owned("addr", self.addr)?),
+            Kind::Asked => RecordKind::Asked(pairs(self.pairs.ok_or_else(|| Fault::absent("pairs"))?)?),
             Kind::Send => RecordKind::Sent(owned("data", self.data)?),
             Kind::Recv => RecordKind::Frame(match self.b64 {
                 Some(text) => OwnedFrame::Binary(
@@ -129,6 +141,14 @@ impl<'a> Line<'a> {
 /// Writes a time as the format has it: Unix seconds, here to the nanosecond, so that nothing is lost.
 pub(super) fn text(time: DateTime<Utc>) -> String {
     format!("{}.{:09}", time.timestamp(), time.timestamp_subsec_nanos())
+}
+
+fn pairs(written: BTreeMap<Cow<'_, str>, Cow<'_, str>>) -> Result<Vec<(String, Pair)>, Fault> {
+    let read = |(symbol, pair): (Cow<'_, str>, Cow<'_, str>)| match pair.parse() {
+        Ok(pair) => Ok((symbol.into_owned(), pair)),
+        Err(error) => Err(Fault::Malformed(format!("bad pair `{pair}`: {error}"))),
+    };
+    written.into_iter().map(read).collect()
 }
 
 fn owned(field: &str, text: Option<Cow<'_, str>>) -> Result<String, Fault> {

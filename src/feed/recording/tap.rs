@@ -15,7 +15,7 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{OwnedFrame, Record, RecordKind};
-use crate::feed::venue::Frame;
+use crate::{domain::pair::Pair, feed::venue::Frame};
 
 /// Bytes that a record counts for beside what was said: about what it takes while it waits.
 const OVERHEAD: usize = 256;
@@ -106,6 +106,15 @@ impl Tap {
 }
 
 impl Tapped<'_> {
+    /// Tells which pairs are asked for by symbols that alone read as others.
+    pub(in crate::feed) fn asked(
+        &self,
+        pairs: Vec<(String, Pair)>,
+        time: DateTime<Utc>,
+    ) -> Result<(), Untold> {
+        self.tell(time, RecordKind::Asked(pairs), true)
+    }
+
     /// Tells of a text that was sent.
     pub(in crate::feed) fn sent(&self, text: String, time: DateTime<Utc>) -> Result<(), Untold> {
         self.tell(time, RecordKind::Sent(text), false)
@@ -174,6 +183,9 @@ impl Entry {
                 | RecordKind::Sent(text)
                 | RecordKind::Frame(OwnedFrame::Text(text)) => text.len(),
                 RecordKind::Frame(OwnedFrame::Binary(bytes)) => bytes.len(),
+                RecordKind::Asked(pairs) => {
+                    pairs.iter().map(|(symbol, _)| symbol.len() + size_of::<Pair>()).sum()
+                }
                 RecordKind::Http { url, body } => url.len() + body.len(),
             }
     }

@@ -176,6 +176,7 @@ proptest! {
         let time = DateTime::from_timestamp(seconds, nanos).unwrap();
         for kind in [
             RecordKind::Connect(text.clone()),
+            RecordKind::Asked(vec![(text.clone(), "BNB-USD".parse().unwrap())]),
             RecordKind::Sent(text.clone()),
             RecordKind::Frame(OwnedFrame::Text(text.clone())),
             RecordKind::Frame(OwnedFrame::Binary(bytes.clone())),

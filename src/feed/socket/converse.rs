@@ -34,7 +34,7 @@ use crate::{
     feed::{
         delivery::DeliveryKind,
         outlet::Unheard,
-        recording::{Tapped, Untold},
+        recording::{Tap, Tapped, Untold},
         translate::Translator,
         venue::{Frame, ParseError, Session},
     },
@@ -183,13 +183,24 @@ impl<'a> Conversation<'a> {
             Some((Ok(opened), _leave)) => {
                 let now = self.contact.outlet.clock.now();
                 let tap = options.tap.as_ref();
-                match tap.map(|tap| tap.connect(opened.address, now)).transpose() {
+                match tap.map(|tap| self.tap(tap, opened.address, now)).transpose() {
                     Ok(tapped) => self.tapped = tapped,
                     Err(untold) => return untold.into(),
                 }
                 self.hold(opened.socket, opened.ping_every).await
             }
         }
+    }
+
+    /// Records that the connection stands.
+    fn tap(&self, tap: &'a Tap, address: String, now: DateTime<Utc>) -> Result<Tapped<'a>, Untold> {
+        let tapped = tap.connect(address, now)?;
+        let asked = self.subscriptions.iter().map(|asked| (asked.symbol.as_str(), asked.pair));
+        let unclear = Translator::unclear(self.contact.protocol, asked);
+        if !unclear.is_empty() {
+            tapped.asked(unclear, now)?;
+        }
+        Ok(tapped)
     }
 
     /// Keeps a connection that stands to its end, and says goodbye.

@@ -252,6 +252,7 @@ fn trade<'a>(trade: &Trade<'a>) -> Result<Option<TradeReport<'a>>, ParseError> {
         symbol: trade.s,
         // In a `trade`, `a` is an order of the seller.
         id: trade.t.or(trade.a).map(|Text(id)| id),
+        count: 1,
         price: positive("p", trade.p)?,
         amount: positive("q", trade.q)?,
         side: if trade.m { Side::Sell } else { Side::Buy },

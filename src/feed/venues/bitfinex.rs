@@ -226,6 +226,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Trade
     Ok(TradeReport {
         symbol,
         id: Some(id),
+        count: 1,
         price: positive("price", price)?,
         amount: positive("amount", Number(amount.abs()))?,
         side: if amount.is_sign_negative() { Side::Sell } else { Side::Buy },

@@ -175,6 +175,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Trade
     Ok(TradeReport {
         symbol,
         id: Some(trade.id.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: match trade.side {

@@ -168,6 +168,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     Ok(TradeReport {
         symbol,
         id: Some(trade.id.0),
+        count: 1,
         price: positive("price_str", trade.price_str)?,
         amount: positive("amount_str", trade.amount_str)?,
         side: taker(trade.side)?,

@@ -183,6 +183,7 @@ fn trade<'a>(trade: &Trade<'a>) -> Result<Event<'a>, ParseError> {
     Ok(Event::Trade(TradeReport {
         symbol: trade.s,
         id: Some(trade.i.0),
+        count: 1,
         price: positive("p", trade.p)?,
         amount: positive("v", trade.v)?,
         side: taker(trade.side)?,

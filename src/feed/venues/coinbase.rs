@@ -195,6 +195,7 @@ fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<TradeReport<'a>, Parse
     Ok(TradeReport {
         symbol: trade.product_id,
         id: Some(trade.id.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: maker.opposite(),

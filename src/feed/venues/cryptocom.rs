@@ -157,6 +157,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>, snapshot: bool) -> Result<Trade
     Ok(TradeReport {
         symbol,
         id: Some(trade.d.0),
+        count: 1,
         price: positive("p", trade.p)?,
         amount: positive("q", trade.q)?,
         side: match trade.s {

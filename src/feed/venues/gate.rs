@@ -173,6 +173,7 @@ fn trade<'a>(trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
     Ok(TradeReport {
         symbol: trade.currency_pair,
         id: Some(trade.id.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("amount", trade.amount)?,
         side: match trade.side {

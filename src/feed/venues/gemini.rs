@@ -189,6 +189,7 @@ fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<TradeReport<'a>, Parse
     Ok(TradeReport {
         symbol: trade.symbol,
         id: trade.tid.or(trade.event_id).map(|Text(id)| id),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("quantity", trade.quantity)?,
         side: read_side(trade.side)?,

@@ -211,6 +211,7 @@ fn trade<'a>(symbol: &'a str, trade: &Deal<'a>, snapshot: bool) -> Result<TradeR
     Ok(TradeReport {
         symbol,
         id: Some(trade.trade_id.unwrap_or(trade.id).0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("amount", trade.amount)?,
         side: match trade.direction {

@@ -163,6 +163,7 @@ fn trade<'a>(trade: &Trade<'a>, snapshot: bool) -> Result<Event<'a>, ParseError>
     Ok(Event::Trade(TradeReport {
         symbol: trade.symbol,
         id: Some(trade.id.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("qty", trade.qty)?,
         side: taker(trade.side)?,

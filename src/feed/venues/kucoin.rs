@@ -200,6 +200,7 @@ fn trade<'a>(trade: &Match<'a>) -> Result<TradeReport<'a>, ParseError> {
     Ok(TradeReport {
         symbol: trade.symbol,
         id: Some(trade.trade_id.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: match trade.side {

@@ -1,6 +1,6 @@
 //! OKX: API v5, messages `{"arg": {"channel", "instId"}, "data": [...]}`.
 //!
-//! `trades` carries trades with the taker's side, `tickers` best bid and ask, last price and volume as they change,
+//! `trades` carries trades with the taker's side, those of one order at one price told as one (`count`), `tickers` best bid and ask, last price and volume as they change,
 //! `bbo-tbt` best bid and ask as often as every 10 ms. Volume is in base (`vol24h`) and quote (`volCcy24h`) for spot, in
 //! contracts and base for derivatives. Times are milliseconds as text. After 30 s of silence the server cuts, unless
 //! the text `ping` comes; it answers with the text `pong`. Source: OKX's public documentation, and recordings.
@@ -125,6 +125,9 @@ struct Trade<'a> {
     side: &'a str,
     #[serde(borrow)]
     ts: Text<'a>,
+    /// Trades of one order at one price are told as one; over REST each by itself.
+    #[serde(borrow)]
+    count: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -195,6 +198,10 @@ fn trade<'a>(trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
     Ok(TradeReport {
         symbol: trade.inst_id,
         id: Some(trade.id.0),
+        count: match trade.count {
+            Some(Text(count)) => count.parse().map_err(|_| ParseError::value("count", count))?,
+            None => 1,
+        },
         price: positive("px", trade.px)?,
         amount: positive("sz", trade.sz)?,
         side: match trade.side {
@@ -253,8 +260,8 @@ mod tests {
             let events = events(text);
             let [Event::Trade(trade)] = events.as_slice() else { panic!("{events:?}") };
             assert_eq!(
-                (trade.symbol, trade.id, trade.side, trade.snapshot),
-                ("ABC-USDT", Some("12"), Side::Sell, false)
+                (trade.symbol, trade.id, trade.count, trade.side, trade.snapshot),
+                ("ABC-USDT", Some("12"), 2, Side::Sell, false)
             );
             assert_eq!(trade.price.normalize().to_string(), "1.5");
             assert_eq!(trade.time.timestamp_millis(), 1_700_000_000_099);
@@ -317,6 +324,7 @@ mod tests {
             (&TRADES.replace("1.50", "1,500"), "json"),
             (&TRADES.replace("\"sell\"", "\"\""), "value"),
             (&TRADES.replace("1700000000099", "soon"), "value"),
+            (&TRADES.replace(r#""count":"2""#, r#""count":"-2""#), "value"),
         ] {
             let mut session = Session::default();
             let error = Okx.parse(&mut session, text).unwrap_err();

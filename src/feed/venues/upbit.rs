@@ -182,6 +182,7 @@ fn trade(text: &str) -> Result<TradeReport<'_>, ParseError> {
     Ok(TradeReport {
         symbol: trade.cd,
         id: Some(trade.sid.0),
+        count: 1,
         price: positive("tp", trade.tp)?,
         amount: positive("tv", trade.tv)?,
         side: taker("ab", trade.ab)?,

@@ -305,7 +305,7 @@ fn what_is_not_spot_or_not_asked_for_changes_nothing() {
     let trade = |market, kind| DeliveryKind::Trade {
         market,
         kind,
-        trade: Trade { id: None, price: 1.into(), amount: 1.into(), side: Side::Buy, time: at(1) },
+        trade: Trade { id: None, count: 1, price: 1.into(), amount: 1.into(), side: Side::Buy, time: at(1) },
         snapshot: false,
     };
     for kind in [

@@ -29,8 +29,14 @@ fn say(book: &mut CandleBook, venue: Venue, received: i64, kind: DeliveryKind) -
 }
 
 fn traded(market: Pair, id: &str, millis: i64) -> DeliveryKind {
-    let trade =
-        Trade { id: Some(id.into()), price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(millis) };
+    let trade = Trade {
+        id: Some(id.into()),
+        count: 1,
+        price: 5.into(),
+        amount: 1.into(),
+        side: Side::Buy,
+        time: at(millis),
+    };
     DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
 }
 

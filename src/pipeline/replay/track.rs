@@ -62,7 +62,13 @@ struct Playing {
 struct Reader {
     protocol: &'static dyn Protocol,
     offset: TimeDelta,
-    sessions: HashMap<String, Session>,
+    connections: HashMap<String, Heard>,
+}
+
+/// What is known of a connection.
+#[derive(Debug)]
+struct Heard {
+    session: Session,
     translator: Translator,
 }
 
@@ -132,12 +138,7 @@ impl Track {
     /// Opens the recording. What was said before it began only tells the parser what later frames refer to.
     fn open(&self) -> Result<State, RecordingError> {
         let mut recording = Recording::open(&self.file)?;
-        let mut reader = Reader {
-            protocol: self.protocol,
-            offset: self.offset,
-            sessions: HashMap::new(),
-            translator: Translator::new(self.protocol),
-        };
+        let mut reader = Reader { protocol: self.protocol, offset: self.offset, connections: HashMap::new() };
         while let Some(record) = recording.next().transpose()? {
             if record.time >= self.begins {
                 return Ok(State::Playing(Box::new(Playing { recording, next: Some(record), reader })));
@@ -164,11 +165,17 @@ impl Track {
 impl Reader {
     /// Takes in what was said before the recording began.
     fn recall(&mut self, record: Record) {
-        let Some(frame) = self.frame(&record.connection, record.kind) else { return };
         let protocol = self.protocol;
-        let session = self.sessions.entry(record.connection).or_default();
-        // It was understood when it came, or else it would not stand here.
-        let _ = protocol.decode(frame.as_frame()).and_then(|text| protocol.parse(session, &text).map(drop));
+        let begins = matches!(record.kind, RecordKind::Connect(_));
+        let (heard, frame) = self.heard(record.connection, record.kind);
+        if begins {
+            heard.translator.begin(record.time);
+        }
+        if let Some(frame) = frame {
+            // It was understood when it came, or else it would not stand here.
+            let read = protocol.decode(frame.as_frame());
+            let _ = read.and_then(|text| protocol.parse(&mut heard.session, &text).map(drop));
+        }
     }
 
     /// Hands on what a record says.
@@ -184,16 +191,17 @@ impl Reader {
             tell(&mut audience.chronicle, DeliveryKind::Left([].into()));
             tell(&mut audience.chronicle, DeliveryKind::Connected([].into()));
         }
-        let Some(frame) = self.frame(&record.connection, record.kind) else { return };
+        let offset = self.offset;
+        let (heard, frame) = self.heard(record.connection, record.kind);
+        let Some(frame) = frame else { return };
         tell(&mut audience.chronicle, DeliveryKind::Message);
         let source = audience.sources.get(venue);
         if let Some(source) = &source {
             source.frame(now);
         }
-        let session = self.sessions.entry(record.connection).or_default();
         let outcome = protocol.decode(frame.as_frame()).and_then(|text| {
-            for event in protocol.parse(session, &text)?.events {
-                let kind = moved(self.translator.translate(event, record.time)?, self.offset);
+            for event in protocol.parse(&mut heard.session, &text)?.events {
+                let kind = moved(heard.translator.translate(event, record.time)?, offset);
                 let delivery = Delivery { venue, connection, receive_time: now, kind };
                 audience.chronicle.hear(&delivery);
                 audience.aggregator.apply(delivery, source.as_deref());
@@ -208,16 +216,30 @@ impl Reader {
         }
     }
 
-    /// Gets the frame that was received, if one was. A connection that begins knows nothing.
-    fn frame(&mut self, connection: &str, kind: RecordKind) -> Option<OwnedFrame> {
-        match kind {
+    /// Finds what is known of a connection after something happened on it, and the frame that was received, if one was.
+    fn heard(&mut self, connection: String, kind: RecordKind) -> (&mut Heard, Option<OwnedFrame>) {
+        let protocol = self.protocol;
+        let heard = self.connections.entry(connection).or_insert_with(|| Heard::begin(protocol));
+        let frame = match kind {
             RecordKind::Frame(frame) => Some(frame),
             RecordKind::Connect(_) => {
-                self.sessions.remove(connection);
+                *heard = Heard::begin(protocol);
+                None
+            }
+            RecordKind::Asked(pairs) => {
+                heard.translator.ask(pairs);
                 None
             }
             RecordKind::Sent(_) | RecordKind::Http { .. } => None,
-        }
+        };
+        (heard, frame)
+    }
+}
+
+impl Heard {
+    /// Begins with a connection, which knows nothing.
+    fn begin(protocol: &'static dyn Protocol) -> Self {
+        Self { session: Session::default(), translator: Translator::new(protocol) }
     }
 }
 

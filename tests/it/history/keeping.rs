@@ -84,6 +84,7 @@ async fn a_clock_that_jumps_makes_no_candle_twice_and_loses_none() {
             trades += 1;
             let trade = Trade {
                 id: Some(trades.to_string()),
+                count: 1,
                 price: Decimal::from(60_000),
                 amount: Decimal::ONE,
                 side: Side::Buy,

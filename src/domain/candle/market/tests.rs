@@ -24,6 +24,7 @@ fn at(millis: i64) -> DateTime<Utc> {
 fn trade(id: &str, millis: i64, price: i64, amount: i64) -> Trade {
     Trade {
         id: Some(id.to_owned()).filter(|id| !id.is_empty()),
+        count: 1,
         price: price.into(),
         amount: Decimal::new(amount, 3),
         side: Side::Buy,

@@ -172,6 +172,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     Ok(TradeReport {
         symbol,
         id: Some(trade.a.0),
+        count: 1,
         price: positive("p", trade.p)?,
         amount: positive("q", trade.q)?,
         side: if trade.m { Side::Sell } else { Side::Buy },

@@ -182,6 +182,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     Ok(TradeReport {
         symbol,
         id: Some(trade.tid.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("amount", trade.amount)?,
         side: super::taker(taker)?,

@@ -188,6 +188,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     Ok(TradeReport {
         symbol,
         id: Some(trade.exec_id.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: super::taker(trade.side)?,

@@ -169,6 +169,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     Ok(TradeReport {
         symbol,
         id: Some(trade.tid.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("amount", trade.amount)?,
         side: super::read_side(trade.kind)?,

@@ -64,6 +64,7 @@ pub(super) fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeRepor
     Ok(TradeReport {
         symbol,
         id: id.map(|Text(id)| id),
+        count: 1,
         price: positive("price", price)?,
         amount: positive("volume", amount)?,
         side: taker(side)?,

@@ -1,8 +1,8 @@
 //! KuCoin over REST: `{"code": "200000", "data"}`, any other code a refusal with its words in `msg`.
 //!
 //! The last hundred trades can be had, no more: oldest or newest first, and with `time` in nanoseconds. They are numbered by
-//! `sequence`. The WebSocket's `tradeId` is the same number in KuCoin's present documentation; in the recordings of 2021
-//! it was a name of its own, and then the overlap is told apart by time, which is the same on both. A candle is
+//! `sequence`, which in KuCoin's present documentation is the number that the WebSocket tells as `tradeId` too. In the
+//! recordings of 2021 that was a name of its own: by it, no trade of then could be known over REST. A candle is
 //! `[seconds, open, close, high, low, base, quote]` as text, newest first. Weeks begin on Thursday, and so are not asked
 //! for. Answers draw from one pool, 2,000 in 30 seconds, by weight. Source: KuCoin's public documentation, and recordings.
 
@@ -188,6 +188,7 @@ fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, Pars
     Ok(TradeReport {
         symbol,
         id: Some(trade.sequence.0),
+        count: 1,
         price: positive("price", trade.price)?,
         amount: positive("size", trade.size)?,
         side: match trade.side {

@@ -163,6 +163,7 @@ fn trade<'a>(symbol: &'a str, trade: &Tick<'a>) -> Result<TradeReport<'a>, Parse
     Ok(TradeReport {
         symbol,
         id: Some(trade.sequential_id.0),
+        count: 1,
         price: positive("trade_price", trade.trade_price)?,
         amount: positive("trade_volume", trade.trade_volume)?,
         side: super::taker("ask_bid", trade.ask_bid)?,

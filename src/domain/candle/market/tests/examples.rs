@@ -41,6 +41,18 @@ fn no_trade_is_not_the_same_as_nothing_known() {
 }
 
 #[test]
+fn trades_that_are_told_as_one_are_counted_and_known_one_by_one() {
+    let mut run = Run::new(&[KRAKEN], 0);
+    let joined = Trade { count: 3, ..trade("474", 1_000, 5, 3_000) };
+    assert_eq!(run.trade(KRAKEN, &joined, 0), Intake::Taken);
+    for (id, expected) in [("472", Intake::Duplicate), ("474", Intake::Duplicate), ("471", Intake::Taken)] {
+        assert_eq!(run.trade(KRAKEN, &trade(id, 1_000, 5, 1_000), 0), expected, "{id}");
+    }
+    run.tick(at(70_000));
+    check(&run, Some(KRAKEN), Interval::Second, 1_000, "Final 0 | 5 5 5 5 | 4 20 | 4 of 1 | 1");
+}
+
+#[test]
 fn a_late_trade_restates_its_second_and_all_that_is_over_around_it() {
     let mut run = Run::new(&[KRAKEN], 0);
     run.trade(KRAKEN, &trade("1", 10_000, 5, 1_000), 0);
