@@ -177,7 +177,7 @@ impl Application {
         let max_age = delta(config.aggregation.max_age);
         let services = Services {
             history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
-            candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone(), stopping.clone()),
+            candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone()),
             sources: Sources::new(reports, clock.clone()),
             prices,
             streams,

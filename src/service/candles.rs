@@ -1,13 +1,14 @@
 //! Candles: a page of those that were, and those that form.
 
-use std::{collections::VecDeque, sync::Arc};
+mod follower;
+
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, stream};
 use rust_decimal::Decimal;
-use tokio::sync::broadcast::{self, error::RecvError};
-use tokio_util::sync::CancellationToken;
 
+use self::follower::Follower;
 use super::{
     error::ServiceError,
     page,
@@ -42,7 +43,6 @@ pub struct Candles {
     hub: CandleHub,
     prices: Prices,
     clock: Clock,
-    stopping: CancellationToken,
 }
 
 /// Which candles a list shows.
@@ -88,61 +88,10 @@ struct Asked {
     after: Option<DateTime<Utc>>,
 }
 
-/// A reader of what is said of a series.
-struct Follower {
-    series: Series,
-    heard: broadcast::Receiver<Arc<Candle>>,
-    hub: CandleHub,
-    stopping: CancellationToken,
-    last: Option<Candle>,
-    pending: VecDeque<Candle>,
-}
-
-impl Follower {
-    /// Waits for what is said next.
-    async fn next(&mut self) -> Result<Option<Candle>, ServiceError> {
-        loop {
-            if let Some(candle) = self.pending.pop_front() {
-                if self.last.as_ref() != Some(&candle) {
-                    self.last = Some(candle.clone());
-                    return Ok(Some(candle));
-                }
-                continue;
-            }
-            let heard = tokio::select! {
-                () = self.stopping.cancelled() => {
-                    return Err(ServiceError::Stopping { resume_after: None });
-                }
-                heard = self.heard.recv() => heard,
-            };
-            match heard {
-                Ok(candle) if Series::of(&candle) == self.series => {
-                    self.pending.push_back(Candle::clone(&candle));
-                }
-                Ok(_) => {}
-                // What was missed of a candle that forms is superseded; what was closed is still known.
-                Err(RecvError::Lagged(_)) => {
-                    let from = self.last.as_ref().map(|candle| candle.open_time);
-                    let missed = newest(&self.hub, self.series);
-                    let missed = missed.filter(|candle| from.is_none_or(|from| candle.open_time >= from));
-                    self.pending.extend(missed);
-                }
-                Err(RecvError::Closed) => return Ok(None),
-            }
-        }
-    }
-}
-
 impl Candles {
     /// Reads the store, and what is not in it yet.
-    pub fn new(
-        store: Arc<Store>,
-        hub: CandleHub,
-        prices: Prices,
-        clock: Clock,
-        stopping: CancellationToken,
-    ) -> Self {
-        Self { store, hub, prices, clock, stopping }
+    pub fn new(store: Arc<Store>, hub: CandleHub, prices: Prices, clock: Clock) -> Self {
+        Self { store, hub, prices, clock }
     }
 
     /// Gets where the trades come from.
@@ -176,28 +125,21 @@ impl Candles {
         Ok(Series { pair: self.prices.resolve("pair", pair)?, venue, interval })
     }
 
-    /// Streams the candles of a series: the one that forms first, then what is said of any.
+    /// Streams the candles of a series: the one that forms first, then what is said of any; nothing where there is nothing
+    /// to say for as long as a heartbeat takes.
     pub fn stream(
         &self,
         pair: &str,
         interval: &str,
         source: &str,
-    ) -> Result<impl Stream<Item = Result<Candle, ServiceError>> + Send + use<>, ServiceError> {
+        heartbeat: Duration,
+    ) -> Result<impl Stream<Item = Result<Option<Arc<Candle>>, ServiceError>> + Send + use<>, ServiceError>
+    {
         let series = self.series(pair, interval, source)?;
         self.require(series.pair)?;
-        // Before the first is read, so that nothing is missed in between.
-        let heard = self.hub.subscribe();
-        let forming = self.hub.get(series).map(|candle| Candle::clone(&candle));
-        let follower = Follower {
-            series,
-            heard,
-            hub: self.hub.clone(),
-            stopping: self.stopping.clone(),
-            last: None,
-            pending: forming.into_iter().collect(),
-        };
+        let follower = Follower::new(self.hub.clone(), series, heartbeat);
         Ok(stream::try_unfold(follower, |mut follower| async move {
-            Ok(follower.next().await?.map(|candle| (candle, follower)))
+            Ok(Some((follower.next().await?, follower)))
         }))
     }
 

@@ -148,6 +148,11 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
         (
             "StreamCandles",
             vec![
+                (json!({"pair": "BTC-USD", "interval": "1d"}), "/v1/candles/BTC-USD:stream?interval=1d"),
+                (
+                    json!({"pair": "BTC-USD", "source": "kraken", "heartbeat": "1s"}),
+                    "/v1/candles/BTC-USD:stream?source=kraken&heartbeat=1s",
+                ),
                 (json!({"pair": "NOPE-USD"}), "/v1/candles/NOPE-USD:stream"),
                 (json!({"pair": "BTC-USD", "interval": "1y"}), "/v1/candles/BTC-USD:stream?interval=1y"),
             ],

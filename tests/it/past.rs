@@ -134,7 +134,7 @@ async fn a_candle_forms_and_is_then_final() {
     let told = async {
         let mut told: Vec<Candle> = Vec::new();
         while told.iter().filter(|candle| candle.state() == CandleState::Final).count() < 4 {
-            told.push(stream.message().await.unwrap().unwrap().candle.unwrap());
+            told.extend(stream.message().await.unwrap().unwrap().candle);
         }
         told
     };
