@@ -72,7 +72,10 @@ use crate::{
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
-    service::{candles::Candles, history::History, prices::Prices, sources::Sources, streams::Streams},
+    service::{
+        archive::Archive, candles::Candles, history::History, prices::Prices, sources::Sources,
+        streams::Streams,
+    },
     sim::{SimOptions, Simulation, Truth},
     store::Store,
 };
@@ -175,9 +178,10 @@ impl Application {
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
         let max_age = delta(config.aggregation.max_age);
+        let archive = Archive::new(Arc::clone(&store));
         let services = Services {
-            history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
-            candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone()),
+            history: History::new(archive.clone(), prices.clone(), clock.clone(), max_age),
+            candles: Candles::new(archive, hub, prices.clone(), clock.clone()),
             sources: Sources::new(reports, clock.clone()),
             prices,
             streams,

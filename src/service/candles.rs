@@ -10,7 +10,9 @@ use rust_decimal::Decimal;
 
 use self::follower::Follower;
 use super::{
+    archive::Archive,
     error::ServiceError,
+    history::check_known_by,
     page,
     prices::{Prices, nearest},
 };
@@ -27,10 +29,7 @@ use crate::{
     },
     feed::{venue::Protocol, venues},
     pipeline::candles::hub::CandleHub,
-    store::{
-        Store,
-        candles::{CandleQuery, Series},
-    },
+    store::candles::{CandleQuery, Series},
 };
 
 /// How far back the last price before a range is looked for.
@@ -39,7 +38,7 @@ const LOOK_BACK: TimeDelta = TimeDelta::days(31);
 /// Reads candles.
 #[derive(Debug, Clone)]
 pub struct Candles {
-    store: Arc<Store>,
+    archive: Archive,
     hub: CandleHub,
     prices: Prices,
     clock: Clock,
@@ -89,14 +88,14 @@ struct Asked {
 }
 
 impl Candles {
-    /// Reads the store, and what is not in it yet.
-    pub fn new(store: Arc<Store>, hub: CandleHub, prices: Prices, clock: Clock) -> Self {
-        Self { store, hub, prices, clock }
+    /// Reads the archive, and what is not in it yet.
+    pub fn new(archive: Archive, hub: CandleHub, prices: Prices, clock: Clock) -> Self {
+        Self { archive, hub, prices, clock }
     }
 
     /// Gets where the trades come from.
     pub fn origin(&self) -> Origin {
-        self.store.origin()
+        self.archive.origin()
     }
 
     /// Lists a page of candles.
@@ -191,6 +190,7 @@ impl Candles {
         if query.end_time.is_some() && query.start_time.is_some() && end < start {
             return Err(ServiceError::field("end_time", "lies before start_time"));
         }
+        check_known_by(query.known_by, start, now)?;
         // What has not begun has no candle.
         let range = (start, end.min(now + TimeDelta::microseconds(1)));
         Ok(Asked { series, range, descending, size, after })
@@ -242,6 +242,9 @@ impl Candles {
         let previous =
             if how == Fill::Previous { self.last_before(*series, from, known_by).await? } else { None };
         let of = (builder::Series { pair: series.pair, venue: series.venue }, interval);
+        if candles.is_empty() && previous.is_none() && after.is_none() {
+            self.require(series.pair)?;
+        }
         let mut rows: Vec<Row> = fill(&candles, of, from..to, how, previous).collect();
         if *descending {
             rows.reverse();
@@ -267,7 +270,7 @@ impl Candles {
         };
         // Quiet markets have many candles without prices.
         loop {
-            let page = self.store.list_candles(&query).await?;
+            let page = self.archive.list_candles(&query).await?;
             let close = page.iter().find_map(|stored| stored.candle.prices.map(|prices| prices.close));
             match page.last() {
                 Some(last) if close.is_none() && page.len() == 1_000 => {
@@ -295,7 +298,7 @@ impl Candles {
             after: *after,
             known_by,
         };
-        let stored = self.store.list_candles(&query).await?;
+        let stored = self.archive.list_candles(&query).await?;
         let mut candles: Vec<Candle> = stored.into_iter().map(|stored| stored.candle).collect();
         if known_by.is_some() {
             return Ok(candles);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
+    archive::Archive,
     bar::Bar,
     error::ServiceError,
     prices::{MAX_BATCH, Prices},
@@ -17,7 +18,7 @@ use crate::{
         price::{Origin, Price, Stamp, Status, StatusReason},
     },
     pipeline::board::Update,
-    store::{Store, StoreError, prices::PricePoint, stats::PriceStats},
+    store::{prices::PricePoint, stats::PriceStats},
 };
 
 /// Pairs × times of a batch at most.
@@ -26,7 +27,7 @@ pub const MAX_BATCH_TIMES: usize = 1_000;
 /// Reads the history.
 #[derive(Debug, Clone)]
 pub struct History {
-    store: Arc<Store>,
+    archive: Archive,
     prices: Prices,
     clock: Clock,
     /// A price that was observed longer ago than this was stale, whatever was said when it was computed.
@@ -47,24 +48,15 @@ pub struct Stats {
 /// What became of one pair at one time.
 type Outcome = Result<Arc<Update>, ServiceError>;
 
-impl From<StoreError> for ServiceError {
-    fn from(error: StoreError) -> Self {
-        if !error.is_passing() {
-            tracing::error!(%error, "the history cannot be read");
-        }
-        Self::HistoryUnavailable { reason: error.to_string() }
-    }
-}
-
 impl History {
-    /// Reads this store. The prices are those of now: they know which pairs there are, and which ways lead to others.
-    pub fn new(store: Arc<Store>, prices: Prices, clock: Clock, max_age: chrono::TimeDelta) -> Self {
-        Self { store, prices, clock, max_age }
+    /// Reads this archive. The prices are those of now: they know which pairs there are, and which ways lead to others.
+    pub fn new(archive: Archive, prices: Prices, clock: Clock, max_age: chrono::TimeDelta) -> Self {
+        Self { archive, prices, clock, max_age }
     }
 
     /// Gets where the prices come from.
     pub fn origin(&self) -> Origin {
-        self.store.origin()
+        self.archive.origin()
     }
 
     /// Gets the price of a pair at a time, if it met the bar then.
@@ -107,8 +99,6 @@ impl History {
             return Err(ServiceError::field("times", wrong));
         }
         let now = self.clock.now();
-        let earliest = times.iter().min().copied().unwrap_or(now);
-        check_known_by(known_by, earliest, now)?;
         let resolved: Vec<_> = pairs.iter().map(|pair| self.prices.resolve("pairs", pair)).collect();
         let known: Vec<Pair> = resolved.iter().flatten().copied().collect();
         let mut found = self.find(&known, times, known_by).await?.into_iter();
@@ -121,7 +111,8 @@ impl History {
                         let outcome = found
                             .next()
                             .unwrap_or(Err(ServiceError::NotRecorded { pair: *pair, time: *time }));
-                        check_time("times", *time, now).and(outcome).and_then(|update| {
+                        let checked = check_time("times", *time, now);
+                        checked.and(check_known_by(known_by, *time, now)).and(outcome).and_then(|update| {
                             bar.check(&update.price, *time)?;
                             Ok(update)
                         })
@@ -136,7 +127,7 @@ impl History {
     pub async fn stats(&self, pair: &str) -> Result<Stats, ServiceError> {
         let pair = self.prices.resolve("pair", pair)?;
         let time = self.clock.now();
-        let mut stats = self.store.price_stats(pair, time).await?;
+        let mut stats = self.archive.price_stats(pair, time).await?;
         if stats == PriceStats::default() {
             // One that is neither known nor recorded is an error, as it is everywhere.
             self.prices.find(pair)?;
@@ -161,7 +152,7 @@ impl History {
             .flat_map(|(pair, route)| std::iter::once(*pair).chain(route.iter().map(|step| step.pair)))
             .flat_map(|pair| times.iter().map(move |time| (pair, *time)))
             .collect();
-        let stored = self.store.prices_at(&asked, known_by).await?;
+        let stored = self.archive.prices_at(&asked, known_by).await?;
         let mut points = stored.into_iter().zip(&asked).map(|(stored, (pair, time))| {
             let recorded = stored.map(|stored| stored.point);
             // What the board says now is newer than what is recorded, and may be what held then.
@@ -233,7 +224,8 @@ pub(super) fn check_time(field: &str, time: DateTime<Utc>, now: DateTime<Utc>) -
     if time > now { Err(ServiceError::field(field, "lies ahead")) } else { Ok(()) }
 }
 
-fn check_known_by(
+/// Refuses a time by which something was known that lies ahead, or before what was to be known.
+pub(super) fn check_known_by(
     known_by: Option<DateTime<Utc>>,
     time: DateTime<Utc>,
     now: DateTime<Utc>,

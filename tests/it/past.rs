@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use cryptoprice::client::v1::{
-    BatchGetPricesRequest, Candle, CandleFill, CandleState, GetPriceRequest, GetPriceStatsRequest,
-    ListCandlesRequest, Price, PriceStatus, StreamCandlesRequest, candle_service_client::CandleServiceClient,
-    price_result,
+use cryptoprice::{
+    app::Mode,
+    client::v1::{
+        BatchGetPricesRequest, Candle, CandleFill, CandleState, GetPriceRequest, GetPriceStatsRequest,
+        ListCandlesRequest, Price, PriceStatus, StreamCandlesRequest,
+        candle_service_client::CandleServiceClient, price_result,
+    },
+    pipeline::replay::ReplayOptions,
 };
 use prost_types::Timestamp;
 use rust_decimal::Decimal;
 use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 
-use crate::harness::{Running, eventually};
+use crate::harness::{Running, eventually, frames};
 
 const PAIR: &str = "BTC-USD";
 
@@ -174,6 +178,31 @@ async fn a_candle_forms_and_is_then_final() {
     let status = tokio::time::timeout(Duration::from_secs(15), end).await.unwrap();
     assert_eq!(status.get_details_error_info().unwrap().reason, "STOPPING");
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn callers_do_not_hear_what_is_wrong_with_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    // Nothing lies below a file.
+    let url = format!("sqlite://{}/below/history.db", file.display());
+    let settings = [("CRYPTOPRICE__STORE__URL", url.as_str())];
+    let options = ReplayOptions { files: frames(), speed: None, repeat: false };
+    let running = Running::start(Mode::Replay(options), &settings).await;
+    running.until_ended().await;
+    for path in [
+        "/v1/prices/BTC-USD?time=2001-01-01T00:00:00Z",
+        "/v1/prices/BTC-USD/stats",
+        "/v1/candles/BTC-USD?interval=1d",
+    ] {
+        let (status, body) = running.get(path).await;
+        let detail = &body["error"]["details"][0];
+        assert_eq!((status, detail["reason"].as_str()), (503, Some("HISTORY_UNAVAILABLE")), "{path}: {body}");
+        assert_eq!(body["error"]["message"], "the history cannot be read now", "{path}");
+        assert_eq!(detail["metadata"], serde_json::json!({}), "{path}");
+    }
+    running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! What requests have in common: the caller's bar, spans and decimals.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use prost_types::Duration as Span;
@@ -41,6 +41,9 @@ macro_rules! barred {
 
 barred!(GetPriceRequest BatchGetPricesRequest ListPricesRequest StreamPricesRequest ExplainPriceRequest ConvertAmountRequest);
 
+/// The seconds that a timestamp may have, by its definition: of the years from 1 to 9999.
+const INSTANTS: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+
 /// Reads an instant, if there is one.
 pub(super) fn instant(
     field: &str,
@@ -49,6 +52,7 @@ pub(super) fn instant(
     let read = |time: prost_types::Timestamp| {
         let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000);
         nanos
+            .filter(|_| INSTANTS.contains(&time.seconds))
             .and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos))
             .ok_or_else(|| ServiceError::field(field, "is not an instant"))
     };
