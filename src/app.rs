@@ -106,6 +106,7 @@ pub struct Application {
     ops: (TcpListener, SocketAddr),
     fronts: Vec<Front>,
     calls: Vec<String>,
+    services: Vec<String>,
     ops_router: axum::Router,
     transport: Transport,
     fanout: Fanout,
@@ -216,6 +217,7 @@ impl Application {
             ops,
             fronts: (1..=threads).map(|lane| doors.front(lane)).collect::<anyhow::Result<_>>()?,
             calls: doors.listed().to_vec(),
+            services: doors.names().to_vec(),
             ops_router: ops::routes(readiness).merge(ops::status(status)).merge(ops::metrics(registry)),
             transport: transport(&config),
             fanout,
@@ -293,7 +295,7 @@ impl Application {
         let ops = Serving::new(self.ops_router, transport, watchdog.clone(), stopping.clone());
         tasks.spawn(ops.accept(self.ops.0));
         tasks.spawn(watchdog.run(self.streams.stall_timeout, stopping.clone()));
-        tasks.spawn(grpc::health::report(self.health, self.fanout.clone(), stopping.clone()));
+        tasks.spawn(grpc::health::report(self.health, self.services, self.fanout.clone(), stopping.clone()));
         tasks.spawn(self.fanout.run(self.streams.flush, stopping.clone()));
         if let Some(cluster) = self.cluster {
             tasks.spawn(cluster.run(stopping.clone()));
