@@ -71,6 +71,7 @@ use crate::{
         health::{Reports, Sources as SourceHealth},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
+        standards::Standards,
     },
     service::{
         archive::Archive, candles::Candles, history::History, prices::Prices, sources::Sources,
@@ -140,15 +141,15 @@ impl Application {
         let simulation = simulate(&mode, &clock).await?;
         let (listened, origin) = listened(&config, followed, replay.as_ref(), simulation.as_ref())?;
 
-        let silent_after = delta(config.aggregation.max_age);
-        let health = SourceHealth::new(listened.venues(), origin, silent_after, now);
+        let options = options(&config, origin, &listened);
+        let standards = Standards::new(&options);
+        let health = SourceHealth::new(listened.venues(), origin, standards.clone(), now);
         // Rises at every start. In a replay it hangs on the recordings alone, so that two runs are the same.
         let epoch = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         let encoder = if redis.is_some() { Encoder::NONE } else { wire::ENCODER };
         let (found, publisher) = Board::new(epoch, encoder);
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
         let (kept, crosses) = crosses(&config, origin, &required);
-        let options = options(&config, origin, &listened);
         let store = Arc::new(Store::open(store_options(&config, origin)?));
         // Whoever only follows finds out nothing that could be kept.
         let keeper = if followed.is_none() { Keeper::open(&config, origin, &store, &clock)? } else { None };
@@ -158,7 +159,7 @@ impl Application {
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
         let found = Found { board: found, sources: health.clone(), crosses };
-        let surroundings = (origin, clock.clone());
+        let surroundings = (origin, clock.clone(), standards.clone());
         let Told { board, crosses, reports, cluster } =
             Told::new(&config, redis, found, followed.is_some(), surroundings, &registry)?;
         // What is kept is what callers were told.
@@ -178,10 +179,9 @@ impl Application {
         let fanout = Fanout::new(board.clone(), 1 + threads);
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
-        let max_age = delta(config.aggregation.max_age);
         let archive = Archive::new(Arc::clone(&store));
         let services = Services {
-            history: History::new(archive.clone(), prices.clone(), clock.clone(), max_age),
+            history: History::new(archive.clone(), prices.clone(), clock.clone(), standards.clone()),
             candles: Candles::new(archive, hub, prices.clone(), clock.clone()),
             sources: Sources::new(reports, clock.clone()),
             prices,
@@ -197,7 +197,7 @@ impl Application {
             (_, Some(_)) => (None, None),
             (Some(replay), _) => (Some(Input::Replay(replay)), None),
             (None, None) => {
-                let surroundings = (&store, &clock, &registry);
+                let surroundings = (&store, &clock, &registry, standards);
                 let (input, reloader) = sockets(&config, listened, origin, simulation, surroundings)?;
                 (Some(input), reloader)
             }
@@ -386,7 +386,7 @@ impl Told {
         redis: Option<Pool>,
         found: Found,
         follows: bool,
-        surroundings: (Origin, Clock),
+        surroundings: (Origin, Clock, Standards),
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let Some(pool) = redis else {
@@ -407,14 +407,14 @@ fn sockets(
     listened: Listened,
     origin: Origin,
     simulation: Option<(Simulation, CancellationToken)>,
-    (store, clock, registry): (&Arc<Store>, &Clock, &Registry),
+    (store, clock, registry, standards): (&Arc<Store>, &Clock, &Registry, Standards),
 ) -> anyhow::Result<(Input, Option<Reloader>)> {
     let shared = Shared::new(config)?;
     let venues = listened.listeners(&config.feed, &shared);
     let (sender, changes) = mpsc::channel(1);
     let backfill = backfill::beside(config, &venues, store, clock, registry)?;
     let live = origin == Origin::Live;
-    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender));
+    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender, standards));
     Ok((Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }, reloader))
 }
 

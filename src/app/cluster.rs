@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Mode, delta};
+use super::Mode;
 use crate::{
     api::{ops, wire},
     cache::{
@@ -30,6 +30,7 @@ use crate::{
             FORMAT, Own, Replica, Standing,
             metrics::{ReplicaMetrics, mirror_times},
         },
+        standards::Standards,
     },
 };
 
@@ -131,7 +132,7 @@ impl Cluster {
         applier: Applier,
         crosses: Crosses,
         found: Option<Found>,
-        (origin, clock): (Origin, Clock),
+        (origin, clock, standards): (Origin, Clock, Standards),
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let cache = &config.cache;
@@ -161,7 +162,7 @@ impl Cluster {
             told: Told::default(),
             crosses,
             options,
-            max_age: delta(config.aggregation.max_age),
+            standards,
             clock,
             own,
             standing,

@@ -17,7 +17,7 @@ use crate::{
         pair::Pair,
         price::{Origin, Price, Stamp, Status, StatusReason},
     },
-    pipeline::board::Update,
+    pipeline::{board::Update, standards::Standards},
     store::{prices::PricePoint, stats::PriceStats},
 };
 
@@ -30,8 +30,7 @@ pub struct History {
     archive: Archive,
     prices: Prices,
     clock: Clock,
-    /// A price that was observed longer ago than this was stale, whatever was said when it was computed.
-    max_age: chrono::TimeDelta,
+    standards: Standards,
 }
 
 /// How a pair did.
@@ -50,8 +49,8 @@ type Outcome = Result<Arc<Update>, ServiceError>;
 
 impl History {
     /// Reads this archive. The prices are those of now: they know which pairs there are, and which ways lead to others.
-    pub fn new(archive: Archive, prices: Prices, clock: Clock, max_age: chrono::TimeDelta) -> Self {
-        Self { archive, prices, clock, max_age }
+    pub fn new(archive: Archive, prices: Prices, clock: Clock, standards: Standards) -> Self {
+        Self { archive, prices, clock, standards }
     }
 
     /// Gets where the prices come from.
@@ -209,7 +208,7 @@ impl History {
 
     /// Says what a price was at a time that was computed before it: it may have grown old since.
     fn aged(&self, price: Price, time: DateTime<Utc>) -> Price {
-        let old = price.value.is_some_and(|value| time - value.observe_time > self.max_age);
+        let old = price.value.is_some_and(|value| time - value.observe_time > self.standards.max_age());
         match price.status {
             Status::Live | Status::Degraded if old => {
                 Price { status: Status::Stale, status_reason: Some(StatusReason::NoFreshQuotes), ..price }
