@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     domain::{
         cross::Step,
-        pair::Pair,
+        pair::{Asset, Pair},
         price::{Origin, Price, Stamp, Status, StatusReason},
     },
     pipeline::{board::Update, standards::Standards},
@@ -42,6 +42,23 @@ pub struct Stats {
     pub stats: PriceStats,
     /// When it was looked up.
     pub time: DateTime<Utc>,
+}
+
+/// A pair, and what its price can be made of.
+struct Way {
+    pair: Pair,
+    /// The steps that lead to it now; none where it has a direct price.
+    steps: Vec<Step>,
+    /// The stablecoins that these pass through, each with the pair that tells whether it holds its peg.
+    pegs: Vec<(Asset, Pair)>,
+}
+
+impl Way {
+    /// Lists the pairs whose prices are needed: its own first, then those of the steps, then those of the pegs.
+    fn asked(&self) -> impl Iterator<Item = Pair> {
+        let steps = self.steps.iter().map(|step| step.pair);
+        std::iter::once(self.pair).chain(steps).chain(self.pegs.iter().map(|(_, pair)| *pair))
+    }
 }
 
 /// What became of one pair at one time.
@@ -143,12 +160,10 @@ impl History {
         times: &[DateTime<Utc>],
         known_by: Option<DateTime<Utc>>,
     ) -> Result<Vec<Outcome>, ServiceError> {
-        // Most are recorded themselves; of the others, the legs of the way that leads to them now are.
-        let routes: Vec<Vec<Step>> = pairs.iter().map(|pair| self.route(*pair)).collect();
-        let asked: Vec<(Pair, DateTime<Utc>)> = pairs
+        let ways: Vec<Way> = pairs.iter().map(|pair| self.way(*pair)).collect();
+        let asked: Vec<(Pair, DateTime<Utc>)> = ways
             .iter()
-            .zip(&routes)
-            .flat_map(|(pair, route)| std::iter::once(*pair).chain(route.iter().map(|step| step.pair)))
+            .flat_map(Way::asked)
             .flat_map(|pair| times.iter().map(move |time| (pair, *time)))
             .collect();
         let stored = self.archive.prices_at(&asked, known_by).await?;
@@ -163,46 +178,59 @@ impl History {
             latest().or(recorded).map(|point| PricePoint { price: self.aged(point.price, *time), ..point })
         });
         let mut outcomes = Vec::with_capacity(pairs.len() * times.len());
-        for (pair, route) in pairs.iter().zip(&routes) {
-            let direct: Vec<_> = points.by_ref().take(times.len()).collect();
-            let legs: Vec<Vec<_>> =
-                route.iter().map(|_| points.by_ref().take(times.len()).collect()).collect();
-            for (at, (own, time)) in direct.into_iter().zip(times).enumerate() {
-                let derived = || self.derived(*pair, route, &legs, at, *time);
-                let point = own.or_else(derived);
-                outcomes.push(match point {
+        for way in &ways {
+            // Of each pair that was asked for, its points at all times.
+            let found: Vec<Vec<_>> =
+                way.asked().map(|_| points.by_ref().take(times.len()).collect()).collect();
+            for (at, time) in times.iter().enumerate() {
+                let found: Vec<Option<&PricePoint>> =
+                    found.iter().map(|points| points.get(at).and_then(Option::as_ref)).collect();
+                outcomes.push(match self.at(way, &found, *time) {
                     Some(PricePoint { price, stamp }) => Ok(self.prices.board().encode(price, stamp)),
-                    None => Err(ServiceError::NotRecorded { pair: *pair, time: *time }),
+                    None => Err(ServiceError::NotRecorded { pair: way.pair, time: *time }),
                 });
             }
         }
         Ok(outcomes)
     }
 
-    /// Gets the way that leads to a pair that has no price of its own.
-    fn route(&self, pair: Pair) -> Vec<Step> {
-        let prices = &self.prices;
-        if prices.board().contains(pair) {
-            return Vec::new();
+    /// Gets the way that leads to a pair, where it has no direct price.
+    fn way(&self, pair: Pair) -> Way {
+        let board = self.prices.board();
+        let is_direct = board.get(pair).is_some_and(|update| update.price.route.is_empty());
+        let route = || self.prices.crosses().route(board, pair).unwrap_or_default();
+        let steps = if is_direct { Vec::new() } else { route() };
+        let through = steps.iter().skip(1).map(|step| step.from());
+        let pegs = through
+            .filter_map(|coin| Some((coin, Pair { base: coin, quote: self.standards.reference(coin)? })))
+            .collect();
+        Way { pair, steps, pegs }
+    }
+
+    /// Gets the price at a time, of what was found of all pairs that were asked for.
+    fn at(&self, way: &Way, found: &[Option<&PricePoint>], time: DateTime<Utc>) -> Option<PricePoint> {
+        let (own, others) = found.split_first()?;
+        // One that nobody kept then, or that was kept no longer, would have been derived for whoever asked.
+        let own = own.filter(|own| !own.price.is_gone());
+        let kept = |own: &&PricePoint| own.price.route.is_empty() || own.price.status != Status::Stale;
+        if let Some(own) = own.filter(kept) {
+            return Some(own.clone());
         }
-        prices.crosses().route(prices.board(), pair).unwrap_or_default()
+        self.derived(way, others, time).or_else(|| own.cloned())
     }
 
     /// Derives a price of the prices that its legs had at a time.
-    fn derived(
-        &self,
-        pair: Pair,
-        route: &[Step],
-        legs: &[Vec<Option<PricePoint>>],
-        at: usize,
-        time: DateTime<Utc>,
-    ) -> Option<PricePoint> {
-        let points: Vec<&PricePoint> =
-            legs.iter().map(|leg| leg.get(at).and_then(Option::as_ref)).collect::<Option<_>>()?;
-        let newest: Stamp = points.iter().map(|point| point.stamp).max_by_key(|stamp| stamp.cursor)?;
+    fn derived(&self, way: &Way, found: &[Option<&PricePoint>], time: DateTime<Utc>) -> Option<PricePoint> {
+        let (legs, pegs) = found.split_at_checked(way.steps.len())?;
+        let legs: Vec<&PricePoint> = legs.iter().copied().collect::<Option<_>>()?;
+        let newest: Stamp = legs.iter().map(|point| point.stamp).max_by_key(|stamp| stamp.cursor)?;
+        let lost = |asset: Asset| {
+            let mut pegs = way.pegs.iter().zip(pegs).filter(|((coin, _), _)| *coin == asset);
+            pegs.any(|(_, peg)| peg.is_some_and(|peg| self.standards.is_lost(&peg.price)))
+        };
         let legs: Vec<(Step, &Price)> =
-            route.iter().copied().zip(points.iter().map(|point| &point.price)).collect();
-        let price = self.prices.crosses().combine(pair, &legs, time);
+            way.steps.iter().copied().zip(legs.iter().map(|point| &point.price)).collect();
+        let price = self.prices.crosses().combine(way.pair, &legs, &lost, time);
         Some(PricePoint { price, stamp: newest })
     }
 
@@ -237,3 +265,6 @@ pub(super) fn check_known_by(
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

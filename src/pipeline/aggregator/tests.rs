@@ -5,7 +5,10 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     domain::{cross::CrossPolicy, decimal, quote::TopOfBook, trade::Side, trade::Trade},
-    pipeline::board::{Board, Encoder, Update},
+    pipeline::{
+        board::{Board, Encoder, Update},
+        standards::Standards,
+    },
 };
 
 const KRAKEN: Venue = Venue::new("kraken");
