@@ -78,7 +78,7 @@ use crate::{
         streams::Streams,
     },
     sim::{SimOptions, Simulation, Truth},
-    store::Store,
+    store::{PoolMetrics, Store},
 };
 
 /// How often the simulated market moves in a second.
@@ -190,7 +190,7 @@ impl Application {
         let times = metrics::ingest_times()?;
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
         let source_metrics = SourceMetrics::new(health.clone(), clock.clone())?;
-        register(&registry, board_metrics, source_metrics, times.clone(), keeper.as_ref())?;
+        register(&registry, board_metrics, source_metrics, times.clone(), (&store, keeper.as_ref()))?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
         let (input, reloader) = match (replay, followed) {
@@ -424,8 +424,9 @@ fn register(
     board: BoardMetrics,
     sources: SourceMetrics,
     times: Histogram,
-    keeper: Option<&Keeper>,
+    (store, keeper): (&Arc<Store>, Option<&Keeper>),
 ) -> anyhow::Result<()> {
+    registry.register(Box::new(PoolMetrics::new(Arc::clone(store))?))?;
     registry.register(Box::new(board))?;
     registry.register(Box::new(sources))?;
     registry.register(Box::new(times))?;
