@@ -80,6 +80,7 @@ async fn readiness_says_what_it_waits_for() {
     let expected = serde_json::json!({
         "ready": false,
         "reasons": [{"reason": "REQUIRED_PAIR_NOT_FRESH", "pair": "NOPE-USD", "status": "PRICE_STATUS_UNAVAILABLE"}],
+        "part": "single",
     });
     eventually("only the unknown pair is missing", async || {
         let (status, report) = running.get("/readyz").await;
@@ -99,7 +100,7 @@ async fn readiness_says_what_it_waits_for() {
 async fn a_fresh_price_makes_it_ready() {
     let running = Running::replayed().await;
     let (status, report) = running.get("/readyz").await;
-    assert_eq!((status, report), (200, serde_json::json!({"ready": true, "reasons": []})));
+    assert_eq!((status, report), (200, serde_json::json!({"ready": true, "reasons": [], "part": "single"})));
     running.stop().await;
 }
 
