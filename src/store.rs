@@ -122,7 +122,7 @@ impl Store {
         self.engine
             .execute(Statement::new(
                 "INSERT INTO meta (key, value) VALUES ('origin', ?) ON CONFLICT DO NOTHING",
-                vec![own.into()],
+                vec![own.clone().into()],
             ))
             .await?;
         let found: Vec<String> = self

@@ -83,7 +83,7 @@ pub(super) fn redis(config: &Config, mode: &Mode) -> anyhow::Result<Option<Pool>
 /// Finds out which prices a replica that only serves is to follow, and waits until there are any. Meanwhile it says on the
 /// ops listener that it is not ready.
 pub(super) async fn origin(pool: &Pool, config: &Config, ops: &TcpListener) -> anyhow::Result<Origin> {
-    let configured = origins::ALL.into_iter().find(|origin| config.cluster.origin == origin_name(*origin));
+    let configured = origins::ALL.into_iter().find(|origin| config.cluster.origin == origin.name());
     if let Some(origin) = configured {
         return Ok(origin);
     }
@@ -97,7 +97,7 @@ pub(super) async fn origin(pool: &Pool, config: &Config, ops: &TcpListener) -> a
             anyhow::bail!("the ops listener has ended");
         }
     };
-    info!(origin = origin_name(origin), "these prices are followed");
+    info!(origin = origin.name(), "these prices are followed");
     Ok(origin)
 }
 
@@ -193,14 +193,5 @@ impl Cluster {
             }
         };
         tokio::join!(lease, self.replica.run(stopping.clone()));
-    }
-}
-
-/// Names an origin as the configuration does.
-const fn origin_name(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Live => "live",
-        Origin::Replay => "replay",
-        Origin::Simulated => "simulated",
     }
 }

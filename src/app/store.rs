@@ -22,12 +22,7 @@ pub fn store_options(config: &Config, origin: Origin) -> anyhow::Result<Options>
             !store.folder.is_empty(),
             "there is no data folder: set store.url or store.folder, or history.enabled = false"
         );
-        let name = match origin {
-            Origin::Live => "live.db",
-            Origin::Replay => "replay.db",
-            Origin::Simulated => "simulated.db",
-        };
-        Location::File(Path::new(&store.folder).join(name))
+        Location::File(Path::new(&store.folder).join(origin.name()).with_extension("db"))
     } else {
         Location::parse(url).context("store.url")?
     };

@@ -331,27 +331,3 @@ fn check_instruments(rest: &dyn Rest, case: &Case<'_>, counts: &mut Counts) {
         spot.map(|m| (text(&m["baseId"]), text(&m["quoteId"]), m["active"] == true)).collect();
     case.compare("markets", Some(ours), Some(theirs), counts);
 }
-
-#[tokio::test]
-async fn what_is_too_long_for_an_address_is_asked_for_in_a_body() {
-    let running = Running::replayed().await;
-    let times: Vec<_> = (0..1_000).map(|at| format!("2001-01-01T00:{:02}:{:02}Z", at / 60, at % 60)).collect();
-    let query: String = times.iter().map(|time| format!("&times={time}")).collect();
-    assert_eq!(running.get(&format!("/v1/prices:batchGet?pairs=BTC-USD{query}")).await.0, 431);
-    let client = reqwest::Client::new();
-    let ask = async |body: Value| {
-        let answer = client.post(running.url("/v1/prices:batchGet")).json(&body).send().await.unwrap();
-        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
-    };
-    let (status, body) = ask(json!({"pairs": ["BTC-USD"], "times": times})).await;
-    assert_eq!(status, 200, "{body}");
-    let results = body["results"].as_array().unwrap();
-    let answered: Vec<_> = results.iter().map(|result| result["time"].as_str().unwrap()).collect();
-    assert_eq!(answered, times);
-    // It is the same call.
-    let (_, body) = ask(json!({"pairs": ["BTC-USD", "NOPE-USD"], "minSources": 2})).await;
-    assert_eq!(running.get("/v1/prices:batchGet?pairs=BTC-USD&pairs=NOPE-USD&min_sources=2").await.1, body);
-    let (status, body) = ask(json!({"pair": "BTC-USD"})).await;
-    assert_eq!((status, &body["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));
-    running.stop().await;
-}
