@@ -85,8 +85,8 @@ impl<H: Health> Doors<H> {
         let gateway = Gateway::new(&pool, limits)?;
         let plain = BESIDE_CONTRACT.iter().map(|path| format!("GET {path}"));
         let reflection = REFLECTION.iter().filter(|_| server.reflection);
-        let named = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
-        let listed = gateway.calls().chain(plain).chain(named).collect();
+        let beside = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
+        let listed = gateway.calls().chain(plain).chain(beside).collect();
         let measures = Measures::new(registry, methods(&pool))?;
         let plain = Plain { paths: BESIDE_CONTRACT, router: plain_routes(&pool, readiness, &gateway)? };
         let server = server.clone();

@@ -1,6 +1,6 @@
 //! The past through the public doors: prices at a time, how a pair did, candles in pages and as they form.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cryptoprice::{
     app::Mode,
@@ -209,17 +209,26 @@ async fn callers_do_not_hear_what_is_wrong_with_the_store() {
 async fn a_price_at_a_time_is_what_was_answered_then() {
     let (running, _) = scene().await;
     let mut prices = running.prices().await;
-    let mut ask = async |time: Option<Timestamp>, pair: &str| {
-        let request = GetPriceRequest { pair: pair.into(), time, ..Default::default() };
+    let mut ask_as_known = async |time: Option<Timestamp>, pair: &str, known_by: Option<Timestamp>| {
+        let request = GetPriceRequest { pair: pair.into(), time, known_by, ..Default::default() };
         prices.get_price(request).await.map(|answer| answer.into_inner().price.unwrap())
     };
     let then = eventually("the price is LIVE", async || {
-        ask(None, PAIR).await.ok().filter(|price| price.status() == PriceStatus::Live)
+        let price = ask_as_known(None, PAIR, None).await.ok();
+        price.filter(|price| price.status() == PriceStatus::Live)
     })
     .await;
-    let cross = ask(None, "ETH-GBP").await.unwrap();
+    let cross = ask_as_known(None, "ETH-GBP", None).await.unwrap();
     // What is recorded later than that does not change what was said.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let later = Some(Timestamp { seconds: cross.publish_time.unwrap().seconds + 2, nanos: 0 });
+    eventually("later prices are recorded", async || {
+        // What is asked for as it was known is read from the record alone.
+        let now = Some(Timestamp::from(SystemTime::now()));
+        let price = ask_as_known(later, PAIR, now).await.ok()?;
+        (price.publish_time.unwrap().seconds > cross.publish_time.unwrap().seconds).then_some(())
+    })
+    .await;
+    let mut ask = async |time: Option<Timestamp>, pair: &str| ask_as_known(time, pair, None).await;
     let same = |past: &Price, then: &Price| {
         let lag = then.publish_time.unwrap().seconds - past.publish_time.unwrap().seconds;
         assert!((0..=2).contains(&lag), "{past:?} instead of {then:?}");

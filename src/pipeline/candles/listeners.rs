@@ -182,7 +182,7 @@ mod tests {
     fn who_falls_too_far_behind_is_told_and_holds_nobody_up() {
         let listeners = Listeners::default();
         let mut slow = listeners.subscribe(Series::of(&candle(0, CandleState::Final)));
-        for second in 0..=BACKLOG as i64 {
+        for second in 0..=i64::try_from(BACKLOG).unwrap() {
             listeners.tell(&candle(second, CandleState::Final));
         }
         let words = words(&mut slow);

@@ -129,7 +129,7 @@ mod tests {
     async fn who_would_miss_a_last_word_is_told_so() {
         let hub = CandleHub::new(None);
         let mut follower = follow(&hub);
-        for second in 0..=BACKLOG as i64 {
+        for second in 0..=i64::try_from(BACKLOG).unwrap() {
             hub.publish(vec![candle(second, CandleState::Final, 1)]);
         }
         assert_eq!(follower.next().await, Err(ServiceError::SlowReader { resume_after: None }));
