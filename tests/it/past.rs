@@ -197,7 +197,8 @@ async fn callers_do_not_hear_what_is_wrong_with_the_store() {
         "/v1/candles/BTC-USD?interval=1d",
     ] {
         let (status, body) = running.get(path).await;
-        let detail = &body["error"]["details"][0];
+        let details = body["error"]["details"].as_array().unwrap();
+        let detail = details.iter().find(|detail| detail["reason"].is_string()).unwrap();
         assert_eq!((status, detail["reason"].as_str()), (503, Some("HISTORY_UNAVAILABLE")), "{path}: {body}");
         assert_eq!(body["error"]["message"], "the history cannot be read now", "{path}");
         assert_eq!(detail["metadata"], serde_json::json!({}), "{path}");
