@@ -71,10 +71,14 @@ use crate::{
         health::{Reports, Sources as SourceHealth},
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
+        standards::Standards,
     },
-    service::{candles::Candles, history::History, prices::Prices, sources::Sources, streams::Streams},
+    service::{
+        archive::Archive, candles::Candles, history::History, prices::Prices, sources::Sources,
+        streams::Streams,
+    },
     sim::{SimOptions, Simulation, Truth},
-    store::Store,
+    store::{PoolMetrics, Store},
 };
 
 /// How often the simulated market moves in a second.
@@ -103,6 +107,7 @@ pub struct Application {
     ops: (TcpListener, SocketAddr),
     fronts: Vec<Front>,
     calls: Vec<String>,
+    services: Vec<String>,
     ops_router: axum::Router,
     transport: Transport,
     fanout: Fanout,
@@ -136,15 +141,15 @@ impl Application {
         let simulation = simulate(&mode, &clock).await?;
         let (listened, origin) = listened(&config, followed, replay.as_ref(), simulation.as_ref())?;
 
-        let silent_after = delta(config.aggregation.max_age);
-        let health = SourceHealth::new(listened.venues(), origin, silent_after, now);
+        let options = options(&config, origin, &listened);
+        let standards = Standards::new(&options);
+        let health = SourceHealth::new(listened.venues(), origin, standards.clone(), now);
         // Rises at every start. In a replay it hangs on the recordings alone, so that two runs are the same.
         let epoch = u64::try_from(now.timestamp_millis()).unwrap_or_default();
         let encoder = if redis.is_some() { Encoder::NONE } else { wire::ENCODER };
         let (found, publisher) = Board::new(epoch, encoder);
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
         let (kept, crosses) = crosses(&config, origin, &required);
-        let options = options(&config, origin, &listened);
         let store = Arc::new(Store::open(store_options(&config, origin)?));
         // Whoever only follows finds out nothing that could be kept.
         let keeper = if followed.is_none() { Keeper::open(&config, origin, &store, &clock)? } else { None };
@@ -154,7 +159,7 @@ impl Application {
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
         let found = Found { board: found, sources: health.clone(), crosses };
-        let surroundings = (origin, clock.clone());
+        let surroundings = (origin, clock.clone(), standards.clone());
         let Told { board, crosses, reports, cluster } =
             Told::new(&config, redis, found, followed.is_some(), surroundings, &registry)?;
         // What is kept is what callers were told.
@@ -174,10 +179,10 @@ impl Application {
         let fanout = Fanout::new(board.clone(), 1 + threads);
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
-        let max_age = delta(config.aggregation.max_age);
+        let archive = Archive::new(Arc::clone(&store));
         let services = Services {
-            history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
-            candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone(), stopping.clone()),
+            history: History::new(archive.clone(), prices.clone(), clock.clone(), standards.clone()),
+            candles: Candles::new(archive, hub, prices.clone(), clock.clone()),
             sources: Sources::new(reports, clock.clone()),
             prices,
             streams,
@@ -185,14 +190,14 @@ impl Application {
         let times = metrics::ingest_times()?;
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
         let source_metrics = SourceMetrics::new(health.clone(), clock.clone())?;
-        register(&registry, board_metrics, source_metrics, times.clone(), keeper.as_ref())?;
+        register(&registry, board_metrics, source_metrics, times.clone(), (&store, keeper.as_ref()))?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
         let (input, reloader) = match (replay, followed) {
             (_, Some(_)) => (None, None),
             (Some(replay), _) => (Some(Input::Replay(replay)), None),
             (None, None) => {
-                let surroundings = (&store, &clock, &registry);
+                let surroundings = (&store, &clock, &registry, standards);
                 let (input, reloader) = sockets(&config, listened, origin, simulation, surroundings)?;
                 (Some(input), reloader)
             }
@@ -212,6 +217,7 @@ impl Application {
             ops,
             fronts: (1..=threads).map(|lane| doors.front(lane)).collect::<anyhow::Result<_>>()?,
             calls: doors.listed().to_vec(),
+            services: doors.names().to_vec(),
             ops_router: ops::routes(readiness).merge(ops::status(status)).merge(ops::metrics(registry)),
             transport: transport(&config),
             fanout,
@@ -289,7 +295,7 @@ impl Application {
         let ops = Serving::new(self.ops_router, transport, watchdog.clone(), stopping.clone());
         tasks.spawn(ops.accept(self.ops.0));
         tasks.spawn(watchdog.run(self.streams.stall_timeout, stopping.clone()));
-        tasks.spawn(grpc::health::report(self.health, self.fanout.clone(), stopping.clone()));
+        tasks.spawn(grpc::health::report(self.health, self.services, self.fanout.clone(), stopping.clone()));
         tasks.spawn(self.fanout.run(self.streams.flush, stopping.clone()));
         if let Some(cluster) = self.cluster {
             tasks.spawn(cluster.run(stopping.clone()));
@@ -380,7 +386,7 @@ impl Told {
         redis: Option<Pool>,
         found: Found,
         follows: bool,
-        surroundings: (Origin, Clock),
+        surroundings: (Origin, Clock, Standards),
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let Some(pool) = redis else {
@@ -401,14 +407,14 @@ fn sockets(
     listened: Listened,
     origin: Origin,
     simulation: Option<(Simulation, CancellationToken)>,
-    (store, clock, registry): (&Arc<Store>, &Clock, &Registry),
+    (store, clock, registry, standards): (&Arc<Store>, &Clock, &Registry, Standards),
 ) -> anyhow::Result<(Input, Option<Reloader>)> {
     let shared = Shared::new(config)?;
     let venues = listened.listeners(&config.feed, &shared);
     let (sender, changes) = mpsc::channel(1);
     let backfill = backfill::beside(config, &venues, store, clock, registry)?.map(Box::new);
     let live = origin == Origin::Live;
-    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender));
+    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender, standards));
     Ok((Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }, reloader))
 }
 
@@ -418,8 +424,9 @@ fn register(
     board: BoardMetrics,
     sources: SourceMetrics,
     times: Histogram,
-    keeper: Option<&Keeper>,
+    (store, keeper): (&Arc<Store>, Option<&Keeper>),
 ) -> anyhow::Result<()> {
+    registry.register(Box::new(PoolMetrics::new(Arc::clone(store))?))?;
     registry.register(Box::new(board))?;
     registry.register(Box::new(sources))?;
     registry.register(Box::new(times))?;

@@ -9,7 +9,7 @@
 //! takes over what another one does.
 //! [`ingest`] drives it from live sockets, [`replay`] from recordings; [`record`] makes recordings instead. [`health`]
 //! counts what each source does, `scorecard` holds it against the others, [`metrics`] tells it to whoever runs the
-//! service.
+//! service. [`standards`] are what the past and the silent are judged by.
 
 pub mod aggregator;
 pub mod backfill;
@@ -30,3 +30,4 @@ mod quotes;
 pub mod record;
 pub mod replay;
 mod scorecard;
+pub mod standards;

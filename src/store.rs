@@ -18,6 +18,7 @@ pub mod candles;
 mod error;
 pub mod gaps;
 pub mod location;
+mod metrics;
 pub mod migrate;
 mod moment;
 mod number;
@@ -32,7 +33,7 @@ pub mod stats;
 mod upkeep;
 mod words;
 
-pub use self::{error::StoreError, location::Location, pool::PoolStatus};
+pub use self::{error::StoreError, location::Location, metrics::PoolMetrics, pool::PoolStatus};
 use self::{
     error::origin_name,
     partitions::Leaf,
@@ -121,7 +122,7 @@ impl Store {
         self.engine
             .execute(Statement::new(
                 "INSERT INTO meta (key, value) VALUES ('origin', ?) ON CONFLICT DO NOTHING",
-                vec![own.into()],
+                vec![own.clone().into()],
             ))
             .await?;
         let found: Vec<String> = self

@@ -2,7 +2,7 @@
 
 mod status;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     Json, Router,
@@ -22,7 +22,12 @@ use tracing::error;
 pub use self::status::{StatusOf, status};
 use crate::{
     domain::{pair::Pair, price::Status},
-    pipeline::{board::Board, health::Reports, historian::status::HistoryStatus, lead::Standing},
+    pipeline::{
+        board::Board,
+        health::Reports,
+        historian::status::HistoryStatus,
+        lead::{Standing, StandingReport},
+    },
 };
 
 /// What readiness is judged by.
@@ -49,6 +54,17 @@ struct Report {
     /// What does not stand against it, and should be known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Reason>,
+    #[serde(flatten)]
+    place: Option<Place>,
+}
+
+/// What a replica does among the others.
+#[derive(Serialize)]
+struct Place {
+    part: &'static str,
+    /// Who leads, as far as that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    leader: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -63,7 +79,10 @@ struct Reason {
 
 /// Makes `/metrics`: what the registry gathers, in the text format of Prometheus.
 pub fn metrics(registry: Registry) -> Router {
+    // What is read when it is asked for is read for one at a time.
+    let alone = Arc::new(Mutex::new(()));
     let gather = async move || {
+        let _alone = alone.lock().unwrap_or_else(PoisonError::into_inner);
         let text = TextEncoder::new().encode_to_string(&registry.gather());
         let text = text.map_err(|error| {
             error!(%error, "the metrics cannot be written");
@@ -77,7 +96,7 @@ pub fn metrics(registry: Registry) -> Router {
 /// Makes `/livez` and `/readyz` for a replica that has not found anything to follow.
 pub fn waiting() -> Router {
     let reasons = || vec![Reason { what: "NOTHING_TO_FOLLOW", pair: None, status: None }];
-    let report = move || Report { ready: false, reasons: reasons(), warnings: Vec::new() };
+    let report = move || Report { ready: false, reasons: reasons(), warnings: Vec::new(), place: None };
     // Nobody stays: the next answer comes from the replica that serves by then.
     let readyz = async move || (StatusCode::SERVICE_UNAVAILABLE, [(CONNECTION, "close")], Json(report()));
     let livez = async move || ([(CONNECTION, "close")], livez().await);
@@ -97,7 +116,15 @@ async fn readyz(State(readiness): State<Readiness>) -> impl IntoResponse {
     let reasons = readiness.reasons();
     let ready = reasons.is_empty();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(Report { ready, reasons, warnings: readiness.warnings() }))
+    let place = Place::of(readiness.standing.as_ref().map(Standing::report).as_ref());
+    (code, Json(Report { ready, reasons, warnings: readiness.warnings(), place: Some(place) }))
+}
+
+impl Place {
+    fn of(report: Option<&StandingReport>) -> Self {
+        let part = report.map_or("single", |report| report.part.name());
+        Self { part, leader: report.and_then(|report| report.leader.clone()) }
+    }
 }
 
 impl Readiness {

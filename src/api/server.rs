@@ -4,6 +4,7 @@ pub mod connection;
 pub mod stall;
 pub mod workers;
 
+mod accept;
 mod cut;
 mod gather;
 mod heard;
@@ -27,9 +28,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use self::{
+    accept::Acceptor,
     connection::{Connection, Order},
     cut::Spawn,
     gather::Gathering,
@@ -125,7 +127,8 @@ impl<S: Serve> Serving<S> {
     /// Accepts and serves until told to stop, all on this thread; then lets calls end for as long as the grace allows.
     pub async fn accept(self, listener: TcpListener) {
         let accept = async {
-            while let Some(socket) = accepted(&listener, &self.stopping).await {
+            let mut acceptor = Acceptor::new(|context| listener.poll_accept(context), self.stopping.clone());
+            while let Some((socket, _)) = acceptor.next().await {
                 self.begin(socket, ());
             }
         };
@@ -165,25 +168,12 @@ impl<S: Serve> Serving<S> {
 
 /// Accepts until told to stop, and hands each socket to a thread; then waits for the threads to end.
 pub async fn distribute(listener: TcpListener, workers: Workers, stopping: CancellationToken) {
-    while let Some(socket) = accepted(&listener, &stopping).await {
+    let mut acceptor = Acceptor::new(|context| listener.poll_accept(context), stopping);
+    while let Some((socket, _)) = acceptor.next().await {
         workers.hand_over(socket);
     }
     drop(listener);
     workers.end().await;
-}
-
-/// Waits for the next connection; nothing once told to stop.
-async fn accepted(listener: &TcpListener, stopping: &CancellationToken) -> Option<TcpStream> {
-    loop {
-        match stopping.run_until_cancelled(listener.accept()).await? {
-            Ok((socket, _)) => return Some(socket),
-            Err(error) => {
-                // Out of file handles, as a rule: wait for some to be given back.
-                warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    }
 }
 
 /// Serves one connection to its end.

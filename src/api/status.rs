@@ -81,7 +81,7 @@ fn classify(error: &ServiceError) -> (Code, ErrorReason) {
         ServiceError::Divergent { .. } => (Code::Unavailable, ErrorReason::Divergent),
         ServiceError::PriceUnavailable { .. } => (Code::Unavailable, ErrorReason::PriceUnavailable),
         ServiceError::LegSkew { .. } => (Code::Unavailable, ErrorReason::LegSkew),
-        ServiceError::HistoryUnavailable { .. } => (Code::Unavailable, ErrorReason::HistoryUnavailable),
+        ServiceError::HistoryUnavailable => (Code::Unavailable, ErrorReason::HistoryUnavailable),
         ServiceError::NotRecorded { .. } => (Code::NotFound, ErrorReason::PriceNotRecorded),
         ServiceError::Stopping { .. } => (Code::Unavailable, ErrorReason::Stopping),
         ServiceError::SlowReader { .. } => (Code::Unavailable, ErrorReason::SlowReader),
@@ -141,8 +141,7 @@ fn metadata(error: &ServiceError) -> Vec<(&'static str, String)> {
         ServiceError::NotRecorded { pair, time } => {
             vec![("pair", pair.to_string()), ("time", instant(*time))]
         }
-        ServiceError::HistoryUnavailable { reason } => vec![("reason", reason.clone())],
-        ServiceError::PageToken => Vec::new(),
+        ServiceError::HistoryUnavailable | ServiceError::PageToken => Vec::new(),
     }
 }
 

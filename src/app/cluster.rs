@@ -8,7 +8,7 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Mode, delta};
+use super::Mode;
 use crate::{
     api::{ops, wire},
     cache::{
@@ -30,6 +30,7 @@ use crate::{
             FORMAT, Own, Replica, Standing,
             metrics::{ReplicaMetrics, mirror_times},
         },
+        standards::Standards,
     },
 };
 
@@ -82,7 +83,7 @@ pub(super) fn redis(config: &Config, mode: &Mode) -> anyhow::Result<Option<Pool>
 /// Finds out which prices a replica that only serves is to follow, and waits until there are any. Meanwhile it says on the
 /// ops listener that it is not ready.
 pub(super) async fn origin(pool: &Pool, config: &Config, ops: &TcpListener) -> anyhow::Result<Origin> {
-    let configured = origins::ALL.into_iter().find(|origin| config.cluster.origin == origin_name(*origin));
+    let configured = origins::ALL.into_iter().find(|origin| config.cluster.origin == origin.name());
     if let Some(origin) = configured {
         return Ok(origin);
     }
@@ -96,7 +97,7 @@ pub(super) async fn origin(pool: &Pool, config: &Config, ops: &TcpListener) -> a
             anyhow::bail!("the ops listener has ended");
         }
     };
-    info!(origin = origin_name(origin), "these prices are followed");
+    info!(origin = origin.name(), "these prices are followed");
     Ok(origin)
 }
 
@@ -131,7 +132,7 @@ impl Cluster {
         applier: Applier,
         crosses: Crosses,
         found: Option<Found>,
-        (origin, clock): (Origin, Clock),
+        (origin, clock, standards): (Origin, Clock, Standards),
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let cache = &config.cache;
@@ -161,7 +162,7 @@ impl Cluster {
             told: Told::default(),
             crosses,
             options,
-            max_age: delta(config.aggregation.max_age),
+            standards,
             clock,
             own,
             standing,
@@ -192,14 +193,5 @@ impl Cluster {
             }
         };
         tokio::join!(lease, self.replica.run(stopping.clone()));
-    }
-}
-
-/// Names an origin as the configuration does.
-const fn origin_name(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Live => "live",
-        Origin::Replay => "replay",
-        Origin::Simulated => "simulated",
     }
 }

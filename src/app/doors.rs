@@ -64,6 +64,7 @@ pub(super) struct Doors<H: Health> {
     server: Server,
     measures: Measures,
     listed: Vec<String>,
+    names: Vec<String>,
 }
 
 impl<H: Health> Doors<H> {
@@ -84,12 +85,18 @@ impl<H: Health> Doors<H> {
         let gateway = Gateway::new(&pool, limits)?;
         let plain = BESIDE_CONTRACT.iter().map(|path| format!("GET {path}"));
         let reflection = REFLECTION.iter().filter(|_| server.reflection);
-        let named = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
-        let listed = gateway.calls().chain(plain).chain(named).collect();
+        let beside = std::iter::once(&HEALTH).chain(reflection).map(|service| format!("gRPC {service}"));
+        let listed = gateway.calls().chain(plain).chain(beside).collect();
         let measures = Measures::new(registry, methods(&pool))?;
         let plain = Plain { paths: BESIDE_CONTRACT, router: plain_routes(&pool, readiness, &gateway)? };
         let server = server.clone();
-        Ok(Self { services, health, gateway, plain, server, measures, listed })
+        let names = pool.services().map(|service| service.full_name().to_owned()).collect();
+        Ok(Self { services, health, gateway, plain, server, measures, listed, names })
+    }
+
+    /// Lists the names of the services of the contract.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// Lists what is served: the calls, each with its route, and what stands beside the contract.

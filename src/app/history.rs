@@ -1,6 +1,11 @@
 //! The keeping of history, as it is configured.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
@@ -134,11 +139,7 @@ pub(super) fn chronicle(
 
 /// Says where history waits while the store is away. What lies in memory is gone with the program, and so may its spool.
 fn spool(config: &Config, origin: Origin, location: &Location) -> Option<SpoolOptions> {
-    let name = match origin {
-        Origin::Live => "live.spool",
-        Origin::Replay => "replay.spool",
-        Origin::Simulated => "simulated.spool",
-    };
+    let name = Path::new(origin.name()).with_extension("spool");
     let (set, store) = (&config.history.spool_folder, &config.store.folder);
     let folder = match location {
         Location::Memory => return None,

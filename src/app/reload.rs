@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Plan},
     domain::price::Origin,
     feed::{venue::Protocol, venues},
-    pipeline::ingest::Changes,
+    pipeline::{ingest::Changes, standards::Standards},
 };
 
 /// Changes what venues a service listens to and how it makes prices, while it runs.
@@ -20,11 +20,17 @@ pub struct Reloader {
     config: Config,
     shared: Shared,
     changes: mpsc::Sender<Changes>,
+    standards: Standards,
 }
 
 impl Reloader {
-    pub(super) fn new(config: Config, shared: Shared, changes: mpsc::Sender<Changes>) -> Self {
-        Self { config, shared, changes }
+    pub(super) fn new(
+        config: Config,
+        shared: Shared,
+        changes: mpsc::Sender<Changes>,
+        standards: Standards,
+    ) -> Self {
+        Self { config, shared, changes, standards }
     }
 
     /// Applies what can be applied without a restart. What stays is not touched; if something cannot be, nothing changes.
@@ -32,6 +38,7 @@ impl Reloader {
         let plan = Plan::between(&self.config, &new);
         let listened = Listened::configured(&new)?;
         let options = options(&new, Origin::Live, &listened);
+        self.standards.set(&options);
         let venue = |name: &String| venues::by_name(name).map(Protocol::venue);
         let begins =
             |name: &str| [&plan.start, &plan.anew].iter().any(|names| names.iter().any(|n| n == name));
@@ -60,5 +67,27 @@ impl Reloader {
         let kept = std::mem::replace(&mut self.config, new);
         self.config.keep_until_restart(kept);
         Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_judged_later_is_judged_by_what_is_configured_then() {
+        let old = Config::load(None, []).unwrap();
+        let age = ("CRYPTOPRICE__AGGREGATION__MAX_AGE".to_owned(), "7s".to_owned());
+        let new = Config::load(None, [age]).unwrap();
+        let standards = Standards::new(&options(&old, Origin::Live, &Listened::configured(&old).unwrap()));
+        let (sender, mut changes) = mpsc::channel(1);
+        let shared = Shared::new(&old).unwrap();
+        let mut reloader = Reloader::new(old, shared, sender, standards.clone());
+        assert_eq!(standards.max_age(), TimeDelta::seconds(30));
+        reloader.apply(new).await.unwrap();
+        assert_eq!(standards.max_age(), TimeDelta::seconds(7));
+        assert!(changes.recv().await.is_some_and(|changes| changes.options.is_some()));
     }
 }

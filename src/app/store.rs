@@ -10,21 +10,19 @@ use crate::{
     store::{Location, Options},
 };
 
-/// Gets what the store is made of. Without an address it is a file that is named for the origin of its prices.
+/// Gets what the store is made of. Without an address it is a file that is named for the origin of its prices; or where
+/// nothing is kept and there is no folder for that, nothing.
 pub fn store_options(config: &Config, origin: Origin) -> anyhow::Result<Options> {
     let store = &config.store;
     let url = store.url.expose();
-    let location = if url.is_empty() {
+    let location = if url.is_empty() && store.folder.is_empty() && !config.history.enabled {
+        Location::Memory
+    } else if url.is_empty() {
         anyhow::ensure!(
             !store.folder.is_empty(),
             "there is no data folder: set store.url or store.folder, or history.enabled = false"
         );
-        let name = match origin {
-            Origin::Live => "live.db",
-            Origin::Replay => "replay.db",
-            Origin::Simulated => "simulated.db",
-        };
-        Location::File(Path::new(&store.folder).join(name))
+        Location::File(Path::new(&store.folder).join(origin.name()).with_extension("db"))
     } else {
         Location::parse(url).context("store.url")?
     };
@@ -37,4 +35,24 @@ pub fn store_options(config: &Config, origin: Origin) -> anyhow::Result<Options>
         lock_timeout: store.lock_timeout,
         max_bytes: store.max_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_kept_no_place_is_needed() {
+        let place = |settings: &[(&str, &str)]| {
+            let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let options = store_options(&Config::load(None, settings).unwrap(), Origin::Replay);
+            options.map(|options| options.location.to_string()).map_err(|error| error.to_string())
+        };
+        let disabled = ("CRYPTOPRICE__HISTORY__ENABLED", "false");
+        assert_eq!(place(&[disabled]).unwrap(), "sqlite::memory:");
+        assert!(place(&[]).unwrap_err().contains("history.enabled = false"));
+        // What is there already can be read.
+        let folder = ("CRYPTOPRICE__STORE__FOLDER", "/data");
+        assert_eq!(place(&[disabled, folder]).unwrap(), "sqlite:///data/replay.db");
+    }
 }

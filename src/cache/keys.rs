@@ -63,12 +63,7 @@ pub struct FetchKeys {
 impl Keys {
     /// Makes keys that begin with this prefix.
     pub fn new(prefix: &str, origin: Origin) -> Self {
-        let origin = match origin {
-            Origin::Live => "live",
-            Origin::Replay => "replay",
-            Origin::Simulated => "simulated",
-        };
-        Self { prefix: prefix.to_owned(), origin }
+        Self { prefix: prefix.to_owned(), origin: origin.name() }
     }
 
     /// Gets the keys of the lease and of what is mirrored under it.

@@ -2,13 +2,13 @@
 
 use std::{ops::Range, path::PathBuf, pin::pin, process::ExitCode, time::Duration};
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use clap::Args;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{console::Console, serve::signalled, words};
+use super::{console::Console, moment::Moment, serve::signalled, words};
 use crate::{
     app::Backfiller,
     clock::stopwatch,
@@ -47,11 +47,11 @@ pub struct BackfillArgs {
     /// The pair, such as BTC-USD
     pair: Pair,
     /// When the first candle opens, at the earliest
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    from: DateTime<Utc>,
+    #[arg(long, value_name = "TIME")]
+    from: Moment,
     /// All candles open before this; now if not given
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    to: Option<DateTime<Utc>>,
+    #[arg(long, value_name = "TIME")]
+    to: Option<Moment>,
     /// How long the candles are: 1s, 1m, 5m, 15m, 1h, 4h, 1d or 1w
     #[arg(long, value_name = "INTERVAL", default_value = "1m")]
     interval: Interval,
@@ -76,14 +76,16 @@ impl BackfillArgs {
 
     async fn fill(self, console: &mut Console<'_>) -> anyhow::Result<ExitCode> {
         let mut config = Config::load(self.config.as_deref(), config::environment())?;
-        range(self.from, self.to, console.now().into())?;
+        let now = console.now();
+        let (from, to) = (self.from.time(now), self.to.map(|to| to.time(now)));
+        range(from, to, now.into())?;
         if console.is_terminal() {
             // The bar and the table say the same.
             "warn".clone_into(&mut config.log.filter);
         }
         telemetry::start(&config.log)?;
         let backfiller = Backfiller::build(config, self.pair, &self.venues).await?;
-        let range = range(self.from, self.to, backfiller.now())?;
+        let range = range(from, to, backfiller.now())?;
         let shutdown = CancellationToken::new();
         tokio::spawn(signalled(shutdown.clone())?);
         let (progress, elapsed) = (backfiller.progress(), stopwatch());
@@ -175,13 +177,6 @@ fn table(outcomes: &[Outcome]) -> String {
     filled.map(row).collect()
 }
 
-/// Reads a date, or a time as in RFC 3339.
-fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
-    let date = text.parse::<NaiveDate>().map(|date| date.and_time(NaiveTime::MIN).and_utc());
-    date.or_else(|_| DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()))
-        .map_err(|_| "expected a date such as 2026-11-24, or a time such as 2026-11-24T06:00:00Z".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,21 +184,6 @@ mod tests {
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_time_is_a_date_or_has_an_offset() {
-        for (given, expected) in [
-            ("2026-11-24", Some("2026-11-24T00:00:00Z")),
-            ("2026-11-24T06:00:00Z", Some("2026-11-24T06:00:00Z")),
-            ("2026-11-24T06:00:00.5+01:00", Some("2026-11-24T05:00:00.5Z")),
-            ("2026-11-24T06:00:00", None),
-            ("2026-13-01", None),
-            ("yesterday", None),
-            ("", None),
-        ] {
-            assert_eq!(parse_time(given).ok(), expected.map(at), "{given}");
-        }
     }
 
     #[test]

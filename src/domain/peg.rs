@@ -76,6 +76,11 @@ impl Default for PegPolicy {
 }
 
 impl PegPolicy {
+    /// Tells whether a coin that held its peg loses it at `rate`.
+    pub fn is_beyond(&self, rate: Decimal) -> bool {
+        self.next(PegState::Unknown, rate) == PegState::Depegged
+    }
+
     /// Gets the next state of a coin at `rate`: a limit is crossed outwards at its value, and inwards at half of it.
     fn next(&self, state: PegState, rate: Decimal) -> PegState {
         let distance = Exact::of(rate).distance(&Exact::of(Decimal::ONE)).times(BASIS_POINTS);

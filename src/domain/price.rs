@@ -53,6 +53,17 @@ pub enum Origin {
     Simulated,
 }
 
+impl Origin {
+    /// Gets its name, as settings, files and keys have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Replay => "replay",
+            Self::Simulated => "simulated",
+        }
+    }
+}
+
 /// A place in the sequence of all updates of a board, compared by epoch, then by sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Cursor {

@@ -4,6 +4,7 @@
 //! came, and asked what has changed ([`CandleBook::tick`]). The same input at the same times gives the same candles.
 
 pub mod hub;
+pub mod listeners;
 mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -74,10 +74,15 @@ impl Crosses {
         Some(self.legs(board, pair)?.into_iter().map(|(step, _)| step).collect())
     }
 
-    /// Derives a price of the prices of the legs of a way, as they were at a time.
-    pub fn combine(&self, pair: Pair, legs: &[(Step, &Price)], time: DateTime<Utc>) -> Price {
-        let nothing_lost = |_| false;
-        cross::derive(pair, legs, &self.0.policy, &nothing_lost, time)
+    /// Derives a price of the prices of the legs of a way, as they were at a time, when `lost` stablecoins had no peg.
+    pub fn combine(
+        &self,
+        pair: Pair,
+        legs: &[(Step, &Price)],
+        lost: &dyn Fn(Asset) -> bool,
+        time: DateTime<Utc>,
+    ) -> Price {
+        cross::derive(pair, legs, &self.0.policy, lost, time)
     }
 
     /// Says which stablecoins have lost their peg: nothing is derived through them. Tells whether that is news.

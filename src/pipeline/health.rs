@@ -12,7 +12,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 pub use self::{
     recent::{Quantiles, RecentReport},
@@ -20,6 +20,7 @@ pub use self::{
     reports::{Reports, Told},
     source::{Counted, Source},
 };
+use super::standards::Standards;
 use crate::domain::{pair::Pair, price::Origin, venue::Venue};
 
 /// All sources. Clones share them.
@@ -27,7 +28,7 @@ use crate::domain::{pair::Pair, price::Origin, venue::Venue};
 pub struct Sources {
     by_name: Arc<ArcSwap<BTreeMap<&'static str, Arc<Source>>>>,
     origin: Origin,
-    silent_after: TimeDelta,
+    standards: Standards,
 }
 
 impl Sources {
@@ -35,7 +36,7 @@ impl Sources {
     pub fn new(
         venues: impl IntoIterator<Item = (Venue, Vec<Pair>)>,
         origin: Origin,
-        silent_after: TimeDelta,
+        standards: Standards,
         now: DateTime<Utc>,
     ) -> Self {
         let source = |(venue, mut markets): (Venue, Vec<Pair>)| {
@@ -43,7 +44,7 @@ impl Sources {
             (venue.as_str(), Arc::new(Source::new(venue, markets, origin, now)))
         };
         let by_name = Arc::new(ArcSwap::from_pointee(venues.into_iter().map(source).collect()));
-        Self { by_name, origin, silent_after }
+        Self { by_name, origin, standards }
     }
 
     /// Gets a source's counters.
@@ -90,15 +91,16 @@ impl Sources {
 
     /// Reports one source.
     pub fn report(&self, name: &str, now: DateTime<Utc>) -> Option<SourceReport> {
-        self.by_name.load().get(name).map(|source| source.report(self.silent_after, now))
+        self.by_name.load().get(name).map(|source| source.report(self.standards.max_age(), now))
     }
 
     /// Reports all sources whose names come after a name, in order.
     pub fn reports(&self, after: &str, now: DateTime<Utc>) -> impl Iterator<Item = SourceReport> {
+        let silent_after = self.standards.max_age();
         let reports: Vec<_> = {
             let known = self.by_name.load();
             let later = known.iter().filter(|(name, _)| **name > after);
-            later.map(|(_, source)| source.report(self.silent_after, now)).collect()
+            later.map(|(_, source)| source.report(silent_after, now)).collect()
         };
         reports.into_iter()
     }

@@ -103,7 +103,7 @@ impl Historian {
         });
         let inbox = Inbox::new(options.queue);
         let historian = Self {
-            status: HistoryStatus::new(inbox.clone(), Arc::clone(&store), clock.clone())?,
+            status: HistoryStatus::new(inbox.clone(), clock.clone())?,
             options,
             store,
             clock,

@@ -12,7 +12,6 @@ mod wants;
 
 use std::{pin::pin, time::Duration};
 
-use chrono::TimeDelta;
 use tokio::{
     sync::watch,
     time::{interval, sleep},
@@ -27,6 +26,7 @@ use super::{
     follow,
     health::{Sources, Told},
     mirror,
+    standards::Standards,
 };
 use crate::{
     cache::{
@@ -71,7 +71,7 @@ pub struct Replica {
     /// How the mirror is written.
     pub options: WriterOptions,
     /// The age at which a price is stale.
-    pub max_age: TimeDelta,
+    pub standards: Standards,
     /// The time.
     pub clock: Clock,
     /// What this finds out itself, and by whose leave it leads; nothing where it only follows.
@@ -165,7 +165,7 @@ impl Replica {
     /// Says that prices are old where whoever leads has not been heard of.
     fn age(&mut self) {
         if self.standing.is_silent() {
-            self.applier.age(self.max_age, self.clock.now());
+            self.applier.age(self.standards.max_age(), self.clock.now());
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What the pipeline tells whoever runs it: the board, its prices' ages, the sources, how long a quote takes to the
 //! board.
 //!
-//! Most of it is read when it is asked for ([`BoardMetrics`], [`SourceMetrics`]) and costs nothing otherwise.
+//! Most of it is read when it is asked for ([`BoardMetrics`], [`SourceMetrics`]) and costs nothing otherwise. Whoever asks
+//! does so alone.
 
 use std::{collections::BTreeSet, fmt};
 
+use chrono::DateTime;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts,
     core::{Collector, Desc},
@@ -48,12 +50,16 @@ pub struct SourceMetrics {
     state: IntGaugeVec,
     markets: IntGaugeVec,
     connections: IntGaugeVec,
+    wanted: IntGaugeVec,
     absent: IntGaugeVec,
     polled: IntGaugeVec,
     offset: GaugeVec,
     lag: GaugeVec,
     silence: GaugeVec,
     frozen: IntGaugeVec,
+    frozen_since: GaugeVec,
+    retry: GaugeVec,
+    penalty_end: GaugeVec,
     lags: GaugeVec,
     deviations: GaugeVec,
     malformed: IntCounterVec,
@@ -187,6 +193,10 @@ impl SourceMetrics {
                 "Markets that are asked of a source, or found.",
             )?,
             connections: by_source("cryptoprice_source_connections", "Connections to a source that stand.")?,
+            wanted: by_source(
+                "cryptoprice_source_wanted_connections",
+                "Connections to a source that are wanted.",
+            )?,
             absent: by_source(
                 "cryptoprice_source_absent_markets",
                 "Markets that are wanted of a source and not listened to.",
@@ -208,6 +218,18 @@ impl SourceMetrics {
                 "cryptoprice_source_frozen_markets",
                 "Markets of a source that do not change while the others move.",
             )?,
+            frozen_since: seconds(
+                "cryptoprice_source_frozen_since_timestamp_seconds",
+                "Since when any market of a source is frozen, where one is.",
+            )?,
+            retry: seconds(
+                "cryptoprice_source_retry_timestamp_seconds",
+                "When a connection to a source will be tried again, where one is missing.",
+            )?,
+            penalty_end: seconds(
+                "cryptoprice_source_penalty_end_timestamp_seconds",
+                "Until when a source is left alone, where it has failed again and again.",
+            )?,
             lags: quantiles(
                 "cryptoprice_source_recent_lag_seconds",
                 "How long live trades took from the venue's clock to ours, in the last one to two minutes, by source and quantile.",
@@ -227,22 +249,34 @@ impl SourceMetrics {
         })
     }
 
+    /// The gauges of whole numbers.
+    fn whole(&self) -> [&IntGaugeVec; 7] {
+        let Self { state, markets, connections, wanted, absent, polled, frozen, .. } = self;
+        [state, markets, connections, wanted, absent, polled, frozen]
+    }
+
+    /// The gauges of other numbers.
+    fn broken(&self) -> [&GaugeVec; 8] {
+        let Self { offset, lag, silence, frozen_since, retry, penalty_end, lags, deviations, .. } = self;
+        [offset, lag, silence, frozen_since, retry, penalty_end, lags, deviations]
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &IntCounterVec> {
+        std::iter::once(&self.malformed).chain(self.counts.iter().map(|(_, family)| family))
+    }
+
     fn families(&self) -> impl Iterator<Item = &dyn Collector> {
-        let gauges: [&dyn Collector; 12] = [
-            &self.state,
-            &self.markets,
-            &self.connections,
-            &self.absent,
-            &self.polled,
-            &self.offset,
-            &self.lag,
-            &self.silence,
-            &self.frozen,
-            &self.lags,
-            &self.deviations,
-            &self.malformed,
-        ];
-        gauges.into_iter().chain(self.counts.iter().map(|(_, family)| family as &dyn Collector))
+        let whole = self.whole().into_iter().map(|family| family as &dyn Collector);
+        let broken = self.broken().into_iter().map(|family| family as &dyn Collector);
+        whole.chain(broken).chain(self.counters().map(|family| family as &dyn Collector))
+    }
+
+    /// Forgets all that was told: of a source that is not there any more, or of a number that is not known any more,
+    /// nothing is to be left.
+    fn forget(&self) {
+        self.whole().into_iter().for_each(IntGaugeVec::reset);
+        self.broken().into_iter().for_each(GaugeVec::reset);
+        self.counters().for_each(IntCounterVec::reset);
     }
 }
 
@@ -253,6 +287,7 @@ impl Collector for SourceMetrics {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let now = self.clock.now();
+        self.forget();
         for report in self.sources.reports("", now) {
             let source = report.venue.as_str();
             for (state, name) in [
@@ -270,6 +305,7 @@ impl Collector for SourceMetrics {
             };
             gauge(&self.markets, report.markets.len());
             gauge(&self.connections, report.connections.0);
+            gauge(&self.wanted, report.connections.1);
             gauge(&self.absent, report.absent.len());
             gauge(&self.polled, report.polled);
             if let Some(least) = report.recent.least_lag {
@@ -283,6 +319,15 @@ impl Collector for SourceMetrics {
             }
             let frozen = report.frozen.map_or(0, |(markets, _)| markets);
             self.frozen.with_label_values(&[source]).set(frozen.into());
+            let times = [
+                (&self.frozen_since, report.frozen.map(|(_, since)| since)),
+                (&self.retry, report.retry_time),
+                (&self.penalty_end, report.penalty_end_time),
+            ];
+            for (family, time) in times.into_iter().filter_map(|(family, time)| Some((family, time?))) {
+                let since_epoch = time - DateTime::UNIX_EPOCH;
+                family.with_label_values(&[source]).set(since_epoch.as_seconds_f64());
+            }
             if let Some(Quantiles { p50, p99 }) = report.recent.lag {
                 tell(&self.lags, source, [p50.as_seconds_f64(), p99.as_seconds_f64()]);
             }
@@ -320,8 +365,12 @@ fn tell(family: &GaugeVec, source: &str, values: [f64; 2]) {
     }
 }
 
-/// Brings a counter up to a total that is counted elsewhere.
+/// Brings a counter up to a total that is counted elsewhere. Where that has begun anew, so does the counter: whoever reads
+/// it takes a fall for that.
 pub(super) fn catch_up(counter: &IntCounter, total: u64) {
+    if total < counter.get() {
+        counter.reset();
+    }
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 
@@ -333,3 +382,6 @@ fn name(status: Status) -> &'static str {
         Status::Unavailable => "unavailable",
     }
 }
+
+#[cfg(test)]
+mod tests;

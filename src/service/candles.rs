@@ -1,15 +1,18 @@
 //! Candles: a page of those that were, and those that form.
 
-use std::{collections::VecDeque, sync::Arc};
+mod follower;
+
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, stream};
 use rust_decimal::Decimal;
-use tokio::sync::broadcast::{self, error::RecvError};
-use tokio_util::sync::CancellationToken;
 
+use self::follower::Follower;
 use super::{
+    archive::Archive,
     error::ServiceError,
+    history::check_known_by,
     page,
     prices::{Prices, nearest},
 };
@@ -26,10 +29,7 @@ use crate::{
     },
     feed::{venue::Protocol, venues},
     pipeline::candles::hub::CandleHub,
-    store::{
-        Store,
-        candles::{CandleQuery, Series},
-    },
+    store::candles::{CandleQuery, Series},
 };
 
 /// How far back the last price before a range is looked for.
@@ -38,11 +38,10 @@ const LOOK_BACK: TimeDelta = TimeDelta::days(31);
 /// Reads candles.
 #[derive(Debug, Clone)]
 pub struct Candles {
-    store: Arc<Store>,
+    archive: Archive,
     hub: CandleHub,
     prices: Prices,
     clock: Clock,
-    stopping: CancellationToken,
 }
 
 /// Which candles a list shows.
@@ -88,66 +87,15 @@ struct Asked {
     after: Option<DateTime<Utc>>,
 }
 
-/// A reader of what is said of a series.
-struct Follower {
-    series: Series,
-    heard: broadcast::Receiver<Arc<Candle>>,
-    hub: CandleHub,
-    stopping: CancellationToken,
-    last: Option<Candle>,
-    pending: VecDeque<Candle>,
-}
-
-impl Follower {
-    /// Waits for what is said next.
-    async fn next(&mut self) -> Result<Option<Candle>, ServiceError> {
-        loop {
-            if let Some(candle) = self.pending.pop_front() {
-                if self.last.as_ref() != Some(&candle) {
-                    self.last = Some(candle.clone());
-                    return Ok(Some(candle));
-                }
-                continue;
-            }
-            let heard = tokio::select! {
-                () = self.stopping.cancelled() => {
-                    return Err(ServiceError::Stopping { resume_after: None });
-                }
-                heard = self.heard.recv() => heard,
-            };
-            match heard {
-                Ok(candle) if Series::of(&candle) == self.series => {
-                    self.pending.push_back(Candle::clone(&candle));
-                }
-                Ok(_) => {}
-                // What was missed of a candle that forms is superseded; what was closed is still known.
-                Err(RecvError::Lagged(_)) => {
-                    let from = self.last.as_ref().map(|candle| candle.open_time);
-                    let missed = newest(&self.hub, self.series);
-                    let missed = missed.filter(|candle| from.is_none_or(|from| candle.open_time >= from));
-                    self.pending.extend(missed);
-                }
-                Err(RecvError::Closed) => return Ok(None),
-            }
-        }
-    }
-}
-
 impl Candles {
-    /// Reads the store, and what is not in it yet.
-    pub fn new(
-        store: Arc<Store>,
-        hub: CandleHub,
-        prices: Prices,
-        clock: Clock,
-        stopping: CancellationToken,
-    ) -> Self {
-        Self { store, hub, prices, clock, stopping }
+    /// Reads the archive, and what is not in it yet.
+    pub fn new(archive: Archive, hub: CandleHub, prices: Prices, clock: Clock) -> Self {
+        Self { archive, hub, prices, clock }
     }
 
     /// Gets where the trades come from.
     pub fn origin(&self) -> Origin {
-        self.store.origin()
+        self.archive.origin()
     }
 
     /// Lists a page of candles.
@@ -176,28 +124,21 @@ impl Candles {
         Ok(Series { pair: self.prices.resolve("pair", pair)?, venue, interval })
     }
 
-    /// Streams the candles of a series: the one that forms first, then what is said of any.
+    /// Streams the candles of a series: the one that forms first, then what is said of any; nothing where there is nothing
+    /// to say for as long as a heartbeat takes.
     pub fn stream(
         &self,
         pair: &str,
         interval: &str,
         source: &str,
-    ) -> Result<impl Stream<Item = Result<Candle, ServiceError>> + Send + use<>, ServiceError> {
+        heartbeat: Duration,
+    ) -> Result<impl Stream<Item = Result<Option<Arc<Candle>>, ServiceError>> + Send + use<>, ServiceError>
+    {
         let series = self.series(pair, interval, source)?;
         self.require(series.pair)?;
-        // Before the first is read, so that nothing is missed in between.
-        let heard = self.hub.subscribe();
-        let forming = self.hub.get(series).map(|candle| Candle::clone(&candle));
-        let follower = Follower {
-            series,
-            heard,
-            hub: self.hub.clone(),
-            stopping: self.stopping.clone(),
-            last: None,
-            pending: forming.into_iter().collect(),
-        };
+        let follower = Follower::new(self.hub.clone(), series, heartbeat);
         Ok(stream::try_unfold(follower, |mut follower| async move {
-            Ok(follower.next().await?.map(|candle| (candle, follower)))
+            Ok(Some((follower.next().await?, follower)))
         }))
     }
 
@@ -249,6 +190,7 @@ impl Candles {
         if query.end_time.is_some() && query.start_time.is_some() && end < start {
             return Err(ServiceError::field("end_time", "lies before start_time"));
         }
+        check_known_by(query.known_by, start, now)?;
         // What has not begun has no candle.
         let range = (start, end.min(now + TimeDelta::microseconds(1)));
         Ok(Asked { series, range, descending, size, after })
@@ -300,6 +242,9 @@ impl Candles {
         let previous =
             if how == Fill::Previous { self.last_before(*series, from, known_by).await? } else { None };
         let of = (builder::Series { pair: series.pair, venue: series.venue }, interval);
+        if candles.is_empty() && previous.is_none() && after.is_none() {
+            self.require(series.pair)?;
+        }
         let mut rows: Vec<Row> = fill(&candles, of, from..to, how, previous).collect();
         if *descending {
             rows.reverse();
@@ -325,7 +270,7 @@ impl Candles {
         };
         // Quiet markets have many candles without prices.
         loop {
-            let page = self.store.list_candles(&query).await?;
+            let page = self.archive.list_candles(&query).await?;
             let close = page.iter().find_map(|stored| stored.candle.prices.map(|prices| prices.close));
             match page.last() {
                 Some(last) if close.is_none() && page.len() == 1_000 => {
@@ -353,7 +298,7 @@ impl Candles {
             after: *after,
             known_by,
         };
-        let stored = self.store.list_candles(&query).await?;
+        let stored = self.archive.list_candles(&query).await?;
         let mut candles: Vec<Candle> = stored.into_iter().map(|stored| stored.candle).collect();
         if known_by.is_some() {
             return Ok(candles);

@@ -122,11 +122,8 @@ pub enum ServiceError {
         time: DateTime<Utc>,
     },
     /// The history cannot be read now.
-    #[error("the history is not available: {reason}")]
-    HistoryUnavailable {
-        /// Why.
-        reason: String,
-    },
+    #[error("the history cannot be read now")]
+    HistoryUnavailable,
     /// The service is stopping.
     #[error("the service is stopping{}", resume_hint(*resume_after))]
     Stopping {

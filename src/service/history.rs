@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{
+    archive::Archive,
     bar::Bar,
     error::ServiceError,
     prices::{MAX_BATCH, Prices},
@@ -13,11 +14,11 @@ use crate::{
     clock::Clock,
     domain::{
         cross::Step,
-        pair::Pair,
+        pair::{Asset, Pair},
         price::{Origin, Price, Stamp, Status, StatusReason},
     },
-    pipeline::board::Update,
-    store::{Store, StoreError, prices::PricePoint, stats::PriceStats},
+    pipeline::{board::Update, standards::Standards},
+    store::{prices::PricePoint, stats::PriceStats},
 };
 
 /// Pairs × times of a batch at most.
@@ -26,11 +27,10 @@ pub const MAX_BATCH_TIMES: usize = 1_000;
 /// Reads the history.
 #[derive(Debug, Clone)]
 pub struct History {
-    store: Arc<Store>,
+    archive: Archive,
     prices: Prices,
     clock: Clock,
-    /// A price that was observed longer ago than this was stale, whatever was said when it was computed.
-    max_age: chrono::TimeDelta,
+    standards: Standards,
 }
 
 /// How a pair did.
@@ -44,27 +44,35 @@ pub struct Stats {
     pub time: DateTime<Utc>,
 }
 
-/// What became of one pair at one time.
-type Outcome = Result<Arc<Update>, ServiceError>;
+/// A pair, and what its price can be made of.
+struct Way {
+    pair: Pair,
+    /// The steps that lead to it now; none where it has a direct price.
+    steps: Vec<Step>,
+    /// The stablecoins that these pass through, each with the pair that tells whether it holds its peg.
+    pegs: Vec<(Asset, Pair)>,
+}
 
-impl From<StoreError> for ServiceError {
-    fn from(error: StoreError) -> Self {
-        if !error.is_passing() {
-            tracing::error!(%error, "the history cannot be read");
-        }
-        Self::HistoryUnavailable { reason: error.to_string() }
+impl Way {
+    /// Lists the pairs whose prices are needed: its own first, then those of the steps, then those of the pegs.
+    fn asked(&self) -> impl Iterator<Item = Pair> {
+        let steps = self.steps.iter().map(|step| step.pair);
+        std::iter::once(self.pair).chain(steps).chain(self.pegs.iter().map(|(_, pair)| *pair))
     }
 }
 
+/// What became of one pair at one time.
+type Outcome = Result<Arc<Update>, ServiceError>;
+
 impl History {
-    /// Reads this store. The prices are those of now: they know which pairs there are, and which ways lead to others.
-    pub fn new(store: Arc<Store>, prices: Prices, clock: Clock, max_age: chrono::TimeDelta) -> Self {
-        Self { store, prices, clock, max_age }
+    /// Reads this archive. The prices are those of now: they know which pairs there are, and which ways lead to others.
+    pub fn new(archive: Archive, prices: Prices, clock: Clock, standards: Standards) -> Self {
+        Self { archive, prices, clock, standards }
     }
 
     /// Gets where the prices come from.
     pub fn origin(&self) -> Origin {
-        self.store.origin()
+        self.archive.origin()
     }
 
     /// Gets the price of a pair at a time, if it met the bar then.
@@ -107,8 +115,6 @@ impl History {
             return Err(ServiceError::field("times", wrong));
         }
         let now = self.clock.now();
-        let earliest = times.iter().min().copied().unwrap_or(now);
-        check_known_by(known_by, earliest, now)?;
         let resolved: Vec<_> = pairs.iter().map(|pair| self.prices.resolve("pairs", pair)).collect();
         let known: Vec<Pair> = resolved.iter().flatten().copied().collect();
         let mut found = self.find(&known, times, known_by).await?.into_iter();
@@ -121,7 +127,8 @@ impl History {
                         let outcome = found
                             .next()
                             .unwrap_or(Err(ServiceError::NotRecorded { pair: *pair, time: *time }));
-                        check_time("times", *time, now).and(outcome).and_then(|update| {
+                        let checked = check_time("times", *time, now);
+                        checked.and(check_known_by(known_by, *time, now)).and(outcome).and_then(|update| {
                             bar.check(&update.price, *time)?;
                             Ok(update)
                         })
@@ -136,7 +143,7 @@ impl History {
     pub async fn stats(&self, pair: &str) -> Result<Stats, ServiceError> {
         let pair = self.prices.resolve("pair", pair)?;
         let time = self.clock.now();
-        let mut stats = self.store.price_stats(pair, time).await?;
+        let mut stats = self.archive.price_stats(pair, time).await?;
         if stats == PriceStats::default() {
             // One that is neither known nor recorded is an error, as it is everywhere.
             self.prices.find(pair)?;
@@ -153,15 +160,13 @@ impl History {
         times: &[DateTime<Utc>],
         known_by: Option<DateTime<Utc>>,
     ) -> Result<Vec<Outcome>, ServiceError> {
-        // Most are recorded themselves; of the others, the legs of the way that leads to them now are.
-        let routes: Vec<Vec<Step>> = pairs.iter().map(|pair| self.route(*pair)).collect();
-        let asked: Vec<(Pair, DateTime<Utc>)> = pairs
+        let ways: Vec<Way> = pairs.iter().map(|pair| self.way(*pair)).collect();
+        let asked: Vec<(Pair, DateTime<Utc>)> = ways
             .iter()
-            .zip(&routes)
-            .flat_map(|(pair, route)| std::iter::once(*pair).chain(route.iter().map(|step| step.pair)))
+            .flat_map(Way::asked)
             .flat_map(|pair| times.iter().map(move |time| (pair, *time)))
             .collect();
-        let stored = self.store.prices_at(&asked, known_by).await?;
+        let stored = self.archive.prices_at(&asked, known_by).await?;
         let mut points = stored.into_iter().zip(&asked).map(|(stored, (pair, time))| {
             let recorded = stored.map(|stored| stored.point);
             // What the board says now is newer than what is recorded, and may be what held then.
@@ -173,52 +178,65 @@ impl History {
             latest().or(recorded).map(|point| PricePoint { price: self.aged(point.price, *time), ..point })
         });
         let mut outcomes = Vec::with_capacity(pairs.len() * times.len());
-        for (pair, route) in pairs.iter().zip(&routes) {
-            let direct: Vec<_> = points.by_ref().take(times.len()).collect();
-            let legs: Vec<Vec<_>> =
-                route.iter().map(|_| points.by_ref().take(times.len()).collect()).collect();
-            for (at, (own, time)) in direct.into_iter().zip(times).enumerate() {
-                let derived = || self.derived(*pair, route, &legs, at, *time);
-                let point = own.or_else(derived);
-                outcomes.push(match point {
+        for way in &ways {
+            // Of each pair that was asked for, its points at all times.
+            let found: Vec<Vec<_>> =
+                way.asked().map(|_| points.by_ref().take(times.len()).collect()).collect();
+            for (at, time) in times.iter().enumerate() {
+                let found: Vec<Option<&PricePoint>> =
+                    found.iter().map(|points| points.get(at).and_then(Option::as_ref)).collect();
+                outcomes.push(match self.at(way, &found, *time) {
                     Some(PricePoint { price, stamp }) => Ok(self.prices.board().encode(price, stamp)),
-                    None => Err(ServiceError::NotRecorded { pair: *pair, time: *time }),
+                    None => Err(ServiceError::NotRecorded { pair: way.pair, time: *time }),
                 });
             }
         }
         Ok(outcomes)
     }
 
-    /// Gets the way that leads to a pair that has no price of its own.
-    fn route(&self, pair: Pair) -> Vec<Step> {
-        let prices = &self.prices;
-        if prices.board().contains(pair) {
-            return Vec::new();
+    /// Gets the way that leads to a pair, where it has no direct price.
+    fn way(&self, pair: Pair) -> Way {
+        let board = self.prices.board();
+        let is_direct = board.get(pair).is_some_and(|update| update.price.route.is_empty());
+        let route = || self.prices.crosses().route(board, pair).unwrap_or_default();
+        let steps = if is_direct { Vec::new() } else { route() };
+        let through = steps.iter().skip(1).map(|step| step.from());
+        let pegs = through
+            .filter_map(|coin| Some((coin, Pair { base: coin, quote: self.standards.reference(coin)? })))
+            .collect();
+        Way { pair, steps, pegs }
+    }
+
+    /// Gets the price at a time, of what was found of all pairs that were asked for.
+    fn at(&self, way: &Way, found: &[Option<&PricePoint>], time: DateTime<Utc>) -> Option<PricePoint> {
+        let (own, others) = found.split_first()?;
+        // One that nobody kept then, or that was kept no longer, would have been derived for whoever asked.
+        let own = own.filter(|own| !own.price.is_gone());
+        let kept = |own: &&PricePoint| own.price.route.is_empty() || own.price.status != Status::Stale;
+        if let Some(own) = own.filter(kept) {
+            return Some(own.clone());
         }
-        prices.crosses().route(prices.board(), pair).unwrap_or_default()
+        self.derived(way, others, time).or_else(|| own.cloned())
     }
 
     /// Derives a price of the prices that its legs had at a time.
-    fn derived(
-        &self,
-        pair: Pair,
-        route: &[Step],
-        legs: &[Vec<Option<PricePoint>>],
-        at: usize,
-        time: DateTime<Utc>,
-    ) -> Option<PricePoint> {
-        let points: Vec<&PricePoint> =
-            legs.iter().map(|leg| leg.get(at).and_then(Option::as_ref)).collect::<Option<_>>()?;
-        let newest: Stamp = points.iter().map(|point| point.stamp).max_by_key(|stamp| stamp.cursor)?;
+    fn derived(&self, way: &Way, found: &[Option<&PricePoint>], time: DateTime<Utc>) -> Option<PricePoint> {
+        let (legs, pegs) = found.split_at_checked(way.steps.len())?;
+        let legs: Vec<&PricePoint> = legs.iter().copied().collect::<Option<_>>()?;
+        let newest: Stamp = legs.iter().map(|point| point.stamp).max_by_key(|stamp| stamp.cursor)?;
+        let lost = |asset: Asset| {
+            let mut pegs = way.pegs.iter().zip(pegs).filter(|((coin, _), _)| *coin == asset);
+            pegs.any(|(_, peg)| peg.is_some_and(|peg| self.standards.is_lost(&peg.price)))
+        };
         let legs: Vec<(Step, &Price)> =
-            route.iter().copied().zip(points.iter().map(|point| &point.price)).collect();
-        let price = self.prices.crosses().combine(pair, &legs, time);
+            way.steps.iter().copied().zip(legs.iter().map(|point| &point.price)).collect();
+        let price = self.prices.crosses().combine(way.pair, &legs, &lost, time);
         Some(PricePoint { price, stamp: newest })
     }
 
     /// Says what a price was at a time that was computed before it: it may have grown old since.
     fn aged(&self, price: Price, time: DateTime<Utc>) -> Price {
-        let old = price.value.is_some_and(|value| time - value.observe_time > self.max_age);
+        let old = price.value.is_some_and(|value| time - value.observe_time > self.standards.max_age());
         match price.status {
             Status::Live | Status::Degraded if old => {
                 Price { status: Status::Stale, status_reason: Some(StatusReason::NoFreshQuotes), ..price }
@@ -233,7 +251,8 @@ pub(super) fn check_time(field: &str, time: DateTime<Utc>, now: DateTime<Utc>) -
     if time > now { Err(ServiceError::field(field, "lies ahead")) } else { Ok(()) }
 }
 
-fn check_known_by(
+/// Refuses a time by which something was known that lies ahead, or before what was to be known.
+pub(super) fn check_known_by(
     known_by: Option<DateTime<Utc>>,
     time: DateTime<Utc>,
     now: DateTime<Utc>,
@@ -246,3 +265,6 @@ fn check_known_by(
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -142,12 +142,8 @@ const LATE: [&str; 4] =
     ["due to lock timeout", "due to statement timeout", "database is locked", "table is locked"];
 
 /// Names an origin as the database and the contract do.
-pub(super) const fn origin_name(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Live => "LIVE",
-        Origin::Replay => "REPLAY",
-        Origin::Simulated => "SIMULATED",
-    }
+pub(super) fn origin_name(origin: Origin) -> String {
+    origin.name().to_ascii_uppercase()
 }
 
 fn humantime(span: Duration) -> String {

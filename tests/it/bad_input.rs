@@ -3,8 +3,10 @@
 use std::io::{Read as _, Write as _};
 
 use cryptoprice::client::v1::{
-    BatchGetPricesRequest, GetPriceRequest, ListPricesRequest, StreamPricesRequest,
+    BatchGetPricesRequest, CandleFill, GetPriceRequest, ListCandlesRequest, ListCandlesResponse,
+    ListPricesRequest, StreamPricesRequest, candle_service_client::CandleServiceClient, price_result,
 };
+use prost_types::Timestamp;
 use serde_json::Value;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -49,6 +51,135 @@ async fn grpc_answers_with_a_reason() {
     for wrong in ["-1", "1e2", "wide", "1,5"] {
         check(&prices.get_price(bar(wrong)).await.unwrap_err(), Code::InvalidArgument, "FIELD_INVALID");
     }
+    running.stop().await;
+}
+
+/// Ten o'clock on a day long before the first record.
+const LONG_AGO: i64 = 1_000_000_800;
+
+#[tokio::test]
+async fn candles_of_nonsense_are_typed_errors_and_of_nothing_an_empty_page() {
+    let running = Running::replayed().await;
+    let mut candles = CandleServiceClient::new(running.channel().await);
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let bitcoin = || ListCandlesRequest { pair: "BTC-USD".into(), ..Default::default() };
+    let null = || i32::from(CandleFill::Null);
+    let nope = || ListCandlesRequest { pair: "NOPE-USD".into(), ..bitcoin() };
+    // The first year, and the last.
+    let (beyond_first, beyond_last) = (-62_135_596_801, 253_402_300_800);
+    for (what, request, reason) in [
+        ("from after to", ListCandlesRequest { start_time: at(2), end_time: at(1), ..bitcoin() }, "end_time"),
+        ("to be filled without a start", ListCandlesRequest { fill: null(), ..bitcoin() }, "start_time"),
+        ("an unknown interval", ListCandlesRequest { interval: "7m".into(), ..bitcoin() }, "interval"),
+        ("an unknown way to fill", ListCandlesRequest { fill: 9, ..bitcoin() }, "fill"),
+        ("an unknown order", ListCandlesRequest { order_by: "close".into(), ..bitcoin() }, "order_by"),
+        ("fewer than none", ListCandlesRequest { page_size: -1, ..bitcoin() }, "page_size"),
+        ("known in the future", ListCandlesRequest { known_by: at(4_000_000_000), ..bitcoin() }, "known_by"),
+        (
+            "known before it was",
+            ListCandlesRequest { start_time: at(LONG_AGO), known_by: at(LONG_AGO - 1), ..bitcoin() },
+            "known_by",
+        ),
+        (
+            "before the first year",
+            ListCandlesRequest { start_time: at(beyond_first), ..bitcoin() },
+            "start_time",
+        ),
+        ("after the last year", ListCandlesRequest { end_time: at(beyond_last), ..bitcoin() }, "end_time"),
+        (
+            "a foreign page token",
+            ListCandlesRequest { page_token: "foreign".into(), ..bitcoin() },
+            "PAGE_TOKEN_INVALID",
+        ),
+        ("an unknown pair", nope(), "PAIR_UNKNOWN"),
+        (
+            "an unknown pair, filled in",
+            ListCandlesRequest { start_time: at(LONG_AGO), fill: null(), ..nope() },
+            "PAIR_UNKNOWN",
+        ),
+        ("an unknown source", ListCandlesRequest { source: "krake".into(), ..bitcoin() }, "SOURCE_UNKNOWN"),
+    ] {
+        let error = candles.list_candles(request).await.expect_err(what);
+        let info = error.get_details_error_info().unwrap();
+        if info.reason == "FIELD_INVALID" {
+            let bad = error.get_details_bad_request().unwrap();
+            assert_eq!(bad.field_violations[0].field, reason, "{what}: {error:?}");
+        } else {
+            assert_eq!(info.reason, reason, "{what}: {error:?}");
+        }
+    }
+    for (what, request) in [
+        ("before the first record", ListCandlesRequest { end_time: at(LONG_AGO), ..bitcoin() }),
+        ("in the future", ListCandlesRequest { start_time: at(4_000_000_000), ..bitcoin() }),
+        (
+            "in the future, filled in",
+            ListCandlesRequest { start_time: at(4_000_000_000), fill: null(), ..bitcoin() },
+        ),
+        (
+            "in the first year and the last",
+            ListCandlesRequest {
+                start_time: at(beyond_last - 1),
+                end_time: at(beyond_last - 1),
+                ..bitcoin()
+            },
+        ),
+    ] {
+        let page = candles.list_candles(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        assert_eq!(page.into_inner(), ListCandlesResponse::default(), "{what}");
+    }
+    // A million are asked for, and a page has so many at most.
+    let million = ListCandlesRequest {
+        start_time: at(LONG_AGO),
+        interval: "1s".into(),
+        fill: null(),
+        page_size: 1_000_000,
+        ..bitcoin()
+    };
+    let page = candles.list_candles(million.clone()).await.unwrap().into_inner();
+    assert_eq!(page.candles.len(), 1_000);
+    // A token of one list is none of another.
+    let other = ListCandlesRequest { interval: "1m".into(), page_token: page.next_page_token, ..million };
+    let error = candles.list_candles(other).await.unwrap_err();
+    check(&error, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn times_that_no_calendar_has_are_refused_by_every_call() {
+    let running = Running::replayed().await;
+    let mut prices = running.prices().await;
+    for seconds in [-62_135_596_801, 253_402_300_800, i64::MIN, i64::MAX] {
+        let time = Timestamp { seconds, nanos: 0 };
+        let get = GetPriceRequest { pair: "BTC-USD".into(), time: Some(time), ..Default::default() };
+        check(&prices.get_price(get).await.unwrap_err(), Code::InvalidArgument, "FIELD_INVALID");
+        let batch =
+            BatchGetPricesRequest { pairs: vec!["BTC-USD".into()], times: vec![time], ..Default::default() };
+        check(&prices.batch_get_prices(batch).await.unwrap_err(), Code::InvalidArgument, "FIELD_INVALID");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_known_is_an_error_of_its_item() {
+    let running = Running::replayed().await;
+    let mut prices = running.prices().await;
+    let at = |seconds| Timestamp { seconds, nanos: 0 };
+    let batch = BatchGetPricesRequest {
+        pairs: vec!["BTC-USD".into()],
+        times: vec![at(LONG_AGO), at(LONG_AGO + 2)],
+        known_by: Some(at(LONG_AGO + 1)),
+        ..Default::default()
+    };
+    let results = prices.batch_get_prices(batch).await.unwrap().into_inner().results;
+    let codes: Vec<_> = results
+        .iter()
+        .map(|result| match &result.result {
+            Some(price_result::Result::Error(error)) => Code::from(error.code),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    // The first is not recorded; of the second nobody could know anything yet.
+    assert_eq!(codes, [Code::NotFound, Code::InvalidArgument]);
     running.stop().await;
 }
 

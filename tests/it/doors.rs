@@ -8,6 +8,8 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
+use serde_json::{Value, json};
+
 use crate::harness::Running;
 
 #[tokio::test]
@@ -121,5 +123,30 @@ async fn the_documentation_needs_no_other_site() {
     for path in ["/v1/prices/{pair}", "/v1/prices:batchGet", "/v1/prices:stream", "/v1/sources/{source}"] {
         assert!(document["paths"][path]["get"].is_object(), "{path}");
     }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_long_for_an_address_is_asked_for_in_a_body() {
+    let running = Running::replayed().await;
+    let times: Vec<_> =
+        (0..1_000).map(|at| format!("2001-01-01T00:{:02}:{:02}Z", at / 60, at % 60)).collect();
+    let query = times.join("&times=");
+    assert_eq!(running.get(&format!("/v1/prices:batchGet?pairs=BTC-USD&times={query}")).await.0, 431);
+    let client = reqwest::Client::new();
+    let ask = async |body: Value| {
+        let answer = client.post(running.url("/v1/prices:batchGet")).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, body) = ask(json!({"pairs": ["BTC-USD"], "times": times})).await;
+    assert_eq!(status, 200, "{body}");
+    let results = body["results"].as_array().unwrap();
+    let answered: Vec<_> = results.iter().map(|result| result["time"].as_str().unwrap()).collect();
+    assert_eq!(answered, times);
+    // It is the same call.
+    let (_, body) = ask(json!({"pairs": ["BTC-USD", "NOPE-USD"], "minSources": 2})).await;
+    assert_eq!(running.get("/v1/prices:batchGet?pairs=BTC-USD&pairs=NOPE-USD&min_sources=2").await.1, body);
+    let (status, body) = ask(json!({"pair": "BTC-USD"})).await;
+    assert_eq!((status, &body["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));
     running.stop().await;
 }

@@ -11,7 +11,8 @@ use tonic_reflection::pb::v1::{
 };
 use tonic_types::StatusExt as _;
 
-use cryptoprice::{app::Mode, pipeline::replay::ReplayOptions};
+use cryptoprice::{api::pb::DESCRIPTORS, app::Mode, pipeline::replay::ReplayOptions};
+use prost_reflect::DescriptorPool;
 
 use crate::harness::{Running, eventually, frame};
 
@@ -23,9 +24,10 @@ fn of(service: &str) -> HealthCheckRequest {
 async fn services_and_pairs_are_checked_and_watched() {
     let running = Running::replayed().await;
     let mut health = HealthClient::new(running.channel().await);
-    for service in
-        ["", "cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService", "cryptoprice.v1/BTC-USD"]
-    {
+    let contract = DescriptorPool::decode(DESCRIPTORS).unwrap();
+    let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
+    assert!(services.len() >= 3, "{services:?}");
+    for service in services.iter().map(String::as_str).chain(["", "cryptoprice.v1/BTC-USD"]) {
         eventually(&format!("{service} is serving"), async || {
             let answer = health.check(of(service)).await.ok()?.into_inner();
             (answer.status() == ServingStatus::Serving).then_some(())
@@ -78,6 +80,7 @@ async fn readiness_says_what_it_waits_for() {
     let expected = serde_json::json!({
         "ready": false,
         "reasons": [{"reason": "REQUIRED_PAIR_NOT_FRESH", "pair": "NOPE-USD", "status": "PRICE_STATUS_UNAVAILABLE"}],
+        "part": "single",
     });
     eventually("only the unknown pair is missing", async || {
         let (status, report) = running.get("/readyz").await;
@@ -97,7 +100,7 @@ async fn readiness_says_what_it_waits_for() {
 async fn a_fresh_price_makes_it_ready() {
     let running = Running::replayed().await;
     let (status, report) = running.get("/readyz").await;
-    assert_eq!((status, report), (200, serde_json::json!({"ready": true, "reasons": []})));
+    assert_eq!((status, report), (200, serde_json::json!({"ready": true, "reasons": [], "part": "single"})));
     running.stop().await;
 }
 

@@ -12,6 +12,7 @@ mod aggregation;
 mod backfill;
 mod bad_input;
 mod cache;
+mod candle_streams;
 mod candles;
 mod clients;
 mod data;

@@ -132,6 +132,10 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
                      &fill=CANDLE_FILL_NULL&order_by=open_time%20desc",
                 ),
                 (json!({"pair": "NOPE-USD"}), "/v1/candles/NOPE-USD"),
+                (
+                    json!({"pair": "NOPE-USD", "startTime": "2001-01-01T00:00:00Z", "fill": "CANDLE_FILL_NULL"}),
+                    "/v1/candles/NOPE-USD?startTime=2001-01-01T00:00:00Z&fill=CANDLE_FILL_NULL",
+                ),
                 (json!({"pair": "BTC-USD", "interval": "2m"}), "/v1/candles/BTC-USD?interval=2m"),
                 (json!({"pair": "BTC-USD", "source": "krake"}), "/v1/candles/BTC-USD?source=krake"),
                 (json!({"pair": "BTC-USD", "pageToken": "foreign"}), "/v1/candles/BTC-USD?pageToken=foreign"),
@@ -148,6 +152,11 @@ fn cases() -> Vec<(&'static str, Vec<(Value, &'static str)>)> {
         (
             "StreamCandles",
             vec![
+                (json!({"pair": "BTC-USD", "interval": "1d"}), "/v1/candles/BTC-USD:stream?interval=1d"),
+                (
+                    json!({"pair": "BTC-USD", "source": "kraken", "heartbeat": "1s"}),
+                    "/v1/candles/BTC-USD:stream?source=kraken&heartbeat=1s",
+                ),
                 (json!({"pair": "NOPE-USD"}), "/v1/candles/NOPE-USD:stream"),
                 (json!({"pair": "BTC-USD", "interval": "1y"}), "/v1/candles/BTC-USD:stream?interval=1y"),
             ],

@@ -1,18 +1,22 @@
 //! The past through the public doors: prices at a time, how a pair did, candles in pages and as they form.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use cryptoprice::client::v1::{
-    BatchGetPricesRequest, Candle, CandleFill, CandleState, GetPriceRequest, GetPriceStatsRequest,
-    ListCandlesRequest, Price, PriceStatus, StreamCandlesRequest, candle_service_client::CandleServiceClient,
-    price_result,
+use cryptoprice::{
+    app::Mode,
+    client::v1::{
+        BatchGetPricesRequest, Candle, CandleFill, CandleState, GetPriceRequest, GetPriceStatsRequest,
+        ListCandlesRequest, Price, PriceStatus, StreamCandlesRequest,
+        candle_service_client::CandleServiceClient, price_result,
+    },
+    pipeline::replay::ReplayOptions,
 };
 use prost_types::Timestamp;
 use rust_decimal::Decimal;
 use tonic::transport::Channel;
 use tonic_types::StatusExt as _;
 
-use crate::harness::{Running, eventually};
+use crate::harness::{Running, eventually, frames};
 
 const PAIR: &str = "BTC-USD";
 
@@ -134,7 +138,7 @@ async fn a_candle_forms_and_is_then_final() {
     let told = async {
         let mut told: Vec<Candle> = Vec::new();
         while told.iter().filter(|candle| candle.state() == CandleState::Final).count() < 4 {
-            told.push(stream.message().await.unwrap().unwrap().candle.unwrap());
+            told.extend(stream.message().await.unwrap().unwrap().candle);
         }
         told
     };
@@ -176,21 +180,56 @@ async fn a_candle_forms_and_is_then_final() {
     stopping.await.unwrap();
 }
 
+#[tokio::test]
+async fn callers_do_not_hear_what_is_wrong_with_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    // Nothing lies below a file.
+    let url = format!("sqlite://{}/below/history.db", file.display());
+    let settings = [("CRYPTOPRICE__STORE__URL", url.as_str())];
+    let options = ReplayOptions { files: frames(), speed: None, repeat: false };
+    let running = Running::start(Mode::Replay(options), &settings).await;
+    running.until_ended().await;
+    for path in [
+        "/v1/prices/BTC-USD?time=2001-01-01T00:00:00Z",
+        "/v1/prices/BTC-USD/stats",
+        "/v1/candles/BTC-USD?interval=1d",
+    ] {
+        let (status, body) = running.get(path).await;
+        let details = body["error"]["details"].as_array().unwrap();
+        let detail = details.iter().find(|detail| detail["reason"].is_string()).unwrap();
+        assert_eq!((status, detail["reason"].as_str()), (503, Some("HISTORY_UNAVAILABLE")), "{path}: {body}");
+        assert_eq!(body["error"]["message"], "the history cannot be read now", "{path}");
+        assert_eq!(detail["metadata"], serde_json::json!({}), "{path}");
+    }
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_price_at_a_time_is_what_was_answered_then() {
     let (running, _) = scene().await;
     let mut prices = running.prices().await;
-    let mut ask = async |time: Option<Timestamp>, pair: &str| {
-        let request = GetPriceRequest { pair: pair.into(), time, ..Default::default() };
+    let mut ask_as_known = async |time: Option<Timestamp>, pair: &str, known_by: Option<Timestamp>| {
+        let request = GetPriceRequest { pair: pair.into(), time, known_by, ..Default::default() };
         prices.get_price(request).await.map(|answer| answer.into_inner().price.unwrap())
     };
     let then = eventually("the price is LIVE", async || {
-        ask(None, PAIR).await.ok().filter(|price| price.status() == PriceStatus::Live)
+        let price = ask_as_known(None, PAIR, None).await.ok();
+        price.filter(|price| price.status() == PriceStatus::Live)
     })
     .await;
-    let cross = ask(None, "ETH-GBP").await.unwrap();
+    let cross = ask_as_known(None, "ETH-GBP", None).await.unwrap();
     // What is recorded later than that does not change what was said.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let later = Some(Timestamp { seconds: cross.publish_time.unwrap().seconds + 2, nanos: 0 });
+    eventually("later prices are recorded", async || {
+        // What is asked for as it was known is read from the record alone.
+        let now = Some(Timestamp::from(SystemTime::now()));
+        let price = ask_as_known(later, PAIR, now).await.ok()?;
+        (price.publish_time.unwrap().seconds > cross.publish_time.unwrap().seconds).then_some(())
+    })
+    .await;
+    let mut ask = async |time: Option<Timestamp>, pair: &str| ask_as_known(time, pair, None).await;
     let same = |past: &Price, then: &Price| {
         let lag = then.publish_time.unwrap().seconds - past.publish_time.unwrap().seconds;
         assert!((0..=2).contains(&lag), "{past:?} instead of {then:?}");

@@ -1,22 +1,25 @@
 //! `CandleService`.
 
-use std::pin::Pin;
-
-use futures::{Stream, StreamExt as _};
+use futures::{
+    StreamExt as _,
+    stream::{Empty, empty},
+};
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::requests::instant;
+use super::requests::{heartbeat, instant};
 use crate::{
     api::{
         pb::v1::{
-            Candle, CandleFill, CandleMaker, CandleState, ListCandlesRequest, ListCandlesResponse,
+            Candle as Message, CandleFill, CandleMaker, CandleState, ListCandlesRequest, ListCandlesResponse,
             StreamCandlesRequest, StreamCandlesResponse, candle_service_server::CandleService,
         },
+        replies::{Opened, Own, Source},
         wire,
     },
     domain::{
         candle::{
-            self, CandleSource, CandleState as State,
+            self, Candle, CandleSource, CandleState as State,
             fill::{Fill, Row},
         },
         decimal,
@@ -43,7 +46,8 @@ impl CandleDoor {
 
 #[tonic::async_trait]
 impl CandleService for CandleDoor {
-    type StreamCandlesStream = Pin<Box<dyn Stream<Item = Result<StreamCandlesResponse, Status>> + Send>>;
+    /// Nothing: the replies stand among the extensions of the response.
+    type StreamCandlesStream = Empty<Result<StreamCandlesResponse, Status>>;
 
     async fn list_candles(
         &self,
@@ -74,12 +78,16 @@ impl CandleService for CandleDoor {
     ) -> Result<Response<Self::StreamCandlesStream>, Status> {
         let request = request.into_inner();
         let origin = self.candles.origin();
-        let stream = self.candles.stream(&request.pair, &request.interval, &request.source)?;
-        let messages = stream.map(move |candle| {
-            let row = Row { candle: candle?, filled: false };
-            Ok(StreamCandlesResponse { candle: Some(self::candle(&row, origin)) })
-        });
-        Ok(Response::new(Box::pin(messages)))
+        let heartbeat = heartbeat(request.heartbeat)?;
+        let stream = self.candles.stream(&request.pair, &request.interval, &request.source, heartbeat)?;
+        let replies: Source = Box::pin(stream.map(move |said| {
+            let row = said?.map(|candle| Row { candle: Candle::clone(&candle), filled: false });
+            let message = StreamCandlesResponse { candle: row.map(|row| self::candle(&row, origin)) };
+            Ok(Own::reply(&message.encode_to_vec()))
+        }));
+        let mut response = Response::new(empty());
+        response.extensions_mut().insert(Opened::new(replies));
+        Ok(response)
     }
 }
 
@@ -92,11 +100,11 @@ fn fill(asked: i32) -> Result<Option<Fill>, ServiceError> {
     }
 }
 
-fn candle(row: &Row, origin: Origin) -> Candle {
+fn candle(row: &Row, origin: Origin) -> Message {
     let candle = &row.candle;
     let price =
         |of: fn(&candle::Ohlc) -> rust_decimal::Decimal| candle.prices.as_ref().map(of).map(decimal::text);
-    Candle {
+    Message {
         pair: candle.pair.to_string(),
         source: candle.venue.map_or_else(String::new, |venue| venue.to_string()),
         interval: candle.interval.to_string(),

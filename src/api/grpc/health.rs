@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// The names of the services, beside the empty one for the server as a whole.
-const SERVICES: [&str; 3] = ["", "cryptoprice.v1.PriceService", "cryptoprice.v1.SourceService"];
+/// The name of the server as a whole.
+const SERVER: &str = "";
 
 /// How often it is looked, where nothing changes, whether prices have grown old.
 const AGEING: Duration = Duration::from_secs(1);
@@ -37,9 +37,16 @@ struct Heard {
     everything: bool,
 }
 
-/// Follows the prices and reports, until told to stop; then reports that nothing is served any more.
-pub async fn report(reporter: HealthReporter, fanout: Fanout, stopping: CancellationToken) {
-    for service in SERVICES {
+/// Follows the prices and reports on them and on these services, until told to stop; then reports that nothing is served
+/// any more.
+pub async fn report(
+    reporter: HealthReporter,
+    services: Vec<String>,
+    fanout: Fanout,
+    stopping: CancellationToken,
+) {
+    let services: Vec<String> = std::iter::once(SERVER.to_owned()).chain(services).collect();
+    for service in &services {
         reporter.set_service_status(service, ServingStatus::Serving).await;
     }
     let mut fresh_pairs = HashMap::new();
@@ -61,8 +68,7 @@ pub async fn report(reporter: HealthReporter, fanout: Fanout, stopping: Cancella
             None => break,
         }
     }
-    let services = SERVICES.into_iter().map(ToOwned::to_owned);
-    for service in services.chain(fresh_pairs.into_keys().map(name)) {
+    for service in services.into_iter().chain(fresh_pairs.into_keys().map(name)) {
         reporter.set_service_status(&service, ServingStatus::NotServing).await;
         // Whoever watches has heard the last word: the stream ends, and the service need not wait for it.
         reporter.clone().clear_service_status(&service).await;

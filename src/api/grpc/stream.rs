@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use prost_types::Duration as Span;
 use tonic::{Request, metadata::MetadataMap};
 
-use super::requests::{Barred as _, basis_points, positive};
+use super::requests::{Barred as _, basis_points, heartbeat, within};
 use crate::{
     api::pb::v1::{StreamDelivery, StreamPricesRequest},
     domain::price::Cursor,
     service::{error::ServiceError, streams::StreamQuery},
 };
-
-/// How often a stream that has nothing to say says so, unless the caller wants it otherwise.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-
-/// The shortest and the longest heartbeat that a caller may want.
-const HEARTBEATS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 
 /// The longest time between two messages that a caller may want.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3_600);
@@ -42,25 +35,10 @@ pub(super) fn query(request: Request<StreamPricesRequest>) -> Result<StreamQuery
             (Duration::ZERO, LONGEST_INTERVAL),
         )?,
         deviation_bps: basis_points("deviation_bps", &request.deviation_bps)?,
-        heartbeat: within("heartbeat", request.heartbeat, HEARTBEAT, HEARTBEATS)?,
+        heartbeat: heartbeat(request.heartbeat)?,
         resume_after: resume_after.or(last_event),
         pairs: request.pairs,
     })
-}
-
-fn within(
-    field: &str,
-    asked: Option<Span>,
-    default: Duration,
-    (least, most): (Duration, Duration),
-) -> Result<Duration, ServiceError> {
-    let Some(asked) = asked else { return Ok(default) };
-    let span = positive(field, asked)?.to_std().unwrap_or(Duration::MAX);
-    if (least..=most).contains(&span) {
-        return Ok(span);
-    }
-    let bounds = format!("is not from {} s to {} s", least.as_secs(), most.as_secs());
-    Err(ServiceError::field(field, bounds))
 }
 
 fn last_event(metadata: &MetadataMap) -> Result<Option<Cursor>, ServiceError> {

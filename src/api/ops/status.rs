@@ -3,7 +3,7 @@
 use axum::{Json, Router, extract::State, routing::get};
 use serde::Serialize;
 
-use super::{Readiness, Reason};
+use super::{Place, Readiness, Reason};
 use crate::{
     domain::price::Origin,
     pipeline::lead::{Standing, StandingReport},
@@ -28,11 +28,10 @@ struct Status {
     ready: bool,
     reasons: Vec<Reason>,
     role: &'static str,
-    part: &'static str,
+    #[serde(flatten)]
+    place: Place,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    leader: Option<String>,
     origin: &'static str,
     epoch: u64,
     sequence: u64,
@@ -60,9 +59,8 @@ async fn tell(State(of): State<StatusOf>) -> Json<Status> {
         ready: reasons.is_empty(),
         reasons,
         role: of.role,
-        part: report.as_ref().map_or("single", |report| report.part.name()),
+        place: Place::of(report.as_ref()),
         name: report.as_ref().map(|report| report.name.clone()),
-        leader: report.as_ref().and_then(|report| report.leader.clone()),
         origin: crate::api::wire::origin(of.origin).as_str_name(),
         epoch: cursor.epoch,
         sequence: cursor.sequence,

@@ -1,6 +1,6 @@
 //! What to show for intervals in which nothing was traded, or of which nothing is known.
 
-use std::{iter::Peekable, ops::Range, str::FromStr};
+use std::{iter::Peekable, ops::Range};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -10,18 +10,11 @@ use super::{Candle, CandleSource, CandleState, Interval, Ohlc, builder::Series};
 /// What to show for intervals without trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fill {
-    /// Nothing: only intervals with trades are shown.
-    None,
     /// The last price before it as open, high, low and close, with no volume.
     Previous,
     /// A candle without prices.
     Null,
 }
-
-/// A text that names no way to fill.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no way to fill: there are NONE, PREVIOUS and NULL")]
-pub struct UnknownFill(String);
 
 /// A candle to show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,18 +61,16 @@ impl<'a, I: Iterator<Item = &'a Candle>> Iterator for Rows<I> {
     type Item = Row;
 
     fn next(&mut self) -> Option<Row> {
-        while self.at < self.to {
-            let at = self.at;
-            self.at = self.interval.close_time(at);
-            let row = self.row(at);
-            if let Some(prices) = row.candle.prices {
-                self.previous = Some(prices.close);
-            } else if self.fill == Fill::None {
-                continue;
-            }
-            return Some(row);
+        if self.at >= self.to {
+            return None;
         }
-        None
+        let at = self.at;
+        self.at = self.interval.close_time(at);
+        let row = self.row(at);
+        if let Some(prices) = row.candle.prices {
+            self.previous = Some(prices.close);
+        }
+        Some(row)
     }
 }
 
@@ -122,19 +113,6 @@ impl<'a, I: Iterator<Item = &'a Candle>> Rows<I> {
             trade_count: 0,
             source_count: 0,
             coverage: Decimal::ZERO,
-        }
-    }
-}
-
-impl FromStr for Fill {
-    type Err = UnknownFill;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "NONE" => Ok(Self::None),
-            "PREVIOUS" => Ok(Self::Previous),
-            "NULL" => Ok(Self::Null),
-            _ => Err(UnknownFill(text.chars().take(20).collect())),
         }
     }
 }

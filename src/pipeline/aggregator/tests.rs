@@ -5,7 +5,10 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     domain::{cross::CrossPolicy, decimal, quote::TopOfBook, trade::Side, trade::Trade},
-    pipeline::board::{Board, Encoder, Update},
+    pipeline::{
+        board::{Board, Encoder, Update},
+        standards::Standards,
+    },
 };
 
 const KRAKEN: Venue = Venue::new("kraken");
@@ -44,7 +47,7 @@ impl Bench {
         let (board, publisher) = Board::new(1, encoder);
         let crosses = Crosses::new(crosses.iter().copied(), 10, CrossPolicy::default());
         let venues = [KRAKEN, COINBASE, BITFINEX, BINANCE].map(|venue| (venue, Vec::new()));
-        let sources = Sources::new(venues, Origin::Simulated, TimeDelta::seconds(30), at(0));
+        let sources = Sources::new(venues, Origin::Simulated, Standards::new(&options), at(0));
         let aggregator = Aggregator::new(options, crosses.clone(), sources, publisher, at(0));
         Self { aggregator, board, crosses }
     }

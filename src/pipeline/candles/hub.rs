@@ -7,21 +7,18 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::sync::broadcast;
 
+use super::listeners::{Listeners, Subscription};
 use crate::{
     domain::candle::{Candle, CandleState, Interval},
     pipeline::historian::inbox::Inbox,
     store::candles::Series,
 };
 
-/// Candles that wait for a slow subscriber at most: some seconds of a service with a hundred markets.
-const BACKLOG: usize = 1 << 14;
-
 /// Closed candles of a series that are kept.
 const KEPT: usize = 16;
 
-/// Keeps the newest candles, tells subscribers of each, and hands closed ones on to the history. Clones are the same hub.
+/// Keeps the newest candles, tells those who listen, and hands closed ones on to the history. Clones are the same hub.
 ///
 /// One task publishes; readers take no lock that it holds.
 #[derive(Clone)]
@@ -29,7 +26,7 @@ pub struct CandleHub(Arc<Shared>);
 
 struct Shared {
     series: ArcSwap<HashMap<Series, Arc<Newest>>>,
-    told: broadcast::Sender<Arc<Candle>>,
+    listeners: Listeners,
     inbox: Option<Inbox>,
 }
 
@@ -45,7 +42,7 @@ struct Newest {
 impl CandleHub {
     /// Begins empty. Closed candles go on to an inbox, if history is kept.
     pub fn new(inbox: Option<Inbox>) -> Self {
-        Self(Arc::new(Shared { series: ArcSwap::default(), told: broadcast::Sender::new(BACKLOG), inbox }))
+        Self(Arc::new(Shared { series: ArcSwap::default(), listeners: Listeners::default(), inbox }))
     }
 
     /// Takes in all that a tick gave, forming candles too.
@@ -63,8 +60,7 @@ impl CandleHub {
             if let Some(newest) = series.get(&Series::of(&candle)) {
                 newest.take(&candle);
             }
-            // Nobody listens: nothing to do.
-            let _ = self.0.told.send(candle);
+            self.0.listeners.tell(&candle);
         }
     }
 
@@ -85,9 +81,9 @@ impl CandleHub {
         known.get(&series).map(|newest| newest.closed.load().iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Subscribes to all candles that are published from now on. Who falls far behind is told how many were missed.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Candle>> {
-        self.0.told.subscribe()
+    /// Subscribes to what is said of a series from now on.
+    pub fn subscribe(&self, series: Series) -> Subscription {
+        self.0.listeners.subscribe(series)
     }
 
     /// Forgets the series that do not go on.
@@ -188,7 +184,6 @@ mod tests {
         let inbox = Inbox::new(1_000);
         let hub = CandleHub::new(Some(inbox.clone()));
         let series = Series::of(&candle(0, CandleState::Final));
-        let mut heard = hub.subscribe();
         for second in 0..40 {
             hub.publish(vec![candle(second, CandleState::Final), candle(second + 1, CandleState::Forming)]);
         }
@@ -201,7 +196,6 @@ mod tests {
         assert_eq!(*hub.get(series).unwrap(), candle(40, CandleState::Forming));
         hub.publish(vec![candle(40, CandleState::Final)]);
         assert_eq!(hub.get(series), None);
-        assert_eq!(heard.try_recv().unwrap().open_time.timestamp(), 0);
         // Forming ones are not stored.
         assert_eq!(inbox.len(), 42);
         hub.retain(|_| false);
@@ -215,16 +209,5 @@ mod tests {
         assert!(is_kept(&Candle { revision: 1, ..gap.clone() }));
         assert!(is_kept(&Candle { interval: Interval::Minute, ..gap }));
         assert!(is_kept(&candle(0, CandleState::Final)));
-    }
-
-    #[test]
-    fn a_slow_subscriber_is_told_what_it_missed_and_holds_nobody_up() {
-        let hub = CandleHub::new(None);
-        let mut slow = hub.subscribe();
-        for second in 0..20_000 {
-            hub.publish(vec![candle(second, CandleState::Final)]);
-        }
-        let missed = slow.try_recv().unwrap_err();
-        assert_eq!(missed, broadcast::error::TryRecvError::Lagged(20_000 - BACKLOG as u64));
     }
 }

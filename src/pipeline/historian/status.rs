@@ -10,18 +10,14 @@ use std::{
 };
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
 use tracing::error;
 
 use super::inbox::Inbox;
-use crate::{
-    clock::Clock,
-    pipeline::metrics::catch_up,
-    store::{Store, StoreError},
-};
+use crate::{clock::Clock, pipeline::metrics::catch_up, store::StoreError};
 
 /// Upper bounds of the times that writes take, in seconds.
 const TIMES: &[f64] = &[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
@@ -32,7 +28,6 @@ pub struct HistoryStatus(Arc<Shared>);
 
 struct Shared {
     inbox: Inbox,
-    store: Arc<Store>,
     clock: Clock,
     available: AtomicBool,
     candles: AtomicU64,
@@ -54,14 +49,13 @@ struct Shared {
 const ERRORS: [&str; 4] = ["unavailable", "timeout", "full", "other"];
 
 impl HistoryStatus {
-    pub(super) fn new(inbox: Inbox, store: Arc<Store>, clock: Clock) -> prometheus::Result<Self> {
+    pub(super) fn new(inbox: Inbox, clock: Clock) -> prometheus::Result<Self> {
         let took = HistogramOpts::new(
             "cryptoprice_history_write_duration_seconds",
             "How long the store took for a batch, whether or not it took it.",
         );
         Ok(Self(Arc::new(Shared {
             inbox,
-            store,
             clock,
             available: AtomicBool::new(true),
             candles: AtomicU64::default(),
@@ -169,7 +163,6 @@ pub struct HistoryMetrics {
     errors: IntCounterVec,
     upkeep: IntCounterVec,
     gauges: [IntGauge; 5],
-    pool: IntGaugeVec,
 }
 
 impl HistoryMetrics {
@@ -210,19 +203,12 @@ impl HistoryMetrics {
                     "How long the oldest has waited on the disk.",
                 )?,
             ],
-            pool: IntGaugeVec::new(
-                Opts::new(
-                    "cryptoprice_history_pool_connections",
-                    "Connections to the store that are open and that are idle, and calls that wait for one, by pool and state.",
-                ),
-                &["pool", "state"],
-            )?,
         })
     }
 
     fn families(&self) -> impl Iterator<Item = &dyn Collector> {
-        let vectors: [&dyn Collector; 6] =
-            [&self.written, &self.dropped, &self.errors, &self.upkeep, &self.pool, &self.status.0.took];
+        let vectors: [&dyn Collector; 5] =
+            [&self.written, &self.dropped, &self.errors, &self.upkeep, &self.status.0.took];
         vectors.into_iter().chain(self.gauges.iter().map(|gauge| gauge as &dyn Collector))
     }
 }
@@ -261,16 +247,6 @@ impl Collector for HistoryMetrics {
             age,
         ];
         self.gauges.iter().zip(values).for_each(|(gauge, value)| gauge.set(value));
-        for pool in shared.store.pools() {
-            let states = [
-                ("open", i64::from(pool.size)),
-                ("idle", i64::from(pool.idle)),
-                ("waiting", whole(pool.waiting)),
-            ];
-            for (state, count) in states {
-                self.pool.with_label_values(&[pool.name, state]).set(count);
-            }
-        }
         self.families().flat_map(Collector::collect).collect()
     }
 }

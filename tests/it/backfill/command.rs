@@ -115,7 +115,8 @@ async fn what_cannot_be_done_is_refused_in_one_line() {
         ("BTC-USD --from 2023-11-01 --config nowhere.toml", 1, "nowhere.toml"),
         ("BTC-USD", 2, "--from"),
         ("BTC --from 2023-11-01", 2, "BTC"),
-        ("BTC-USD --from soon", 2, "expected a date"),
+        ("BTC-USD --from soon", 2, "expected a time"),
+        ("BTC-USD --from 2h --to 3h", 1, "is not before --to"),
         ("BTC-USD --from 2023-11-01 --interval 2m", 2, "there are 1s, 1m, 5m"),
     ] {
         let (ended, out, err) = run(&exchange, folder.path(), line).await;

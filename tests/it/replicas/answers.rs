@@ -60,6 +60,11 @@ async fn all_replicas_answer_alike_field_for_field_at_the_same_sequence() {
         eventually("it knows who leads", async || (node.status().await["leader"] == name).then_some(()))
             .await;
         assert_eq!((&told["origin"], &told["redis"]), (&"ORIGIN_SIMULATED".into(), &"answers".into()));
+        let ready = node.readiness().await;
+        assert_eq!((&ready["leader"], &ready["part"]), (&name, &told["part"]));
+        // The past is read by all of them.
+        let metrics = Metrics::of(node.ops).await;
+        assert!(metrics.0.contains("cryptoprice_history_pool_connections{"), "{}", metrics.0);
     }
 
     streams_are_the_same(nodes).await;

@@ -94,10 +94,14 @@ impl Node {
         (status["epoch"].as_u64().unwrap(), status["sequence"].as_u64().unwrap())
     }
 
+    /// Asks whether it is ready.
+    pub(super) async fn readiness(&self) -> Value {
+        reqwest::get(format!("http://{}/readyz", self.address)).await.unwrap().json().await.unwrap()
+    }
+
     /// Lists the reasons why it is not ready.
     pub(super) async fn reasons(&self) -> Vec<String> {
-        let answer = reqwest::get(format!("http://{}/readyz", self.address)).await.unwrap();
-        let report: Value = answer.json().await.unwrap();
+        let report = self.readiness().await;
         let reasons = report["reasons"].as_array().unwrap().iter();
         reasons.map(|reason| reason["reason"].as_str().unwrap().to_owned()).collect()
     }

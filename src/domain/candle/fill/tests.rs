@@ -32,11 +32,6 @@ fn some() -> Vec<Candle> {
 }
 
 #[test]
-fn without_filling_only_trades_are_shown() {
-    assert_eq!(rows(&some(), (0, 400), Fill::None, Some(1)), ["60: 3 6 2 4 Final", "300: 5 5 5 5 Forming"]);
-}
-
-#[test]
 fn every_interval_is_shown_where_it_is_asked_for() {
     assert_eq!(
         rows(&some(), (0, 400), Fill::Null, Some(1)),
@@ -75,12 +70,4 @@ fn a_range_has_the_intervals_that_open_in_it() {
     let last = DateTime::<Utc>::MAX_UTC;
     let endless = fill(&[], (SERIES, MINUTE), last - chrono::TimeDelta::seconds(90)..last, Fill::Null, None);
     assert!(endless.take(5).count() <= 2);
-}
-
-#[test]
-fn ways_to_fill_are_read_and_others_refused() {
-    for (text, expected) in [("NONE", Fill::None), ("PREVIOUS", Fill::Previous), ("NULL", Fill::Null)] {
-        assert_eq!(text.parse(), Ok(expected));
-    }
-    assert!("previous".parse::<Fill>().is_err());
 }
