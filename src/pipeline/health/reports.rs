@@ -84,7 +84,13 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::{price::Origin, venue::Venue};
+    use crate::{
+        domain::{aggregate::Policy, jump::JumpPolicy, peg::PegPolicy, price::Origin, venue::Venue},
+        pipeline::{
+            aggregator::{Markets, Options},
+            standards::Standards,
+        },
+    };
 
     #[test]
     fn who_follows_tells_the_same_pairs_as_unlisted_as_who_leads() {
@@ -93,7 +99,16 @@ mod tests {
         let [bitcoin, ether, solana] = pairs;
         let venues = ["gate", "kraken"].map(Venue::new);
         let asked = venues.map(|venue| (venue, pairs.to_vec()));
-        let sources = Sources::new(asked, Origin::Live, TimeDelta::seconds(30), now);
+        let options = Options {
+            policy: Policy::default(),
+            peg: PegPolicy::default(),
+            coins: Vec::new(),
+            jump: JumpPolicy::default(),
+            refresh: TimeDelta::seconds(1),
+            origin: Origin::Live,
+            markets: Markets::Met,
+        };
+        let sources = Sources::new(asked, Origin::Live, Standards::new(&options), now);
         let [gate, kraken] = venues.map(|venue| sources.get(venue).unwrap());
         gate.listening(vec![bitcoin, ether], &[(solana, "not listed".to_owned())], 1);
         kraken.listening(vec![bitcoin], &[ether, solana].map(|pair| (pair, "not traded".to_owned())), 1);
