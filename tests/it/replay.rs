@@ -133,14 +133,15 @@ async fn a_symbol_that_can_be_read_in_two_ways_is_what_was_asked_for() {
         r#"{"t":"header","format":2,"exchange":"BINANCEUS","recorded":1767323045.0}"#,
         r#"{"t":"connect","conn":"a","ts":1767323045.0,"addr":"wss://example.com/"}"#,
     ];
-    let pairs = r#"{"t":"asked","conn":"a","ts":1767323045.0,"pairs":{"BNBUSD":"BNB-USD"}}"#;
-    let said = r#"{"t":"recv","conn":"a","ts":1767323045.5,"data":"{\"stream\":\"bnbusd@bookTicker\",\"data\":{\"u\":1,\"s\":\"BNBUSD\",\"b\":\"600.1\",\"B\":\"1\",\"a\":\"600.3\",\"A\":\"2\"}}"}"#;
+    let pairs = r#"{"t":"asked","conn":"a","ts":1767323045.0,"pairs":{"SHIBUSD":"SHIB-USD"}}"#;
+    let said = r#"{"t":"recv","conn":"a","ts":1767323045.5,"data":"{\"stream\":\"shibusd@bookTicker\",\"data\":{\"u\":1,\"s\":\"SHIBUSD\",\"b\":\"600.1\",\"B\":\"1\",\"a\":\"600.3\",\"A\":\"2\"}}"}"#;
     fs::write(&plain, [connect[0], connect[1], said].join("\n")).unwrap();
     fs::write(&asked, [connect[0], connect[1], pairs, said].join("\n")).unwrap();
-    for (file, expected) in [(plain, "BN-BUSD"), (asked, "BNB-USD")] {
+    for (file, expected) in [(plain, None), (asked, Some("600.2"))] {
         let running = Running::replay(vec![file]).await;
-        let (_, answer) = running.get(&format!("/v1/prices/{expected}")).await;
-        assert_eq!(answer["price"]["price"].as_str(), Some("600.2"), "{expected}: {answer}");
+        let (_, answer) = running.get("/v1/prices/SHIB-USD").await;
+        // By itself it is SHI in BUSD, a coin whose worth is not known here.
+        assert_eq!(answer["price"]["price"].as_str(), expected, "{answer}");
         running.stop().await;
     }
 }
