@@ -4,7 +4,8 @@
 //! venues; each venue by itself, and all together, have a [`builder`], with a `lane` for each interval. A [`tally`] adds
 //! trades up, exactly (`sum`) and in whatever order they come, each once (`seen`); [`listening`] is when there was anybody
 //! to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`composite`] that of all venues of
-//! theirs, [`gaps`] finds what is missing, [`fill`] says what is shown there.
+//! theirs, [`gaps`] finds what is missing, [`fill`] says what is shown there, and [`news`] what of a candle that somebody tells is
+//! written beside what is known.
 
 pub mod builder;
 pub mod composite;
@@ -13,6 +14,7 @@ pub mod gaps;
 mod lane;
 pub mod listening;
 pub mod market;
+pub mod news;
 pub mod roll_up;
 #[cfg(test)]
 mod sample;

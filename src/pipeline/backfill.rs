@@ -1,7 +1,7 @@
 //! Fills in candles that were missed, out of the venues' own history.
 //!
 //! What is missing is found in the store, asked of each venue a page at a time and written as it comes, so that whatever ends
-//! it, the next one goes on from there. Pure are `pages` (what to ask), `rows` (what answers say, and what of it is news) and
+//! it, the next one goes on from there. Pure are `pages` (what to ask), `rows` (what answers say) and
 //! [`composite`](crate::domain::candle::composite); `asker` asks, within its share of the venue's budget; `shelf` reads and
 //! writes. [`service`] does it in the background for a running service, which [`watch`] tells of gaps.
 
@@ -35,7 +35,7 @@ pub use self::{asker::VenueClient, metrics::BackfillMetrics, progress::Progress}
 use crate::{
     clock::Clock,
     domain::{
-        candle::{Interval, builder::Series},
+        candle::{Interval, builder::Series, news::Teller},
         pair::Pair,
         venue::Venue,
     },
@@ -212,6 +212,7 @@ impl Backfill {
         } else {
             self.shelf.missing(series, interval, span.clone(), self.options.least_coverage).await?
         };
+        let teller = if job.doubted { Teller::Witness } else { Teller::Maker };
         let mut pages = Pages::new(missing, interval, asker.max_candles());
         let mut filled = Filled { missing: pages.left(), ..Filled::default() };
         self.progress.miss(filled.missing);
@@ -222,7 +223,7 @@ impl Backfill {
             self.metrics.answer(venue);
             let wanted: Vec<Span> = pages.missing().cloned().collect();
             let told = rows::candles(series, interval, &rows, &wanted);
-            filled.written += self.shelf.put(series, interval, told, job.doubted).await?;
+            filled.written += self.shelf.put(&told, teller).await?;
             let before = pages.left();
             pages.settle(&page, &rows);
             self.progress.settle(before - pages.left());

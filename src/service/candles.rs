@@ -1,6 +1,6 @@
 //! Candles: a page of those that were, and those that form.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, slice, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, stream};
@@ -19,6 +19,7 @@ use crate::{
         candle::{
             Candle, Interval, builder,
             fill::{Fill, Row, fill},
+            news::{Teller, news},
         },
         pair::Pair,
         price::Origin,
@@ -366,8 +367,10 @@ impl Candles {
         for candle in fresh {
             let key = candle.open_time;
             match candles.iter_mut().find(|known| known.open_time == key) {
-                Some(known) if known.revision < candle.revision => *known = candle,
-                Some(_) => {}
+                Some(known) => {
+                    let news = news(slice::from_ref(known), &candle, Teller::Listener);
+                    *known = news.unwrap_or_else(|| known.clone());
+                }
                 None => candles.push(candle),
             }
         }

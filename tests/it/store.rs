@@ -2,6 +2,7 @@
 
 pub(crate) mod faults;
 mod histories;
+mod revisions;
 pub(crate) mod server;
 mod upkeep;
 

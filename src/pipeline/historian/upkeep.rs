@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::status::HistoryStatus;
 use crate::{
     clock::Clock,
-    domain::candle::{Candle, Interval, roll_up::roll_up},
+    domain::candle::{Candle, Interval, news::Teller, roll_up::roll_up},
     feed::venues,
     store::{
         Store, StoreError,
@@ -167,7 +167,7 @@ impl Upkeep {
             let rest = parts.split_off(end);
             let of = parts.chunk_by(|one, next| whole(one) == whole(next));
             let candles: Vec<_> = of.filter_map(|parts| roll_up(parts, series.interval).ok()).collect();
-            made += self.store.write_candles(&candles, now).await?;
+            made += self.store.revise_candles(&candles, Teller::Maker, now).await?.len() as u64;
             if over {
                 return Ok(made);
             }
