@@ -21,10 +21,7 @@ use crate::{
         trade::Trade,
         venue::{MarketKind, Venue},
     },
-    feed::{
-        delivery::{Delivery, DeliveryKind},
-        translate::believed,
-    },
+    feed::delivery::{Delivery, DeliveryKind},
 };
 use progress::Progress;
 
@@ -179,16 +176,12 @@ impl CandleBook {
         snapshot: bool,
         received: DateTime<Utc>,
     ) -> Intake {
-        let time = believed(trade.time, received);
-        // Few venues have a clock so far ahead: the others' trades need no copy.
-        let mended = (time != trade.time).then(|| Trade { time, ..trade.clone() });
-        let trade = mended.as_ref().unwrap_or(trade);
         let market = self.pairs.get_mut(&pair).filter(|_| kind == MarketKind::Spot);
         let intake = market.map_or(Intake::Foreign, |market| market.trade(venue, trade, snapshot, received));
-        // What is sent as past, or not believed, tells nothing of how far the venue is.
+        // What is sent as past tells nothing of how far the venue is.
         let live = !snapshot && matches!(intake, Intake::Taken | Intake::TooLate);
         if let Some(progress) = self.venues.get_mut(&venue).filter(|_| live) {
-            progress.reach(trade.time, received);
+            progress.reach(self.policy.time_of(trade, received), received);
         }
         let count = self.counts.entry(intake).or_default();
         *count = count.saturating_add(1);

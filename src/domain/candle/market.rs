@@ -25,7 +25,7 @@ pub struct Policy {
     pub restatable: TimeDelta,
     /// A candle that is being formed is told again after this time at the earliest.
     pub cadence: TimeDelta,
-    /// A trade from further ahead of our clock than this is not believed.
+    /// A time from further ahead of our clock than this is not believed: such a trade happened when it was received.
     pub max_future: TimeDelta,
     /// A venue whose trades come later than this is not waited for any longer.
     pub max_lag: TimeDelta,
@@ -44,8 +44,6 @@ pub enum Intake {
     BeforeStart,
     /// It came so late that its candles cannot be restated any more.
     TooLate,
-    /// It is from further ahead than is believed.
-    Future,
     /// Price or amount is not above zero.
     Worthless,
     /// It is of no spot market, or of a market that is not taken in.
@@ -165,10 +163,8 @@ impl Market {
         {
             return Intake::Worthless;
         }
-        if trade.time - received > self.policy.max_future {
-            return Intake::Future;
-        }
-        let second = Interval::Second.open_time(trade.time);
+        let time = self.policy.time_of(trade, received);
+        let second = Interval::Second.open_time(time);
         if let Err(refused) = listed.builder.takes(second) {
             return refused;
         }
@@ -180,13 +176,13 @@ impl Market {
                 }
                 id
             }
-            None if snapshot && listening.covers(trade.time) => return Intake::Past,
+            None if snapshot && listening.covers(time) => return Intake::Past,
             None => {
                 listed.unnamed += 1;
                 TradeId::Unnamed(listed.unnamed)
             }
         };
-        let tally = Tally::of(Mark { time: trade.time, venue, id }, trade.price, trade.amount);
+        let tally = Tally::of(Mark { time, venue, id }, trade.price, trade.amount);
         match listed.pending.get_mut(&second) {
             Some(pending) => pending.add(&tally),
             None => {
@@ -261,6 +257,14 @@ impl Market {
 
     fn place(&self, venue: Venue) -> Option<usize> {
         self.venues.iter().position(|listed| listed.venue == venue)
+    }
+}
+
+impl Policy {
+    /// Gets when a trade happened: when its venue says, or when it was received, if the venue's clock is further ahead than is
+    /// believed.
+    pub fn time_of(&self, trade: &Trade, received: DateTime<Utc>) -> DateTime<Utc> {
+        if trade.time - received > self.max_future { received } else { trade.time }
     }
 }
 
