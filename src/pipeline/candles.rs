@@ -151,6 +151,14 @@ impl CandleBook {
                 self.advance(receive_time);
                 self.left(venue, connection);
             }
+            DeliveryKind::Gap(market) => {
+                let now = self.advance(receive_time);
+                // Nobody had listened: what covers that time is not whole, whoever tells it.
+                for (market, from) in self.progress(venue).missed(connection, *market) {
+                    self.disconnected(venue, market, from);
+                    self.connected(venue, market, now);
+                }
+            }
             DeliveryKind::Listening { markets, absent, .. } => {
                 let now = self.advance(receive_time);
                 for market in markets.iter().filter(|market| self.takes(venue, **market)).collect::<Vec<_>>()
@@ -215,6 +223,53 @@ impl CandleBook {
         out
     }
 
+    /// Notes that our clock went from one moment to another while nobody heard anything: the machine slept, or the clock was
+    /// set. What was listened to is so up to when it was last heard, and again from then on.
+    pub fn pass_over(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let to = self.advance(to);
+        for (venue, market, heard) in self.listened() {
+            self.disconnected(venue, market, heard.min(from));
+            self.connected(venue, market, to);
+        }
+        for progress in self.venues.values_mut() {
+            progress.go_on(to);
+        }
+    }
+
+    /// Begins anew at a time to which our clock was set back, with the same markets and connections. What was being formed
+    /// was of a time that was wrong, and is not told any more.
+    pub fn begin_again(&mut self, now: DateTime<Utc>) {
+        let (expected, listened) = (self.series(), self.listened());
+        self.now = now;
+        self.pairs.clear();
+        for progress in self.venues.values_mut() {
+            progress.go_on(now);
+        }
+        for (pair, venue) in expected {
+            if let Some(venue) = venue {
+                self.expect(venue, pair, now);
+            }
+        }
+        for (venue, market, _) in listened {
+            self.connected(venue, market, now);
+        }
+    }
+
+    /// Ends, as nothing comes after, and gives what that closes: all that is over, without waiting for what may come late. So
+    /// nothing was listened to beyond the time up to which each venue's trades are known.
+    pub fn end(&mut self, now: DateTime<Utc>) -> Vec<Candle> {
+        let now = self.advance(now);
+        self.venues.values_mut().for_each(|venue| venue.tick(now, &self.policy));
+        for (venue, market, _) in self.listened() {
+            let mark = self.progress(venue).mark();
+            self.disconnected(venue, market, mark.min(now));
+        }
+        let over = now.checked_add_signed(self.policy.lateness).unwrap_or(now);
+        let mut out = Vec::new();
+        self.pairs.values_mut().for_each(|market| market.tick(now, |_| over, &mut out));
+        out
+    }
+
     /// Gets the earliest candle of an interval that is not over, of a venue or of all together.
     pub fn forming(&mut self, pair: Pair, venue: Option<Venue>, interval: Interval) -> Option<Candle> {
         let now = self.now;
@@ -244,6 +299,15 @@ impl CandleBook {
             (Markets::Configured(pairs), None) => pairs.contains(&market),
             (Markets::Met, None) => true,
         }
+    }
+
+    /// Lists what is listened to, each with when it was last heard.
+    fn listened(&self) -> Vec<(Venue, Pair, DateTime<Utc>)> {
+        let of = |(venue, at): (&Venue, &Progress)| {
+            let venue = *venue;
+            at.listened().into_iter().map(move |(market, heard)| (venue, market, heard))
+        };
+        self.venues.iter().flat_map(of).collect()
     }
 
     fn left(&mut self, venue: Venue, connection: Option<u64>) {

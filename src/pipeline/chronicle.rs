@@ -3,6 +3,7 @@
 //! Driven by whoever drives the aggregator, with the same deliveries and the same times, live or replayed.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::warn;
 
 use super::{
     aggregator::Markets,
@@ -10,7 +11,11 @@ use super::{
     historian::{inbox::Inbox, points::Points},
 };
 use crate::{
-    domain::{candle::market::Policy, pair::Pair, venue::Venue},
+    domain::{
+        candle::{Candle, market::Policy},
+        pair::Pair,
+        venue::Venue,
+    },
     feed::delivery::Delivery,
 };
 
@@ -19,6 +24,9 @@ const EVERY: TimeDelta = TimeDelta::milliseconds(200);
 
 /// A connection of a recording that says nothing for so long has ended: recordings do not tell.
 const RECORDED_SILENCE: TimeDelta = TimeDelta::seconds(60);
+
+/// A step that no delay explains: the clock was set, or the machine slept. The clock takes over at once what is above it.
+const STEP: TimeDelta = TimeDelta::seconds(60);
 
 /// Makes candles, and hands them and the prices on.
 #[derive(Debug)]
@@ -56,23 +64,40 @@ impl Chronicle {
 
     /// Takes in what a venue said.
     pub fn hear(&mut self, delivery: &Delivery) {
+        if let Some(looked) = self.looked.filter(|looked| delivery.receive_time - *looked > STEP) {
+            self.step(looked, delivery.receive_time);
+        }
         self.book.hear(delivery);
     }
 
     /// Closes candles that are over and looks at the prices, now and then, and hands on what is new.
     pub fn tick(&mut self, now: DateTime<Utc>) {
+        if let Some(looked) = self.looked.filter(|looked| (now - *looked).abs() > STEP) {
+            self.step(looked, now);
+        }
         if self.looked.is_none_or(|looked| now - looked >= EVERY) {
             self.look(now);
         }
     }
 
-    /// Does that at once: nothing comes after.
+    /// Does that at once.
     pub fn look(&mut self, now: DateTime<Utc>) {
         self.looked = Some(now);
         if self.recorded {
             self.book.lapse(RECORDED_SILENCE);
         }
-        self.hub.publish(self.book.tick(now));
+        let told = self.book.tick(now);
+        self.tell(told, now);
+    }
+
+    /// Closes all that is over, as nothing comes after.
+    pub fn end(&mut self, now: DateTime<Utc>) {
+        let told = self.book.end(now);
+        self.tell(told, now);
+    }
+
+    fn tell(&mut self, told: Vec<Candle>, now: DateTime<Utc>) {
+        self.hub.publish(told);
         if let Some((points, inbox)) = &mut self.prices {
             let points = points.look(now);
             if !points.is_empty() {
@@ -103,7 +128,30 @@ impl Chronicle {
         self.forget();
     }
 
+    /// Follows the clock, which was set or has slept. That of a recording goes as it was recorded.
+    fn step(&mut self, looked: DateTime<Utc>, now: DateTime<Utc>) {
+        if self.recorded {
+            return;
+        }
+        let seconds = (now - looked).num_seconds();
+        warn!(seconds, "the clock has made a step: nothing is known of the time that it left out");
+        if now > looked {
+            self.book.pass_over(looked, now);
+            self.looked = Some(now);
+            return;
+        }
+        self.book.begin_again(now);
+        self.hub.retain(|_| false);
+        if let Some((points, _)) = &mut self.prices {
+            points.go_on(now);
+        }
+        self.looked = None;
+    }
+
     fn forget(&self) {
         self.hub.retain(|series| self.book.expects(series.pair, series.venue));
     }
 }
+
+#[cfg(test)]
+mod tests;

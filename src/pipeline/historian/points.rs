@@ -66,6 +66,14 @@ impl Points {
         out
     }
 
+    /// Goes on from a time to which our clock was set back.
+    pub fn go_on(&mut self, now: DateTime<Utc>) {
+        self.next = None;
+        for kept in self.pairs.values_mut() {
+            kept.at = now;
+        }
+    }
+
     /// Takes in an update: a change of status is kept at once, with what was the price until then.
     fn take(&mut self, update: Arc<Update>, now: DateTime<Utc>, out: &mut Vec<PricePoint>) {
         let pair = update.price.pair;
