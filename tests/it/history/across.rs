@@ -1,9 +1,11 @@
 //! Across a restart.
 
+use std::collections::BTreeMap;
+
 use cryptoprice::{
     app::Mode,
     domain::{
-        candle::{market::Policy, roll_up::roll_up},
+        candle::{market::Policy, news::Teller, roll_up::roll_up},
         price::Status,
     },
     pipeline::{
@@ -162,4 +164,57 @@ async fn what_is_old_goes_and_what_a_killed_program_did_not_close_is_made() {
         // The five minutes are not over, or not wholly before the start, and are left to those who hear the rest.
         assert_eq!(stored(&store, Series { interval: Interval::Day, ..SECONDS }).await, []);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_filled_in_reaches_candles_that_close_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(store_options(sqlite(folder.path()), Origin::Live)));
+    store.migrate().await.unwrap();
+    let of = |interval| Series { interval, ..SECONDS };
+    let minute = |minute| start() + TimeDelta::minutes(minute);
+    // Of every other of the first five minutes there are three hundred spans of which nothing can be made.
+    let from = minute(-5 * 600);
+    let holes: Vec<_> = (0..300)
+        .map(|at| candle(of(Interval::FiveMinutes), from + TimeDelta::minutes(10 * at), at))
+        .collect();
+    // The third minute was listened to in half, and the longer candles closed without the rest.
+    let part = |candle: Candle| Candle { coverage: Decimal::new(9, 1), ..candle };
+    let live: Vec<_> = (0..15)
+        .map(|at| candle(of(Interval::Minute), minute(at), at))
+        .map(|candle| if candle.open_time == minute(2) { part(candle) } else { candle })
+        .collect();
+    let closed = [Interval::FiveMinutes, Interval::QuarterHour].map(|it| part(candle(of(it), minute(0), 1)));
+    store.write_candles(&[holes, live.clone(), closed.to_vec()].concat(), start()).await.unwrap();
+    let told = Candle { source: CandleSource::Venue, coverage: Decimal::ONE, ..live[2].clone() };
+    store.revise_candles(&[told], Teller::Maker, start()).await.unwrap();
+
+    let options = UpkeepOptions {
+        candles: BTreeMap::new(),
+        prices: None,
+        every: Duration::from_millis(100),
+        batch: 100,
+    };
+    let clock = Clock::standing_at(minute(7));
+    let status = historian(&store, folder.path(), 1 << 20).status();
+    let shutdown = CancellationToken::new();
+    let upkeep = Upkeep::new(options, Arc::clone(&store), status, clock.clone());
+    let running = tokio::spawn(upkeep.run(shutdown.clone()));
+    let newest = async |interval| stored(&store, of(interval)).await.pop().unwrap();
+    eventually("five minutes are whole", async || {
+        (newest(Interval::FiveMinutes).await.coverage == Decimal::ONE).then_some(())
+    })
+    .await;
+    let five = newest(Interval::FiveMinutes).await;
+    assert_eq!((five.state, five.revision, five.trade_count), (CandleState::Restated, 1, 5));
+    // A quarter of an hour is not over yet; once it is, it gets the same.
+    assert_eq!(newest(Interval::QuarterHour).await, closed[1]);
+    clock.advance_to(minute(17));
+    eventually("a quarter of an hour is whole", async || {
+        (newest(Interval::QuarterHour).await.coverage == Decimal::ONE).then_some(())
+    })
+    .await;
+    assert_eq!(newest(Interval::QuarterHour).await.trade_count, 15);
+    shutdown.cancel();
+    running.await.unwrap();
 }
