@@ -101,7 +101,7 @@ impl Historian {
                 }
             }
         });
-        let inbox = Inbox::new(options.queue);
+        let inbox = Inbox::new(options.queue, clock.clone());
         let historian = Self {
             status: HistoryStatus::new(inbox.clone(), Arc::clone(&store), clock.clone())?,
             options,
@@ -201,11 +201,10 @@ impl Historian {
     }
 
     fn write(&mut self, batch: Arc<Batch>, spooled: Vec<Ticket>) {
-        let (store, now) = (Arc::clone(&self.store), self.clock.now());
-        let (status, given) = (self.status.clone(), Arc::clone(&batch));
+        let (store, status, given) = (Arc::clone(&self.store), self.status.clone(), Arc::clone(&batch));
         let task = tokio::spawn(async move {
             let since = Instant::now();
-            let written = write::write(&store, &given, now).await;
+            let written = write::write(&store, &given).await;
             status.took(since.elapsed());
             written
         });

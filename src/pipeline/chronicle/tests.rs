@@ -2,6 +2,7 @@ use rust_decimal::Decimal;
 
 use super::*;
 use crate::{
+    clock::Clock,
     domain::{
         candle::{CandleState, Interval},
         price::{Origin, Price, Status, StatusReason, Value},
@@ -39,7 +40,7 @@ fn at(second: i64) -> DateTime<Utc> {
 impl Scene {
     fn new(second: i64) -> Self {
         let (board, publisher) = Board::new(1, ENCODER);
-        let inbox = Inbox::new(1_000_000);
+        let inbox = Inbox::new(1_000_000, Clock::standing_at(at(0)));
         let hub = CandleHub::new(Some(inbox.clone()));
         let told = hub.subscribe();
         let cadence = Cadence { every: TimeDelta::seconds(1), repeat: TimeDelta::seconds(60) };

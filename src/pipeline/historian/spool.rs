@@ -14,6 +14,7 @@ use std::{
     path::PathBuf,
 };
 
+use chrono::DateTime;
 use rustix::fs::{FlockOperation, flock};
 use tracing::warn;
 
@@ -179,7 +180,8 @@ impl Spool {
                 }
                 let ticket = Ticket { file: segment.number, offset: entry.offset };
                 let read = segment.read(*entry);
-                match read.map(|bytes| bytes.map(|bytes| codec::decode(&bytes, self.origin))) {
+                let appended = DateTime::from_timestamp_millis(entry.time).unwrap_or_default();
+                match read.map(|bytes| bytes.map(|bytes| codec::decode(&bytes, self.origin, appended))) {
                     Ok(Some(Ok(batch))) => {
                         all.append(batch);
                         tickets.push(ticket);

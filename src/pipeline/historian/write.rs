@@ -2,14 +2,10 @@
 
 use std::slice;
 
-use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::batch::Batch;
-use crate::{
-    domain::candle::Candle,
-    store::{Store, StoreError, candles::StoredCandle},
-};
+use crate::store::{Store, StoreError};
 
 /// What was written of a batch.
 #[derive(Debug, Clone, Copy, Default)]
@@ -21,11 +17,9 @@ pub(super) struct Written {
 }
 
 /// Writes a batch. Rows that the store refuses for what they are do not keep it from taking the others.
-pub(super) async fn write(store: &Store, batch: &Batch, now: DateTime<Utc>) -> Result<Written, StoreError> {
-    let keep = |candle: &Candle| StoredCandle { candle: candle.clone(), record_time: now };
-    let candles: Vec<_> = batch.candles.iter().map(keep).collect();
-    let (candles, not_candles) = each(&candles, "candle", |rows| store.keep_candles(rows)).await?;
-    let (prices, not_prices) = each(&batch.prices, "price", |rows| store.write_prices(rows, now)).await?;
+pub(super) async fn write(store: &Store, batch: &Batch) -> Result<Written, StoreError> {
+    let (candles, not_candles) = each(&batch.candles, "candle", |rows| store.keep_candles(rows)).await?;
+    let (prices, not_prices) = each(&batch.prices, "price", |rows| store.keep_prices(rows)).await?;
     Ok(Written { candles, prices, refused: not_candles + not_prices })
 }
 

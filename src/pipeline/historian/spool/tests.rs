@@ -3,7 +3,7 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 use proptest::prelude::*;
 
 use super::{
-    super::batch::sample::{candles, point},
+    super::batch::sample::{candles, point, rows},
     *,
 };
 
@@ -17,7 +17,7 @@ fn open(folder: &Path, max_bytes: u64) -> Spool {
 
 /// A batch that can be told from others by the minutes of its candles.
 fn batch(at: i64) -> Batch {
-    Batch { candles: candles(10 * at..10 * at + 5), prices: vec![point(u64::try_from(at).unwrap())] }
+    Batch { candles: rows(candles(10 * at..10 * at + 5)), prices: vec![point(u64::try_from(at).unwrap())] }
 }
 
 fn drain(spool: &mut Spool) -> Vec<Batch> {
@@ -152,7 +152,7 @@ fn a_batch_that_can_never_be_held_is_refused_and_costs_nothing() {
     let mut spool = open(folder.path(), 4_096);
     spool.append(&batch(0), 0).unwrap();
     let mut large = batch(1);
-    large.candles = candles(0..20_000);
+    large.candles = rows(candles(0..20_000));
     assert_eq!(spool.append(&large, 0).unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert_eq!(drain(&mut spool), [batch(0)]);
 }
