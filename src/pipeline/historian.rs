@@ -172,12 +172,21 @@ impl Historian {
             }
         }
         if self.writing.is_none() && self.retry.is_none() {
-            if let Some((tickets, batch)) = self.oldest().await {
-                self.write(Arc::new(batch), tickets);
-            } else if due || self.inbox.len() >= self.options.batch {
-                let batch = self.inbox.take(self.options.batch);
-                if !batch.is_empty() {
-                    self.write(Arc::new(batch), Vec::new());
+            match self.oldest().await {
+                Ok(Some((tickets, batch))) => self.write(Arc::new(batch), tickets),
+                Ok(None) if due || self.inbox.len() >= self.options.batch => {
+                    let batch = self.inbox.take(self.options.batch);
+                    if !batch.is_empty() {
+                        self.write(Arc::new(batch), Vec::new());
+                    }
+                }
+                Ok(None) => {}
+                // What comes stands behind it.
+                Err(error) => {
+                    if self.failures == 0 {
+                        warn!(%error, "what waits on the disk cannot be read at the moment, and is tried again");
+                    }
+                    self.hold_off();
                 }
             }
         }
@@ -249,6 +258,11 @@ impl Historian {
                 error!(%error, "history cannot be written, and somebody has to look at that: {consequence}");
             }
         }
+        self.hold_off();
+    }
+
+    /// Does nothing for a while, which is longer each time.
+    fn hold_off(&mut self) {
         let wait = BACK_OFF.wait(self.failures, self.dice.random_range(0.0..=1.0));
         self.failures = self.failures.saturating_add(1);
         self.retry = Some(Instant::now() + wait);
@@ -273,9 +287,10 @@ impl Historian {
     }
 
     /// Reads the oldest of what lies on the disk, as much as is written together.
-    async fn oldest(&self) -> Option<(Vec<Ticket>, Batch)> {
+    async fn oldest(&self) -> io::Result<Option<(Vec<Ticket>, Batch)>> {
+        let Some(spool) = &self.spool else { return Ok(None) };
         let rows = self.options.batch;
-        let (oldest, lost) = with(self.spool.as_ref()?, move |spool| spool.peek(rows)).await;
+        let (oldest, lost) = with(spool, move |spool| spool.peek(rows)).await;
         self.status.spool_dropped(lost);
         oldest
     }

@@ -164,9 +164,9 @@ impl Spool {
         }
     }
 
-    /// Reads the oldest batches as one, of about so many rows, which stay until they are [done](Self::done) with. One that
-    /// cannot be read any more is taken away; how many rows that were is told.
-    pub(super) fn peek(&mut self, rows: usize) -> (Option<(Vec<Ticket>, Batch)>, u64) {
+    /// Reads the oldest batches as one, of about so many rows, which stay until they are [done](Self::done) with. One that is
+    /// damaged is taken away; how many rows that were is told. One that cannot be read at the moment stays, and is an error.
+    pub(super) fn peek(&mut self, rows: usize) -> (io::Result<Option<(Vec<Ticket>, Batch)>>, u64) {
         let mut lost = 0;
         loop {
             let (mut tickets, mut all, mut damaged) = (Vec::new(), Batch::default(), None);
@@ -179,28 +179,39 @@ impl Spool {
                     break;
                 }
                 let ticket = Ticket { file: segment.number, offset: entry.offset };
-                let read = segment.read(*entry);
-                let appended = DateTime::from_timestamp_millis(entry.time).unwrap_or_default();
-                match read.map(|bytes| bytes.map(|bytes| codec::decode(&bytes, self.origin, appended))) {
-                    Ok(Some(Ok(batch))) => {
+                match self.read(segment, *entry) {
+                    Ok(Ok(batch)) => {
                         all.append(batch);
                         tickets.push(ticket);
                     }
                     // Its turn comes after those before it.
                     _ if !tickets.is_empty() => break,
-                    unreadable => {
-                        warn!(file = %segment.path.display(), reason = ?unreadable, "a record of the spool cannot be read");
+                    Ok(Err(damage)) => {
+                        warn!(file = %segment.path.display(), damage, "a record of the spool is damaged");
                         damaged = Some((ticket, entry.rows));
                         break;
                     }
+                    Err(error) => return (Err(error), lost),
                 }
             }
             let Some((ticket, rows)) = damaged else {
-                return ((!tickets.is_empty()).then_some((tickets, all)), lost);
+                return (Ok((!tickets.is_empty()).then_some((tickets, all))), lost);
             };
             lost += u64::from(rows);
             self.done(&[ticket]);
         }
+    }
+
+    /// Reads a record, or says what is wrong with it for good. That it cannot be read at the moment is an error.
+    fn read(&self, segment: &Segment, entry: Entry) -> io::Result<Result<Batch, String>> {
+        let bytes = match segment.read(entry) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Err("it is not what was appended".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let appended = DateTime::from_timestamp_millis(entry.time).unwrap_or_default();
+        Ok(codec::decode(&bytes, self.origin, appended).map_err(|error| error.to_string()))
     }
 
     /// Takes away the oldest batches, but for those that had to give way meanwhile. They are given in their order.
