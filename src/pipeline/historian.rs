@@ -45,10 +45,14 @@ use crate::{
 /// How long to wait before the store is tried again.
 const BACK_OFF: BackOff = BackOff { base: Duration::from_millis(500), cap: Duration::from_secs(30) };
 
+/// A row has so many parts of [`HistorianOptions::flush`]: one in memory, one in which the database may take it, and one to put it
+/// on the disk where that takes longer.
+const PARTS: u32 = 3;
+
 /// How a historian works.
 #[derive(Debug, Clone)]
 pub struct HistorianOptions {
-    /// How old a row grows before it is written, if the store answers.
+    /// How old a row grows before it is safe, in the store or on the disk.
     pub flush: Duration,
     /// Rows that are written together at most.
     pub batch: usize,
@@ -131,21 +135,33 @@ impl Historian {
 
     /// Writes until told to stop, then what is left, for as long as the grace lasts.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut flushes = interval(self.options.flush);
+        let mut flushes = interval(self.part());
         flushes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let mut due = false;
+            let (mut due, overdue) = (false, self.overdue());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 outcome = outcome(&mut self.writing) => self.settle(outcome).await,
                 () = until(self.retry), if self.writing.is_none() => self.retry = None,
+                () = until(overdue) => {}
                 _ = flushes.tick() => (due, self.blocked) = (true, false),
                 () = self.inbox.has(self.options.batch), if !self.is_held_up() => {}
             }
             self.advance(due).await;
         }
         self.finish().await;
+    }
+
+    /// Gets one of the parts of the time in which a row has to be safe.
+    fn part(&self) -> Duration {
+        (self.options.flush / PARTS).max(Duration::from_millis(1))
+    }
+
+    /// Tells when the batch that is being written has to be put on the disk; never, if it is there or cannot be.
+    fn overdue(&self) -> Option<Instant> {
+        let writing = self.writing.as_ref().filter(|writing| writing.spooled.is_empty())?;
+        (self.spool.is_some() && !self.blocked).then(|| writing.since + self.part())
     }
 
     /// Tells whether what comes has to wait, and cannot go to the disk meanwhile.
@@ -161,7 +177,7 @@ impl Historian {
     async fn advance(&mut self, due: bool) {
         if let Some(Writing { batch, spooled, since, .. }) = &self.writing
             && spooled.is_empty()
-            && (since.elapsed() >= self.options.flush || self.inbox.is_half_full())
+            && (since.elapsed() >= self.part() || self.inbox.is_half_full())
         {
             // It takes long: if we are killed meanwhile, it would be lost.
             let batch = Arc::clone(batch);
