@@ -65,7 +65,7 @@ use crate::{
     pipeline::{
         aggregator::{Aggregator, Options},
         board::{Board, Encoder},
-        candles::hub::CandleHub,
+        candles::{counts::CountMetrics, hub::CandleHub},
         crosses::Crosses,
         fanout::Fanout,
         health::{Reports, Sources as SourceHealth},
@@ -185,6 +185,7 @@ impl Application {
         let times = metrics::ingest_times()?;
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
         let source_metrics = SourceMetrics::new(health.clone(), clock.clone())?;
+        registry.register(Box::new(CountMetrics::new(chronicle.counts())?))?;
         register(&registry, board_metrics, source_metrics, times.clone(), keeper.as_ref())?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 

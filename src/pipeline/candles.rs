@@ -3,6 +3,7 @@
 //! A plain state machine, as the aggregator is: it is told what came in ([`CandleBook::hear`]), with the time at which it
 //! came, and asked what has changed ([`CandleBook::tick`]). The same input at the same times gives the same candles.
 
+pub mod counts;
 pub mod hub;
 mod progress;
 
@@ -23,6 +24,7 @@ use crate::{
     },
     feed::delivery::{Delivery, DeliveryKind},
 };
+use counts::Counts;
 use progress::Progress;
 
 /// The candles of all pairs, at each venue and of all together.
@@ -34,7 +36,7 @@ pub struct CandleBook {
     wanted: BTreeMap<Venue, BTreeSet<Pair>>,
     pairs: BTreeMap<Pair, Market>,
     venues: BTreeMap<Venue, Progress>,
-    counts: BTreeMap<Intake, u64>,
+    counts: Counts,
     now: DateTime<Utc>,
 }
 
@@ -47,7 +49,7 @@ impl CandleBook {
             wanted: BTreeMap::new(),
             pairs: BTreeMap::new(),
             venues: BTreeMap::new(),
-            counts: BTreeMap::new(),
+            counts: Counts::default(),
             now,
         }
     }
@@ -191,8 +193,7 @@ impl CandleBook {
         if let Some(progress) = self.venues.get_mut(&venue).filter(|_| live) {
             progress.reach(self.policy.time_of(trade, received), received);
         }
-        let count = self.counts.entry(intake).or_default();
-        *count = count.saturating_add(1);
+        self.counts.add(intake);
         intake
     }
 
@@ -276,9 +277,15 @@ impl CandleBook {
         self.pairs.get_mut(&pair)?.forming(venue, interval, now)
     }
 
-    /// Tells how many trades met some fate.
-    pub fn count(&self, intake: Intake) -> u64 {
-        self.counts.get(&intake).copied().unwrap_or_default()
+    /// Gets what counts what became of trades.
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// Forgets all markets and connections, and begins with none.
+    pub fn clear(&mut self, now: DateTime<Utc>) {
+        let counts = self.counts();
+        *self = Self { counts, ..Self::new(self.policy, self.taken.clone(), now) };
     }
 
     /// Expects a market from now on if it is one that is taken in, and listens to it if that is how it was met.

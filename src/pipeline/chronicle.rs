@@ -7,15 +7,11 @@ use tracing::warn;
 
 use super::{
     aggregator::Markets,
-    candles::{CandleBook, hub::CandleHub},
+    candles::{CandleBook, counts::Counts, hub::CandleHub},
     historian::{inbox::Inbox, points::Points},
 };
 use crate::{
-    domain::{
-        candle::{Candle, market::Policy},
-        pair::Pair,
-        venue::Venue,
-    },
+    domain::{candle::market::Policy, pair::Pair, venue::Venue},
     feed::delivery::Delivery,
 };
 
@@ -32,7 +28,6 @@ const STEP: TimeDelta = TimeDelta::seconds(60);
 #[derive(Debug)]
 pub struct Chronicle {
     book: CandleBook,
-    policy: Policy,
     hub: CandleHub,
     prices: Option<(Points, Inbox)>,
     recorded: bool,
@@ -54,12 +49,17 @@ impl Chronicle {
         if !recorded {
             venues.into_iter().for_each(|(venue, markets)| book.want(venue, markets, now));
         }
-        Self { book, policy, hub, prices, recorded, looked: None }
+        Self { book, hub, prices, recorded, looked: None }
     }
 
     /// Gets the candles, for what is stored of the time before.
     pub fn book(&mut self) -> &mut CandleBook {
         &mut self.book
+    }
+
+    /// Gets what counts what became of trades.
+    pub fn counts(&self) -> Counts {
+        self.book.counts()
     }
 
     /// Takes in what a venue said.
@@ -86,18 +86,7 @@ impl Chronicle {
         if self.recorded {
             self.book.lapse(RECORDED_SILENCE);
         }
-        let told = self.book.tick(now);
-        self.tell(told, now);
-    }
-
-    /// Closes all that is over, as nothing comes after.
-    pub fn end(&mut self, now: DateTime<Utc>) {
-        let told = self.book.end(now);
-        self.tell(told, now);
-    }
-
-    fn tell(&mut self, told: Vec<Candle>, now: DateTime<Utc>) {
-        self.hub.publish(told);
+        self.hub.publish(self.book.tick(now));
         if let Some((points, inbox)) = &mut self.prices {
             let points = points.look(now);
             if !points.is_empty() {
@@ -106,9 +95,17 @@ impl Chronicle {
         }
     }
 
+    /// Closes all that is over, as nothing comes after.
+    pub fn end(&mut self, now: DateTime<Utc>) {
+        self.hub.publish(self.book.end(now));
+        if let Some((points, inbox)) = &mut self.prices {
+            inbox.put_prices(points.last(now));
+        }
+    }
+
     /// Takes what comes next as a recording that starts again: what was being formed is not told any more.
     pub fn start_again(&mut self, now: DateTime<Utc>) {
-        self.book = CandleBook::new(self.policy, Markets::Met, now);
+        self.book.clear(now);
     }
 
     /// Goes on with other markets.
@@ -140,6 +137,8 @@ impl Chronicle {
             self.looked = Some(now);
             return;
         }
+        // The last that was told by the clock that was.
+        self.hub.publish(self.book.end(looked));
         self.book.begin_again(now);
         self.hub.retain(|_| false);
         if let Some((points, _)) = &mut self.prices {

@@ -90,7 +90,7 @@ fn a_venue_that_is_ahead_closes_nothing_before_its_time() {
     };
     assert_eq!(closed(&mut book, 999), 0);
     assert_eq!(closed(&mut book, 1_000), 1);
-    assert_eq!(book.count(Intake::Taken), 1);
+    assert_eq!(book.counts().get(Intake::Taken), 1);
 }
 
 #[test]

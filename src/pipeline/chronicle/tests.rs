@@ -54,12 +54,7 @@ impl Scene {
     }
 
     fn say(&mut self, second: i64, kind: DeliveryKind) {
-        self.chronicle.hear(&Delivery {
-            venue: KRAKEN,
-            connection: Some(1),
-            receive_time: at(second),
-            kind,
-        });
+        self.chronicle.hear(&Delivery { venue: KRAKEN, connection: Some(1), receive_time: at(second), kind });
     }
 
     /// Lets seconds pass by our clock, in each of which there is a trade, which happens at another time by the venue's.
@@ -130,7 +125,11 @@ fn a_clock_that_is_set_back_by_hours_stops_nothing() {
     scene.chronicle.tick(at(10));
     scene.trade(10..30, 10..30);
     assert_eq!(scene.closed(Interval::Second), whole(10..27), "it begins when the clock is seen to be set");
-    assert_eq!(scene.inbox.len() - rows, 19 + scene.counted - closed, "the last price of each second, and the candles");
+    assert_eq!(
+        scene.inbox.len() - rows,
+        19 + scene.counted - closed,
+        "the last price of each second, and the candles"
+    );
 }
 
 #[test]

@@ -66,6 +66,12 @@ impl Points {
         out
     }
 
+    /// Does the same, and leaves nothing for later: nothing comes after.
+    pub fn last(&mut self, now: DateTime<Utc>) -> Vec<PricePoint> {
+        self.next = None;
+        self.look(now)
+    }
+
     /// Goes on from a time to which our clock was set back.
     pub fn go_on(&mut self, now: DateTime<Utc>) {
         self.next = None;
