@@ -22,7 +22,7 @@ mod seen;
 mod sum;
 pub mod tally;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Range, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -197,6 +197,19 @@ impl Interval {
         DateTime::from_timestamp(open, 0).unwrap_or(time)
     }
 
+    /// Gets the first moment at or after another at which a candle opens.
+    pub fn next_open(self, time: DateTime<Utc>) -> DateTime<Utc> {
+        match self.open_time(time) {
+            open if open < time => self.close_time(open),
+            open => open,
+        }
+    }
+
+    /// Widens a half-open range to whole candles.
+    pub fn widened(self, range: &Range<DateTime<Utc>>) -> Range<DateTime<Utc>> {
+        self.open_time(range.start)..self.next_open(range.end)
+    }
+
     /// Gets when the candle closes, exclusively, that opens at a moment.
     pub fn close_time(self, open_time: DateTime<Utc>) -> DateTime<Utc> {
         open_time.checked_add_signed(self.span()).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -238,6 +251,17 @@ mod tests {
         ] {
             let interval: Interval = interval.parse().unwrap();
             assert_eq!(interval.open_time(time(moment)), time(open), "{moment} {interval}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_widened_to_whole_candles() {
+        let at = |second| DateTime::from_timestamp(1_795_392_000 + second, 0).unwrap();
+        for (from, to, whole_from, whole_to) in
+            [(0, 60, 0, 60), (1, 60, 0, 60), (0, 61, 0, 120), (59, 61, 0, 120), (60, 60, 60, 60)]
+        {
+            let widened = Interval::Minute.widened(&(at(from)..at(to)));
+            assert_eq!(widened, at(whole_from)..at(whole_to), "{from} {to}");
         }
     }
 

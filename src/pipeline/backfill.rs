@@ -28,14 +28,14 @@ use tracing::{debug, info, warn};
 
 use self::{
     asker::Asker,
-    pages::{Pages, Span, joined},
+    pages::{Pages, Span},
     shelf::Shelf,
 };
 pub use self::{asker::VenueClient, metrics::BackfillMetrics, progress::Progress};
 use crate::{
     clock::Clock,
     domain::{
-        candle::{Interval, builder::Series, news::Teller},
+        candle::{Interval, builder::Series, gaps::joined, news::Teller},
         pair::Pair,
         venue::Venue,
     },
@@ -206,7 +206,7 @@ impl Backfill {
         let interval = asker.offered(job.pair, job.interval).ok_or_else(not_offered)?;
         let series = Series { pair: job.pair, venue: Some(venue) };
         // Whole candles of what is wanted, of whatever they are made.
-        let span = self.closed(interval, &widened(job.interval, range));
+        let span = self.closed(interval, &job.interval.widened(range));
         let missing = if job.doubted {
             joined([span.clone()].into_iter().filter(|span| span.start < span.end))
         } else {
@@ -249,7 +249,7 @@ impl Backfill {
     fn closed(&self, interval: Interval, range: &Range<DateTime<Utc>>) -> Span {
         let now = self.clock.now();
         let until = interval.open_time(now.checked_sub_signed(SETTLED_AFTER).unwrap_or(now));
-        let Range { start, end } = widened(interval, range);
+        let Range { start, end } = interval.widened(range);
         start..end.min(until)
     }
 
@@ -271,10 +271,4 @@ impl Backfill {
             }
         }
     }
-}
-
-/// Widens a range to whole candles.
-fn widened(interval: Interval, range: &Range<DateTime<Utc>>) -> Span {
-    let last = interval.open_time(range.end);
-    interval.open_time(range.start)..if last < range.end { interval.close_time(last) } else { last }
 }

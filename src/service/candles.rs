@@ -279,11 +279,7 @@ impl Candles {
         let Asked { series, range, descending, size, after } = asked;
         let interval = series.interval;
         let page = span(interval, *size);
-        let ceiling = |time: DateTime<Utc>| match interval.open_time(time) {
-            open if open < time => interval.close_time(open),
-            open => open,
-        };
-        let (mut from, mut to) = (ceiling(range.0), ceiling(range.1));
+        let (mut from, mut to) = (interval.next_open(range.0), interval.next_open(range.1));
         match after {
             Some(after) if *descending => to = to.min(*after),
             Some(after) => from = from.max(interval.close_time(*after)),

@@ -33,9 +33,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Range>, StoreError> {
         let span = series.interval.span();
-        let from = series.interval.open_time(within.from);
-        let last = series.interval.open_time(within.to);
-        let to = if last < within.to { last + span } else { last };
+        let std::ops::Range { start: from, end: to } = series.interval.widened(&(within.from..within.to));
         if from >= to {
             return Ok(Vec::new());
         }

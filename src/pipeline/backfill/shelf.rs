@@ -11,13 +11,18 @@ use rust_decimal::Decimal;
 
 use super::{
     BackfillMetrics, Progress,
-    pages::{Span, joined, pieces},
+    pages::{Span, pieces},
 };
 use crate::{
     clock::Clock,
     domain::{
         candle::{
-            Candle, CandleState, Interval, builder::Series, composite::composite, gaps::gaps, news::Teller, roll_up,
+            Candle, CandleState, Interval,
+            builder::Series,
+            composite::composite,
+            gaps::{gaps, joined},
+            news::Teller,
+            roll_up,
         },
         pair::Pair,
         venue::Venue,
