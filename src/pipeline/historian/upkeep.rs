@@ -24,8 +24,8 @@ use crate::{
 /// How far ahead partitions are made.
 const AHEAD: TimeDelta = TimeDelta::days(2);
 
-/// How far back candles are looked for that could be made, at the first time.
-const LOOKED_BACK: TimeDelta = TimeDelta::days(60);
+/// How many candles of each series are looked at for the first time, from the newest back.
+const LOOKED_BACK: i32 = 20_000;
 
 /// Since when that is kept of which nothing is taken away.
 const FOREVER: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -59,15 +59,14 @@ pub struct Upkeep {
     /// Candles that closed before this are made by nobody else any more.
     started: DateTime<Utc>,
     /// Candles that closed before this were made of what was there.
-    looked: DateTime<Utc>,
+    looked: Option<DateTime<Utc>>,
 }
 
 impl Upkeep {
     /// Begins to look after a store.
     pub fn new(options: UpkeepOptions, store: Arc<Store>, status: HistoryStatus, clock: Clock) -> Self {
         let started = clock.now();
-        let looked = started.checked_sub_signed(LOOKED_BACK).unwrap_or(started);
-        Self { options, store, status, clock, started, looked }
+        Self { options, store, status, clock, started, looked: None }
     }
 
     /// Looks after it now and then until told to stop. What fails is tried again the next time.
@@ -128,11 +127,11 @@ impl Upkeep {
     async fn roll_up(&mut self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let settled = now.checked_sub_signed(SETTLED_AFTER).unwrap_or(now);
         // The clock may have been set back.
-        let (from, until) = (self.looked.min(settled), self.started.min(now).max(settled));
+        let until = self.started.min(now).max(settled);
         let mut made = 0;
         for (shorter, longer) in Interval::ALL.into_iter().zip(Interval::ALL.into_iter().skip(1)) {
-            let kept = self.options.candles.get(&shorter).and_then(|keep| now.checked_sub_signed(*keep));
-            let from = kept.map_or(from, |kept| from.max(kept));
+            let from = self.looked.or_else(|| until.checked_sub_signed(longer.span() * LOOKED_BACK));
+            let from = from.unwrap_or(settled).min(settled);
             let within = Range { from: longer.open_time(from), to: longer.open_time(until) };
             if within.from >= within.to {
                 continue;
@@ -150,7 +149,7 @@ impl Upkeep {
                 made += self.complete(series, shorter, within, now).await?;
             }
         }
-        self.looked = settled;
+        self.looked = Some(settled);
         Ok(made)
     }
 
