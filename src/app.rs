@@ -72,7 +72,13 @@ use crate::{
         metrics::{self, BoardMetrics, SourceMetrics},
         replay::{Replay, ReplayOptions},
     },
-    service::{candles::Candles, history::History, prices::Prices, sources::Sources, streams::Streams},
+    service::{
+        candles::Candles,
+        history::{History, Terms},
+        prices::Prices,
+        sources::Sources,
+        streams::Streams,
+    },
     sim::{SimOptions, Simulation, Truth},
     store::Store,
 };
@@ -174,9 +180,10 @@ impl Application {
         let fanout = Fanout::new(board.clone(), 1 + threads);
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
-        let max_age = delta(config.aggregation.max_age);
+        let terms =
+            Terms { repeat: delta(config.history.prices_repeat), max_age: delta(config.aggregation.max_age) };
         let services = Services {
-            history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
+            history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), terms),
             candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone(), stopping.clone()),
             sources: Sources::new(reports, clock.clone()),
             prices,

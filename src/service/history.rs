@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     bar::Bar,
@@ -14,7 +14,7 @@ use crate::{
     domain::{
         cross::Step,
         pair::Pair,
-        price::{Origin, Price, Stamp, Status, StatusReason},
+        price::{Origin, Price, Stamp, Status, StatusReason, Value},
     },
     pipeline::board::Update,
     store::{Store, StoreError, prices::PricePoint, stats::PriceStats},
@@ -29,8 +29,17 @@ pub struct History {
     store: Arc<Store>,
     prices: Prices,
     clock: Clock,
-    /// A price that was observed longer ago than this was stale, whatever was said when it was computed.
-    max_age: chrono::TimeDelta,
+    terms: Terms,
+}
+
+/// How what was recorded is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// A price that goes on as it is is recorded again after this time, and a change of its status at once. So it was what the
+    /// service said for as long, and for half of that more, as rows are not written to the moment.
+    pub repeat: TimeDelta,
+    /// A price that was said to be live was observed at most this long before.
+    pub max_age: TimeDelta,
 }
 
 /// How a pair did.
@@ -58,8 +67,8 @@ impl From<StoreError> for ServiceError {
 
 impl History {
     /// Reads this store. The prices are those of now: they know which pairs there are, and which ways lead to others.
-    pub fn new(store: Arc<Store>, prices: Prices, clock: Clock, max_age: chrono::TimeDelta) -> Self {
-        Self { store, prices, clock, max_age }
+    pub fn new(store: Arc<Store>, prices: Prices, clock: Clock, terms: Terms) -> Self {
+        Self { store, prices, clock, terms }
     }
 
     /// Gets where the prices come from.
@@ -163,14 +172,17 @@ impl History {
             .collect();
         let stored = self.store.prices_at(&asked, known_by).await?;
         let mut points = stored.into_iter().zip(&asked).map(|(stored, (pair, time))| {
-            let recorded = stored.map(|stored| stored.point);
+            let recorded = || {
+                let PricePoint { price, stamp } = stored?.point;
+                Some(PricePoint { price: self.held(price, *time), stamp })
+            };
             // What the board says now is newer than what is recorded, and may be what held then.
             let latest = || {
                 let update = self.prices.board().get(*pair).filter(|_| known_by.is_none())?;
                 let held = update.stamp.publish_time <= *time;
                 held.then(|| PricePoint { price: update.price.clone(), stamp: update.stamp })
             };
-            latest().or(recorded).map(|point| PricePoint { price: self.aged(point.price, *time), ..point })
+            latest().or_else(recorded)
         });
         let mut outcomes = Vec::with_capacity(pairs.len() * times.len());
         for (pair, route) in pairs.iter().zip(&routes) {
@@ -216,15 +228,22 @@ impl History {
         Some(PricePoint { price, stamp: newest })
     }
 
-    /// Says what a price was at a time that was computed before it: it may have grown old since.
-    fn aged(&self, price: Price, time: DateTime<Utc>) -> Price {
-        let old = price.value.is_some_and(|value| time - value.observe_time > self.max_age);
-        match price.status {
-            Status::Live | Status::Degraded if old => {
-                Price { status: Status::Stale, status_reason: Some(StatusReason::NoFreshQuotes), ..price }
-            }
-            _ => price,
+    /// Says what a recorded price was at a later time. Where no row follows it in time, nobody was there to confirm it.
+    fn held(&self, price: Price, time: DateTime<Utc>) -> Price {
+        let Terms { repeat, max_age } = self.terms;
+        let (Status::Live | Status::Degraded, Some(value)) = (price.status, price.value) else {
+            return price;
+        };
+        if time - price.aggregate_time > repeat + repeat / 2 {
+            return Price {
+                status: Status::Stale,
+                status_reason: Some(StatusReason::NoFreshQuotes),
+                ..price
+            };
         }
+        let earliest = time.checked_sub_signed(max_age).unwrap_or(value.observe_time);
+        let observe_time = value.observe_time.max(earliest);
+        Price { value: Some(Value { observe_time, ..value }), ..price }
     }
 }
 
