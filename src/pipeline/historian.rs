@@ -32,7 +32,7 @@ use tracing::{error, info, warn};
 use self::{
     batch::Batch,
     inbox::Inbox,
-    spool::{Spool, SpoolOptions, Ticket},
+    spool::{Spool, SpoolOptions, Ticket, with},
     status::HistoryStatus,
     write::Written,
 };
@@ -384,21 +384,5 @@ async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Works on the spool on a thread that may block.
-async fn with<T: Send + 'static>(
-    spool: &Arc<Mutex<Spool>>,
-    work: impl FnOnce(&mut Spool) -> T + Send + 'static,
-) -> T {
-    let spool = Arc::clone(spool);
-    let task =
-        tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
-    match task.await {
-        Ok(outcome) => outcome,
-        Err(error) => std::panic::resume_unwind(
-            error.try_into_panic().unwrap_or_else(|error| Box::new(io::Error::other(error))),
-        ),
     }
 }

@@ -321,11 +321,7 @@ impl Arrays {
         Ok(arrays)
     }
 
-    async fn insert(
-        &self,
-        store: &Store,
-        lines: &Lines<AsyncPgConnection>,
-    ) -> Result<u64, StoreError> {
+    async fn insert(&self, store: &Store, lines: &Lines<AsyncPgConnection>) -> Result<u64, StoreError> {
         let [open, high, low, close] = &self.prices;
         let statement = sql_query(
             "INSERT INTO candles SELECT $1, interval, pair, venue, open_time, revision, state, source, open, high, low, \

@@ -42,8 +42,7 @@ impl Store {
         let rows = first.iter().map(|told| (&told.candle, told.record_time)).collect();
         let written = self.insert_candles(rows).await?;
         let all_new = written == first.len() as u64;
-        let rest: Vec<_> =
-            told.iter().filter(|told| !all_new || told.candle.revision > 0).cloned().collect();
+        let rest: Vec<_> = told.iter().filter(|told| !all_new || told.candle.revision > 0).cloned().collect();
         Ok(written + self.revise(rest, Teller::Listener).await?.len() as u64)
     }
 

@@ -160,10 +160,7 @@ mod tests {
         }
         // A long candle with parts that a venue told is still restated by a late trade.
         let long = |revision, trades| Candle { coverage: Decimal::new(9, 1), ..venue(revision, trades) };
-        assert_eq!(
-            written(&[long(0, 5)], &long(1, 6), Teller::Listener),
-            Some((1, CandleState::Restated))
-        );
+        assert_eq!(written(&[long(0, 5)], &long(1, 6), Teller::Listener), Some((1, CandleState::Restated)));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::{
     fs::{self, File},
     io,
     path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use chrono::DateTime;
@@ -245,6 +246,22 @@ impl Spool {
         let rows = entries.iter().map(|entry| u64::from(entry.rows)).sum();
         self.rows = self.rows.saturating_sub(rows);
         rows
+    }
+}
+
+/// Works on the spool on a thread that may block.
+pub(super) async fn with<T: Send + 'static>(
+    spool: &Arc<Mutex<Spool>>,
+    work: impl FnOnce(&mut Spool) -> T + Send + 'static,
+) -> T {
+    let spool = Arc::clone(spool);
+    let task =
+        tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
+    match task.await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(
+            error.try_into_panic().unwrap_or_else(|error| Box::new(io::Error::other(error))),
+        ),
     }
 }
 
