@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_range_is_widened_to_whole_candles() {
-        let at = |second| DateTime::from_timestamp(1_795_392_000 + second, 0).unwrap();
+        let at = |second: i64| DateTime::from_timestamp(1_795_392_000 + second, 0).unwrap();
         for (from, to, whole_from, whole_to) in
             [(0, 60, 0, 60), (1, 60, 0, 60), (0, 61, 0, 120), (59, 61, 0, 120), (60, 60, 60, 60)]
         {

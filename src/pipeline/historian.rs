@@ -32,7 +32,7 @@ use tracing::{error, info, warn};
 use self::{
     batch::Batch,
     inbox::Inbox,
-    spool::{Spool, SpoolOptions, Ticket, with},
+    spool::{Oldest, Spool, SpoolOptions, Ticket, with},
     status::HistoryStatus,
     write::Written,
 };
@@ -303,7 +303,7 @@ impl Historian {
     }
 
     /// Reads the oldest of what lies on the disk, as much as is written together.
-    async fn oldest(&self) -> io::Result<Option<(Vec<Ticket>, Batch)>> {
+    async fn oldest(&self) -> io::Result<Oldest> {
         let Some(spool) = &self.spool else { return Ok(None) };
         let rows = self.options.batch;
         let (oldest, lost) = with(spool, move |spool| spool.peek(rows)).await;

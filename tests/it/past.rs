@@ -307,10 +307,8 @@ async fn a_recorded_price_holds_until_it_would_have_been_recorded_again_and_as_i
     assert_eq!(store.keep_prices(&rows).await.unwrap(), 4);
     let ask = async |pair: &str, second: i64, known_by: Option<i64>| {
         let time = |second| (since + TimeDelta::seconds(second)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let mut path = format!("/v1/prices/{pair}?time={}", time(second));
-        if let Some(known_by) = known_by {
-            path += &format!("&known_by={}", time(known_by));
-        }
+        let known_by = known_by.map_or_else(String::new, |known_by| format!("&known_by={}", time(known_by)));
+        let path = format!("/v1/prices/{pair}?time={}{known_by}", time(second));
         let (status, body) = running.get(&path).await;
         assert_eq!(status, 200, "{path}: {body}");
         let price = &body["price"];

@@ -363,7 +363,8 @@ async fn what_is_missing_or_not_whole_is_told_in_spans() {
         store.write_candles(&candles, start()).await.unwrap();
 
         // Minute 40 was listened to in part.
-        let part = Candle { revision: 1, coverage: Decimal::new(999_999, 6), ..candle(MINUTES, minute(40), 5) };
+        let part =
+            Candle { revision: 1, coverage: Decimal::new(999_999, 6), ..candle(MINUTES, minute(40), 5) };
         store.write_candles(&[part], start()).await.unwrap();
 
         let expected =

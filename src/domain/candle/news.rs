@@ -102,7 +102,10 @@ mod tests {
             assert_eq!(written(&[], &heard(3, 5, 7), teller), Some((0, CandleState::Final)));
             assert_eq!(written(&[], &gap, teller), Some((0, CandleState::Gap)));
             assert_eq!(written(std::slice::from_ref(&gap), &gap, teller), None);
-            assert_eq!(written(&[gap.clone()], &heard(0, 0, 1), teller), Some((1, CandleState::Restated)));
+            assert_eq!(
+                written(std::slice::from_ref(&gap), &heard(0, 0, 1), teller),
+                Some((1, CandleState::Restated))
+            );
         }
     }
 
@@ -175,7 +178,11 @@ mod tests {
             (other.clone(), Teller::Maker, None),
             (other, Teller::Witness, restated),
         ] {
-            assert_eq!(written(&[known.clone()], &venue(0, 7), teller), expected, "{known:?} {teller:?}");
+            assert_eq!(
+                written(std::slice::from_ref(&known), &venue(0, 7), teller),
+                expected,
+                "{known:?} {teller:?}"
+            );
         }
         // Bybit opens with the price before: that alone is no difference.
         let mut opened = heard(0, 10, 7);

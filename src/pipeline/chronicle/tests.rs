@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     clock::Clock,
     domain::{
-        candle::{CandleState, Interval},
+        candle::{Candle, CandleState, Interval},
         price::{Origin, Price, Status, StatusReason, Value},
         trade::{Side, Trade},
         venue::MarketKind,
@@ -121,8 +121,10 @@ fn a_clock_that_is_set_back_by_hours_stops_nothing() {
     let mut scene = Scene::new(AHEAD);
     scene.trade(AHEAD..AHEAD + 10, 0..10);
     scene.closed(Interval::Second);
-    let (rows, closed) = (scene.inbox.len(), scene.counted);
     scene.chronicle.tick(at(10));
+    let told = scene.closed(Interval::Second);
+    assert_eq!(told.last().map(|(open, ..)| *open), Some(AHEAD + 8), "the last word of the clock that was");
+    let (rows, closed) = (scene.inbox.len(), scene.counted);
     scene.trade(10..30, 10..30);
     assert_eq!(scene.closed(Interval::Second), whole(10..27), "it begins when the clock is seen to be set");
     assert_eq!(

@@ -66,6 +66,9 @@ pub(super) struct Ticket {
     offset: u64,
 }
 
+/// The oldest batches as one, and which records they are; `None` if nothing waits.
+pub(super) type Oldest = Option<(Vec<Ticket>, Batch)>;
+
 /// What became of a batch that was to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Appended {
@@ -167,7 +170,7 @@ impl Spool {
 
     /// Reads the oldest batches as one, of about so many rows, which stay until they are [done](Self::done) with. One that is
     /// damaged is taken away; how many rows that were is told. One that cannot be read at the moment stays, and is an error.
-    pub(super) fn peek(&mut self, rows: usize) -> (io::Result<Option<(Vec<Ticket>, Batch)>>, u64) {
+    pub(super) fn peek(&mut self, rows: usize) -> (io::Result<Oldest>, u64) {
         let mut lost = 0;
         loop {
             let (mut tickets, mut all, mut damaged) = (Vec::new(), Batch::default(), None);
