@@ -65,7 +65,7 @@ use crate::{
     pipeline::{
         aggregator::{Aggregator, Options},
         board::{Board, Encoder},
-        candles::hub::CandleHub,
+        candles::{counts::CountMetrics, hub::CandleHub},
         crosses::Crosses,
         fanout::Fanout,
         health::{Reports, Sources as SourceHealth},
@@ -180,8 +180,9 @@ impl Application {
         let prices = Prices::new(board.clone(), crosses, clock.clone());
         let streams = Streams::new(prices.clone(), fanout.clone());
         let archive = Archive::new(Arc::clone(&store));
+        let repeat = delta(config.history.prices_repeat);
         let services = Services {
-            history: History::new(archive.clone(), prices.clone(), clock.clone(), standards.clone()),
+            history: History::new(archive.clone(), prices.clone(), clock.clone(), standards.clone(), repeat),
             candles: Candles::new(archive, hub, prices.clone(), clock.clone()),
             sources: Sources::new(reports, clock.clone()),
             prices,
@@ -190,6 +191,7 @@ impl Application {
         let times = metrics::ingest_times()?;
         let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
         let source_metrics = SourceMetrics::new(health.clone(), clock.clone())?;
+        registry.register(Box::new(CountMetrics::new(chronicle.counts())?))?;
         register(&registry, board_metrics, source_metrics, times.clone(), (&store, keeper.as_ref()))?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 

@@ -6,7 +6,8 @@
 //!
 //! In reading order: [`location`] says where a database lies; `pool`, `postgres` and `sqlite` connect to it; `statement`,
 //! `number` and `moment` are what goes over the connection; [`migrate`] makes the tables, and `partitions` their parts by
-//! time in PostgreSQL; [`candles`], [`prices`], [`stats`] and [`gaps`] are what is written and read; [`retention`] takes
+//! time in PostgreSQL; [`candles`], [`prices`], [`stats`] and [`gaps`] are what is written and read, and
+//! `revisions` numbers what several say of one candle; [`retention`] takes
 //! away what is old, and `upkeep` is for whoever looks after it.
 
 use std::{collections::HashSet, fmt, sync::Mutex, time::Duration};
@@ -27,6 +28,7 @@ mod pool;
 mod postgres;
 pub mod prices;
 pub mod retention;
+mod revisions;
 mod sqlite;
 mod statement;
 pub mod stats;

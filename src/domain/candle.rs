@@ -3,8 +3,9 @@
 //! A [`Candle`] is a statement about one interval. It is made of trades by a [`market`], which keeps those of one pair at all
 //! venues; each venue by itself, and all together, have a [`builder`], with a `lane` for each interval. A [`tally`] adds
 //! trades up, exactly (`sum`) and in whatever order they come, as their ids ([`trade_id`]) tell it, and is packed once it is
-//! closed (`kept`); [`listening`] is when there was anybody to hear them. What can be done with candles that exist: [`roll_up`] makes longer ones, [`composite`] that of all venues of
-//! theirs, [`gaps`] finds what is missing, [`fill`] says what is shown there.
+//! closed (`kept`); [`listening`] is when there was anybody to hear them. What can be done with candles that exist:
+//! [`roll_up`] makes longer ones, [`composite`] that of all venues of theirs, [`gaps`] finds what is missing, [`fill`] says
+//! what is shown there, and [`news`] what of a candle that somebody tells is written beside what is known.
 
 pub mod builder;
 mod by_time;
@@ -15,6 +16,7 @@ mod kept;
 mod lane;
 pub mod listening;
 pub mod market;
+pub mod news;
 pub mod roll_up;
 #[cfg(test)]
 mod sample;
@@ -22,7 +24,7 @@ mod sum;
 pub mod tally;
 pub mod trade_id;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, ops::Range, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -197,6 +199,19 @@ impl Interval {
         DateTime::from_timestamp(open, 0).unwrap_or(time)
     }
 
+    /// Gets the first moment at or after another at which a candle opens.
+    pub fn next_open(self, time: DateTime<Utc>) -> DateTime<Utc> {
+        match self.open_time(time) {
+            open if open < time => self.close_time(open),
+            open => open,
+        }
+    }
+
+    /// Widens a half-open range to whole candles.
+    pub fn widened(self, range: &Range<DateTime<Utc>>) -> Range<DateTime<Utc>> {
+        self.open_time(range.start)..self.next_open(range.end)
+    }
+
     /// Gets when the candle closes, exclusively, that opens at a moment.
     pub fn close_time(self, open_time: DateTime<Utc>) -> DateTime<Utc> {
         open_time.checked_add_signed(self.span()).unwrap_or(DateTime::<Utc>::MAX_UTC)
@@ -238,6 +253,17 @@ mod tests {
         ] {
             let interval: Interval = interval.parse().unwrap();
             assert_eq!(interval.open_time(time(moment)), time(open), "{moment} {interval}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_widened_to_whole_candles() {
+        let at = |second: i64| DateTime::from_timestamp(1_795_392_000 + second, 0).unwrap();
+        for (from, to, whole_from, whole_to) in
+            [(0, 60, 0, 60), (1, 60, 0, 60), (0, 61, 0, 120), (59, 61, 0, 120), (60, 60, 60, 60)]
+        {
+            let widened = Interval::Minute.widened(&(at(from)..at(to)));
+            assert_eq!(widened, at(whole_from)..at(whole_to), "{from} {to}");
         }
     }
 

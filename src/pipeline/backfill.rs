@@ -1,7 +1,7 @@
 //! Fills in candles that were missed, out of the venues' own history.
 //!
 //! What is missing is found in the store, asked of each venue a page at a time and written as it comes, so that whatever ends
-//! it, the next one goes on from there. Pure are `pages` (what to ask), `rows` (what answers say, and what of it is news) and
+//! it, the next one goes on from there. Pure are `pages` (what to ask), `rows` (what answers say) and
 //! [`composite`](crate::domain::candle::composite); `asker` asks, within its share of the venue's budget; `shelf` reads and
 //! writes. [`service`] does it in the background for a running service, which [`watch`] tells of gaps.
 
@@ -28,14 +28,14 @@ use tracing::{debug, info, warn};
 
 use self::{
     asker::Asker,
-    pages::{Pages, Span, joined},
+    pages::{Pages, Span},
     shelf::Shelf,
 };
 pub use self::{asker::VenueClient, metrics::BackfillMetrics, progress::Progress};
 use crate::{
     clock::Clock,
     domain::{
-        candle::{Interval, builder::Series},
+        candle::{Interval, builder::Series, gaps::joined, news::Teller},
         pair::Pair,
         venue::Venue,
     },
@@ -206,12 +206,13 @@ impl Backfill {
         let interval = asker.offered(job.pair, job.interval).ok_or_else(not_offered)?;
         let series = Series { pair: job.pair, venue: Some(venue) };
         // Whole candles of what is wanted, of whatever they are made.
-        let span = self.closed(interval, &widened(job.interval, range));
+        let span = self.closed(interval, &job.interval.widened(range));
         let missing = if job.doubted {
             joined([span.clone()].into_iter().filter(|span| span.start < span.end))
         } else {
             self.shelf.missing(series, interval, span.clone(), self.options.least_coverage).await?
         };
+        let teller = if job.doubted { Teller::Witness } else { Teller::Maker };
         let mut pages = Pages::new(missing, interval, asker.max_candles());
         let mut filled = Filled { missing: pages.left(), ..Filled::default() };
         self.progress.miss(filled.missing);
@@ -222,7 +223,7 @@ impl Backfill {
             self.metrics.answer(venue);
             let wanted: Vec<Span> = pages.missing().cloned().collect();
             let told = rows::candles(series, interval, &rows, &wanted);
-            filled.written += self.shelf.put(series, interval, told, job.doubted).await?;
+            filled.written += self.shelf.put(&told, teller).await?;
             let before = pages.left();
             pages.settle(&page, &rows);
             self.progress.settle(before - pages.left());
@@ -248,7 +249,7 @@ impl Backfill {
     fn closed(&self, interval: Interval, range: &Range<DateTime<Utc>>) -> Span {
         let now = self.clock.now();
         let until = interval.open_time(now.checked_sub_signed(SETTLED_AFTER).unwrap_or(now));
-        let Range { start, end } = widened(interval, range);
+        let Range { start, end } = interval.widened(range);
         start..end.min(until)
     }
 
@@ -270,10 +271,4 @@ impl Backfill {
             }
         }
     }
-}
-
-/// Widens a range to whole candles.
-fn widened(interval: Interval, range: &Range<DateTime<Utc>>) -> Span {
-    let last = interval.open_time(range.end);
-    interval.open_time(range.start)..if last < range.end { interval.close_time(last) } else { last }
 }

@@ -3,6 +3,7 @@
 //! A plain state machine, as the aggregator is: it is told what came in ([`CandleBook::hear`]), with the time at which it
 //! came, and asked what has changed ([`CandleBook::tick`]). The same input at the same times gives the same candles.
 
+pub mod counts;
 pub mod hub;
 pub mod listeners;
 mod progress;
@@ -22,11 +23,9 @@ use crate::{
         trade::Trade,
         venue::{MarketKind, Venue},
     },
-    feed::{
-        delivery::{Delivery, DeliveryKind},
-        translate::believed,
-    },
+    feed::delivery::{Delivery, DeliveryKind},
 };
+use counts::Counts;
 use progress::Progress;
 
 /// The candles of all pairs, at each venue and of all together.
@@ -38,7 +37,7 @@ pub struct CandleBook {
     wanted: BTreeMap<Venue, BTreeSet<Pair>>,
     pairs: BTreeMap<Pair, Market>,
     venues: BTreeMap<Venue, Progress>,
-    counts: BTreeMap<Intake, u64>,
+    counts: Counts,
     now: DateTime<Utc>,
 }
 
@@ -51,7 +50,7 @@ impl CandleBook {
             wanted: BTreeMap::new(),
             pairs: BTreeMap::new(),
             venues: BTreeMap::new(),
-            counts: BTreeMap::new(),
+            counts: Counts::default(),
             now,
         }
     }
@@ -166,6 +165,14 @@ impl CandleBook {
                     self.disconnected(venue, *market, since);
                 }
             }
+            DeliveryKind::Gap(market) => {
+                let now = self.advance(receive_time);
+                // Nobody had listened: what covers that time is not whole, whoever tells it.
+                for (market, from) in self.progress(venue).missed(connection, *market) {
+                    self.disconnected(venue, market, from);
+                    self.connected(venue, market, now);
+                }
+            }
             DeliveryKind::Listening { markets, absent, .. } => {
                 let now = self.advance(receive_time);
                 for market in markets.iter().filter(|market| self.takes(venue, **market)).collect::<Vec<_>>()
@@ -191,19 +198,14 @@ impl CandleBook {
         snapshot: bool,
         received: DateTime<Utc>,
     ) -> Intake {
-        let time = believed(trade.time, received);
-        // Few venues have a clock so far ahead: the others' trades need no copy.
-        let mended = (time != trade.time).then(|| Trade { time, ..trade.clone() });
-        let trade = mended.as_ref().unwrap_or(trade);
         let market = self.pairs.get_mut(&pair).filter(|_| kind == MarketKind::Spot);
         let intake = market.map_or(Intake::Foreign, |market| market.trade(venue, trade, snapshot, received));
-        // What is sent as past, or not believed, tells nothing of how far the venue is.
+        // What is sent as past tells nothing of how far the venue is.
         let live = !snapshot && matches!(intake, Intake::Taken | Intake::TooLate);
         if let Some(progress) = self.venues.get_mut(&venue).filter(|_| live) {
-            progress.reach(trade.time, received);
+            progress.reach(self.policy.time_of(trade, received), received);
         }
-        let count = self.counts.entry(intake).or_default();
-        *count = count.saturating_add(1);
+        self.counts.add(intake);
         intake
     }
 
@@ -234,15 +236,68 @@ impl CandleBook {
         out
     }
 
+    /// Notes that our clock went from one moment to another while nobody heard anything: the machine slept, or the clock was
+    /// set. What was listened to is so up to when it was last heard, and again from then on.
+    pub fn pass_over(&mut self, from: DateTime<Utc>, to: DateTime<Utc>) {
+        let to = self.advance(to);
+        for (venue, market, heard) in self.listened() {
+            self.disconnected(venue, market, heard.min(from));
+            self.connected(venue, market, to);
+        }
+        for progress in self.venues.values_mut() {
+            progress.go_on(to);
+        }
+    }
+
+    /// Begins anew at a time to which our clock was set back, with the same markets and connections. What was being formed
+    /// was of a time that was wrong, and is not told any more.
+    pub fn begin_again(&mut self, now: DateTime<Utc>) {
+        let (expected, listened) = (self.series(), self.listened());
+        self.now = now;
+        self.pairs.clear();
+        for progress in self.venues.values_mut() {
+            progress.go_on(now);
+        }
+        for (pair, venue) in expected {
+            if let Some(venue) = venue {
+                self.expect(venue, pair, now);
+            }
+        }
+        for (venue, market, _) in listened {
+            self.connected(venue, market, now);
+        }
+    }
+
+    /// Ends, as nothing comes after, and gives what that closes: all that is over, without waiting for what may come late. So
+    /// nothing was listened to beyond the time up to which each venue's trades are known.
+    pub fn end(&mut self, now: DateTime<Utc>) -> Vec<Candle> {
+        let now = self.advance(now);
+        self.venues.values_mut().for_each(|venue| venue.tick(now, &self.policy));
+        for (venue, market, _) in self.listened() {
+            let mark = self.progress(venue).mark();
+            self.disconnected(venue, market, mark.min(now));
+        }
+        let over = now.checked_add_signed(self.policy.lateness).unwrap_or(now);
+        let mut out = Vec::new();
+        self.pairs.values_mut().for_each(|market| market.tick(now, |_| over, &mut out));
+        out
+    }
+
     /// Gets the earliest candle of an interval that is not over, of a venue or of all together.
     pub fn forming(&mut self, pair: Pair, venue: Option<Venue>, interval: Interval) -> Option<Candle> {
         let now = self.now;
         self.pairs.get_mut(&pair)?.forming(venue, interval, now)
     }
 
-    /// Tells how many trades met some fate.
-    pub fn count(&self, intake: Intake) -> u64 {
-        self.counts.get(&intake).copied().unwrap_or_default()
+    /// Gets what counts what became of trades.
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
+    }
+
+    /// Forgets all markets and connections, and begins with none.
+    pub fn clear(&mut self, now: DateTime<Utc>) {
+        let counts = self.counts();
+        *self = Self { counts, ..Self::new(self.policy, self.taken.clone(), now) };
     }
 
     /// Expects a market from now on if it is one that is taken in, and listens to it if that is how it was met.
@@ -263,6 +318,15 @@ impl CandleBook {
             (Markets::Configured(pairs), None) => pairs.contains(&market),
             (Markets::Met, None) => true,
         }
+    }
+
+    /// Lists what is listened to, each with when it was last heard.
+    fn listened(&self) -> Vec<(Venue, Pair, DateTime<Utc>)> {
+        let of = |(venue, at): (&Venue, &Progress)| {
+            let venue = *venue;
+            at.listened().into_iter().map(move |(market, heard)| (venue, market, heard))
+        };
+        self.venues.iter().flat_map(of).collect()
     }
 
     fn left(&mut self, venue: Venue, connection: Option<u64>) {

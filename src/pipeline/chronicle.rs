@@ -3,10 +3,11 @@
 //! Driven by whoever drives the aggregator, with the same deliveries and the same times, live or replayed.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::warn;
 
 use super::{
     aggregator::Markets,
-    candles::{CandleBook, hub::CandleHub},
+    candles::{CandleBook, counts::Counts, hub::CandleHub},
     historian::{inbox::Inbox, points::Points},
 };
 use crate::{
@@ -20,11 +21,13 @@ const EVERY: TimeDelta = TimeDelta::milliseconds(200);
 /// A connection of a recording that says nothing for so long has ended: recordings do not tell.
 const RECORDED_SILENCE: TimeDelta = TimeDelta::seconds(60);
 
+/// A step that no delay explains: the clock was set, or the machine slept. The clock takes over at once what is above it.
+const STEP: TimeDelta = TimeDelta::seconds(60);
+
 /// Makes candles, and hands them and the prices on.
 #[derive(Debug)]
 pub struct Chronicle {
     book: CandleBook,
-    policy: Policy,
     hub: CandleHub,
     prices: Option<(Points, Inbox)>,
     recorded: bool,
@@ -46,7 +49,7 @@ impl Chronicle {
         if !recorded {
             venues.into_iter().for_each(|(venue, markets)| book.want(venue, markets, now));
         }
-        Self { book, policy, hub, prices, recorded, looked: None }
+        Self { book, hub, prices, recorded, looked: None }
     }
 
     /// Gets the candles, for what is stored of the time before.
@@ -54,19 +57,30 @@ impl Chronicle {
         &mut self.book
     }
 
+    /// Gets what counts what became of trades.
+    pub fn counts(&self) -> Counts {
+        self.book.counts()
+    }
+
     /// Takes in what a venue said.
     pub fn hear(&mut self, delivery: &Delivery) {
+        if let Some(looked) = self.looked.filter(|looked| delivery.receive_time - *looked > STEP) {
+            self.step(looked, delivery.receive_time);
+        }
         self.book.hear(delivery);
     }
 
     /// Closes candles that are over and looks at the prices, now and then, and hands on what is new.
     pub fn tick(&mut self, now: DateTime<Utc>) {
+        if let Some(looked) = self.looked.filter(|looked| (now - *looked).abs() > STEP) {
+            self.step(looked, now);
+        }
         if self.looked.is_none_or(|looked| now - looked >= EVERY) {
             self.look(now);
         }
     }
 
-    /// Does that at once: nothing comes after.
+    /// Does that at once.
     pub fn look(&mut self, now: DateTime<Utc>) {
         self.looked = Some(now);
         if self.recorded {
@@ -81,9 +95,17 @@ impl Chronicle {
         }
     }
 
+    /// Closes all that is over, as nothing comes after.
+    pub fn end(&mut self, now: DateTime<Utc>) {
+        self.hub.publish(self.book.end(now));
+        if let Some((points, inbox)) = &mut self.prices {
+            inbox.put_prices(points.last(now));
+        }
+    }
+
     /// Takes what comes next as a recording that starts again: what was being formed is not told any more.
     pub fn start_again(&mut self, now: DateTime<Utc>) {
-        self.book = CandleBook::new(self.policy, Markets::Met, now);
+        self.book.clear(now);
     }
 
     /// Goes on with other markets.
@@ -103,7 +125,32 @@ impl Chronicle {
         self.forget();
     }
 
+    /// Follows the clock, which was set or has slept. That of a recording goes as it was recorded.
+    fn step(&mut self, looked: DateTime<Utc>, now: DateTime<Utc>) {
+        if self.recorded {
+            return;
+        }
+        let seconds = (now - looked).num_seconds();
+        warn!(seconds, "the clock has made a step: nothing is known of the time that it left out");
+        if now > looked {
+            self.book.pass_over(looked, now);
+            self.looked = Some(now);
+            return;
+        }
+        // The last that was told by the clock that was.
+        self.hub.publish(self.book.end(looked));
+        self.book.begin_again(now);
+        self.hub.retain(|_| false);
+        if let Some((points, _)) = &mut self.prices {
+            points.go_on(now);
+        }
+        self.looked = None;
+    }
+
     fn forget(&self) {
         self.hub.retain(|series| self.book.expects(series.pair, series.venue));
     }
 }
+
+#[cfg(test)]
+mod tests;

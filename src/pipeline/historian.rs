@@ -32,7 +32,7 @@ use tracing::{error, info, warn};
 use self::{
     batch::Batch,
     inbox::Inbox,
-    spool::{Spool, SpoolOptions, Ticket},
+    spool::{Oldest, Spool, SpoolOptions, Ticket, with},
     status::HistoryStatus,
     write::Written,
 };
@@ -45,10 +45,14 @@ use crate::{
 /// How long to wait before the store is tried again.
 const BACK_OFF: BackOff = BackOff { base: Duration::from_millis(500), cap: Duration::from_secs(30) };
 
+/// A row has so many parts of [`HistorianOptions::flush`]: one in memory, one in which the database may take it, and one to put it
+/// on the disk where that takes longer.
+const PARTS: u32 = 3;
+
 /// How a historian works.
 #[derive(Debug, Clone)]
 pub struct HistorianOptions {
-    /// How old a row grows before it is written, if the store answers.
+    /// How old a row grows before it is safe, in the store or on the disk.
     pub flush: Duration,
     /// Rows that are written together at most.
     pub batch: usize,
@@ -101,7 +105,7 @@ impl Historian {
                 }
             }
         });
-        let inbox = Inbox::new(options.queue);
+        let inbox = Inbox::new(options.queue, clock.clone());
         let historian = Self {
             status: HistoryStatus::new(inbox.clone(), clock.clone())?,
             options,
@@ -131,21 +135,33 @@ impl Historian {
 
     /// Writes until told to stop, then what is left, for as long as the grace lasts.
     pub async fn run(mut self, shutdown: CancellationToken) {
-        let mut flushes = interval(self.options.flush);
+        let mut flushes = interval(self.part());
         flushes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let mut due = false;
+            let (mut due, overdue) = (false, self.overdue());
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 outcome = outcome(&mut self.writing) => self.settle(outcome).await,
                 () = until(self.retry), if self.writing.is_none() => self.retry = None,
+                () = until(overdue) => {}
                 _ = flushes.tick() => (due, self.blocked) = (true, false),
                 () = self.inbox.has(self.options.batch), if !self.is_held_up() => {}
             }
             self.advance(due).await;
         }
         self.finish().await;
+    }
+
+    /// Gets one of the parts of the time in which a row has to be safe.
+    fn part(&self) -> Duration {
+        (self.options.flush / PARTS).max(Duration::from_millis(1))
+    }
+
+    /// Tells when the batch that is being written has to be put on the disk; never, if it is there or cannot be.
+    fn overdue(&self) -> Option<Instant> {
+        let writing = self.writing.as_ref().filter(|writing| writing.spooled.is_empty())?;
+        (self.spool.is_some() && !self.blocked).then(|| writing.since + self.part())
     }
 
     /// Tells whether what comes has to wait, and cannot go to the disk meanwhile.
@@ -161,7 +177,7 @@ impl Historian {
     async fn advance(&mut self, due: bool) {
         if let Some(Writing { batch, spooled, since, .. }) = &self.writing
             && spooled.is_empty()
-            && (since.elapsed() >= self.options.flush || self.inbox.is_half_full())
+            && (since.elapsed() >= self.part() || self.inbox.is_half_full())
         {
             // It takes long: if we are killed meanwhile, it would be lost.
             let batch = Arc::clone(batch);
@@ -172,12 +188,21 @@ impl Historian {
             }
         }
         if self.writing.is_none() && self.retry.is_none() {
-            if let Some((tickets, batch)) = self.oldest().await {
-                self.write(Arc::new(batch), tickets);
-            } else if due || self.inbox.len() >= self.options.batch {
-                let batch = self.inbox.take(self.options.batch);
-                if !batch.is_empty() {
-                    self.write(Arc::new(batch), Vec::new());
+            match self.oldest().await {
+                Ok(Some((tickets, batch))) => self.write(Arc::new(batch), tickets),
+                Ok(None) if due || self.inbox.len() >= self.options.batch => {
+                    let batch = self.inbox.take(self.options.batch);
+                    if !batch.is_empty() {
+                        self.write(Arc::new(batch), Vec::new());
+                    }
+                }
+                Ok(None) => {}
+                // What comes stands behind it.
+                Err(error) => {
+                    if self.failures == 0 {
+                        warn!(%error, "what waits on the disk cannot be read at the moment, and is tried again");
+                    }
+                    self.hold_off();
                 }
             }
         }
@@ -201,11 +226,10 @@ impl Historian {
     }
 
     fn write(&mut self, batch: Arc<Batch>, spooled: Vec<Ticket>) {
-        let (store, now) = (Arc::clone(&self.store), self.clock.now());
-        let (status, given) = (self.status.clone(), Arc::clone(&batch));
+        let (store, status, given) = (Arc::clone(&self.store), self.status.clone(), Arc::clone(&batch));
         let task = tokio::spawn(async move {
             let since = Instant::now();
-            let written = write::write(&store, &given, now).await;
+            let written = write::write(&store, &given).await;
             status.took(since.elapsed());
             written
         });
@@ -250,6 +274,11 @@ impl Historian {
                 error!(%error, "history cannot be written, and somebody has to look at that: {consequence}");
             }
         }
+        self.hold_off();
+    }
+
+    /// Does nothing for a while, which is longer each time.
+    fn hold_off(&mut self) {
         let wait = BACK_OFF.wait(self.failures, self.dice.random_range(0.0..=1.0));
         self.failures = self.failures.saturating_add(1);
         self.retry = Some(Instant::now() + wait);
@@ -274,9 +303,10 @@ impl Historian {
     }
 
     /// Reads the oldest of what lies on the disk, as much as is written together.
-    async fn oldest(&self) -> Option<(Vec<Ticket>, Batch)> {
+    async fn oldest(&self) -> io::Result<Oldest> {
+        let Some(spool) = &self.spool else { return Ok(None) };
         let rows = self.options.batch;
-        let (oldest, lost) = with(self.spool.as_ref()?, move |spool| spool.peek(rows)).await;
+        let (oldest, lost) = with(spool, move |spool| spool.peek(rows)).await;
         self.status.spool_dropped(lost);
         oldest
     }
@@ -354,21 +384,5 @@ async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Works on the spool on a thread that may block.
-async fn with<T: Send + 'static>(
-    spool: &Arc<Mutex<Spool>>,
-    work: impl FnOnce(&mut Spool) -> T + Send + 'static,
-) -> T {
-    let spool = Arc::clone(spool);
-    let task =
-        tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
-    match task.await {
-        Ok(outcome) => outcome,
-        Err(error) => std::panic::resume_unwind(
-            error.try_into_panic().unwrap_or_else(|error| Box::new(io::Error::other(error))),
-        ),
     }
 }

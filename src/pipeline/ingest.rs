@@ -146,7 +146,15 @@ async fn aggregate(
     loop {
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => return chronicle.look(clock.now()),
+            () = shutdown.cancelled() => {
+                // What has come by now is not lost.
+                while let Ok(delivery) = receiver.try_recv() {
+                    if sources.get(delivery.venue).is_some() {
+                        chronicle.hear(&delivery);
+                    }
+                }
+                return chronicle.end(clock.now());
+            }
             _ = ticks.tick() => {
                 aggregator.tick(clock.now());
                 chronicle.tick(clock.now());

@@ -2,7 +2,7 @@
 
 mod follower;
 
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, stream};
@@ -22,6 +22,7 @@ use crate::{
         candle::{
             Candle, Interval, builder,
             fill::{Fill, Row, fill},
+            news::{Teller, news},
         },
         pair::Pair,
         price::Origin,
@@ -220,11 +221,7 @@ impl Candles {
         let Asked { series, range, descending, size, after } = asked;
         let interval = series.interval;
         let page = span(interval, *size);
-        let ceiling = |time: DateTime<Utc>| match interval.open_time(time) {
-            open if open < time => interval.close_time(open),
-            open => open,
-        };
-        let (mut from, mut to) = (ceiling(range.0), ceiling(range.1));
+        let (mut from, mut to) = (interval.next_open(range.0), interval.next_open(range.1));
         match after {
             Some(after) if *descending => to = to.min(*after),
             Some(after) => from = from.max(interval.close_time(*after)),
@@ -311,8 +308,10 @@ impl Candles {
         for candle in fresh {
             let key = candle.open_time;
             match candles.iter_mut().find(|known| known.open_time == key) {
-                Some(known) if known.revision < candle.revision => *known = candle,
-                Some(_) => {}
+                Some(known) => {
+                    let news = news(slice::from_ref(known), &candle, Teller::Listener);
+                    *known = news.unwrap_or_else(|| known.clone());
+                }
                 None => candles.push(candle),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     archive::Archive,
@@ -15,7 +15,7 @@ use crate::{
     domain::{
         cross::Step,
         pair::{Asset, Pair},
-        price::{Origin, Price, Stamp, Status, StatusReason},
+        price::{Origin, Price, Stamp, Status, StatusReason, Value},
     },
     pipeline::{board::Update, standards::Standards},
     store::{prices::PricePoint, stats::PriceStats},
@@ -31,6 +31,9 @@ pub struct History {
     prices: Prices,
     clock: Clock,
     standards: Standards,
+    /// A price that goes on as it is is recorded again after this time, and a change of its status at once. So it was what the
+    /// service said for as long, and for half of that more, as rows are not written to the moment.
+    repeat: TimeDelta,
 }
 
 /// How a pair did.
@@ -65,9 +68,16 @@ impl Way {
 type Outcome = Result<Arc<Update>, ServiceError>;
 
 impl History {
-    /// Reads this archive. The prices are those of now: they know which pairs there are, and which ways lead to others.
-    pub fn new(archive: Archive, prices: Prices, clock: Clock, standards: Standards) -> Self {
-        Self { archive, prices, clock, standards }
+    /// Reads this archive. The prices are those of now: they know which pairs there are, and which ways lead to others. A
+    /// price that goes on as it is was recorded again each time that `repeat` had passed.
+    pub fn new(
+        archive: Archive,
+        prices: Prices,
+        clock: Clock,
+        standards: Standards,
+        repeat: TimeDelta,
+    ) -> Self {
+        Self { archive, prices, clock, standards, repeat }
     }
 
     /// Gets where the prices come from.
@@ -168,14 +178,17 @@ impl History {
             .collect();
         let stored = self.archive.prices_at(&asked, known_by).await?;
         let mut points = stored.into_iter().zip(&asked).map(|(stored, (pair, time))| {
-            let recorded = stored.map(|stored| stored.point);
+            let recorded = || {
+                let PricePoint { price, stamp } = stored?.point;
+                Some(PricePoint { price: self.held(price, *time), stamp })
+            };
             // What the board says now is newer than what is recorded, and may be what held then.
             let latest = || {
                 let update = self.prices.board().get(*pair).filter(|_| known_by.is_none())?;
                 let held = update.stamp.publish_time <= *time;
                 held.then(|| PricePoint { price: update.price.clone(), stamp: update.stamp })
             };
-            latest().or(recorded).map(|point| PricePoint { price: self.aged(point.price, *time), ..point })
+            latest().or_else(recorded)
         });
         let mut outcomes = Vec::with_capacity(pairs.len() * times.len());
         for way in &ways {
@@ -234,15 +247,21 @@ impl History {
         Some(PricePoint { price, stamp: newest })
     }
 
-    /// Says what a price was at a time that was computed before it: it may have grown old since.
-    fn aged(&self, price: Price, time: DateTime<Utc>) -> Price {
-        let old = price.value.is_some_and(|value| time - value.observe_time > self.standards.max_age());
-        match price.status {
-            Status::Live | Status::Degraded if old => {
-                Price { status: Status::Stale, status_reason: Some(StatusReason::NoFreshQuotes), ..price }
-            }
-            _ => price,
+    /// Says what a recorded price was at a later time. Where no row follows it in time, nobody was there to confirm it.
+    fn held(&self, price: Price, time: DateTime<Utc>) -> Price {
+        let (Status::Live | Status::Degraded, Some(value)) = (price.status, price.value) else {
+            return price;
+        };
+        if time - price.aggregate_time > self.repeat + self.repeat / 2 {
+            return Price {
+                status: Status::Stale,
+                status_reason: Some(StatusReason::NoFreshQuotes),
+                ..price
+            };
         }
+        let earliest = time.checked_sub_signed(self.standards.max_age()).unwrap_or(value.observe_time);
+        let observe_time = value.observe_time.max(earliest);
+        Price { value: Some(Value { observe_time, ..value }), ..price }
     }
 }
 

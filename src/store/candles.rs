@@ -19,6 +19,7 @@ use super::{
     number::{Number, Numeric},
     partitions::Table,
     pool::Lines,
+    revisions::refuse_forming,
     statement::{Bind, Statement},
     words::{name, named, natural, whole},
 };
@@ -31,14 +32,17 @@ use crate::domain::{
 /// Rows that are written in one go.
 const BATCH: usize = 5_000;
 
-/// A candle, and when it was written.
+/// A candle, and when it was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCandle {
     /// The candle.
     pub candle: Candle,
-    /// When it was written, to the microsecond.
+    /// When it was known to whoever wrote it, to the microsecond.
     pub record_time: DateTime<Utc>,
 }
+
+/// A row, and when it was known.
+type Known<'a> = (&'a Candle, DateTime<Utc>);
 
 /// The candles of one market and one interval: a venue's, or the composite of all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +82,7 @@ pub struct CandleQuery {
 }
 
 /// The columns of a row but for its key, in the order of [`COLUMNS`].
-type Columns = (
+pub(super) type Columns = (
     Timestamp,
     Integer,
     Text,
@@ -95,12 +99,12 @@ type Columns = (
     Timestamp,
 );
 
-const COLUMNS: &str = "open_time, revision, state, source, open, high, low, close, base_volume, quote_volume, \
+pub(super) const COLUMNS: &str = "open_time, revision, state, source, open, high, low, close, base_volume, quote_volume, \
      trade_count, source_count, coverage, record_time";
 
 /// A row but for its key.
 #[derive(Queryable)]
-struct Row {
+pub(super) struct Row {
     open_time: Moment,
     revision: i32,
     state: String,
@@ -118,7 +122,7 @@ struct Row {
 }
 
 impl Store {
-    /// Writes candles, and counts those that were not there.
+    /// Writes candles as they are, and counts those that were not there.
     ///
     /// What was written once stays as it is: a candle of a revision that is there changes nothing, so that writing twice
     /// does no harm. FORMING candles are refused, all others with them. Some thousands are written as a whole; of more, the
@@ -128,26 +132,25 @@ impl Store {
         candles: &[Candle],
         record_time: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        if let Some(candle) = candles.iter().find(|candle| candle.state == CandleState::Forming) {
-            let Candle { pair, interval, open_time, .. } = candle;
-            return Err(StoreError::Refused {
-                what: format!("the candle {pair} {interval} {open_time}, which is forming"),
-            });
-        }
+        refuse_forming(candles)?;
+        self.insert_candles(candles.iter().map(|candle| (candle, record_time)).collect()).await
+    }
+
+    /// Writes rows, each with the time when it was known.
+    pub(super) async fn insert_candles(&self, mut rows: Vec<Known<'_>>) -> Result<u64, StoreError> {
         let engine = self.engine().await?;
         // Two who write the same in another order would wait for each other.
-        let mut sorted: Vec<_> = candles.iter().collect();
-        sorted.sort_by_key(|candle| {
+        rows.sort_by_key(|(candle, _)| {
             (candle.interval, candle.pair, candle.venue, candle.open_time, candle.revision)
         });
         let mut written = 0;
-        for batch in sorted.chunks(BATCH) {
+        for batch in rows.chunks(BATCH) {
             written += match engine {
-                Engine::Postgres(lines) => self.insert_postgres(lines, batch, record_time).await?,
+                Engine::Postgres(lines) => self.insert_postgres(lines, batch).await?,
                 Engine::Sqlite { write, .. } => {
                     let rows = batch
                         .iter()
-                        .map(|candle| self.binds(candle, record_time))
+                        .map(|(candle, record_time)| self.binds(candle, *record_time))
                         .collect::<Result<Vec<_>, _>>()?;
                     write.insert("candles", rows).await?
                 }
@@ -251,15 +254,14 @@ impl Store {
     async fn insert_postgres(
         &self,
         lines: &Lines<AsyncPgConnection>,
-        batch: &[&Candle],
-        record_time: DateTime<Utc>,
+        batch: &[Known<'_>],
     ) -> Result<u64, StoreError> {
         let leaves: BTreeSet<_> =
-            batch.iter().map(|candle| Table::Candles(candle.interval).leaf(candle.open_time)).collect();
+            batch.iter().map(|(candle, _)| Table::Candles(candle.interval).leaf(candle.open_time)).collect();
         let leaves: Vec<_> = leaves.into_iter().collect();
         self.ensure(lines, leaves.clone()).await?;
         let arrays = Arrays::of(batch)?;
-        match arrays.insert(self, lines, record_time).await {
+        match arrays.insert(self, lines).await {
             // The leaves that were known to be there have been dropped by another.
             Err(StoreError::Query {
                 source: diesel::result::Error::DatabaseError(DatabaseErrorKind::CheckViolation, _),
@@ -267,7 +269,7 @@ impl Store {
             }) => {
                 self.forget_leaves();
                 self.ensure(lines, leaves).await?;
-                arrays.insert(self, lines, record_time).await
+                arrays.insert(self, lines).await
             }
             result => result,
         }
@@ -290,12 +292,14 @@ struct Arrays {
     trade_count: Vec<i64>,
     source_count: Vec<i32>,
     coverage: Vec<Number>,
+    record_time: Vec<Moment>,
 }
 
 impl Arrays {
-    fn of(batch: &[&Candle]) -> Result<Self, StoreError> {
+    fn of(batch: &[Known<'_>]) -> Result<Self, StoreError> {
         let mut arrays = Self::default();
-        for candle in batch {
+        for (candle, record_time) in batch {
+            arrays.record_time.push(Moment(*record_time));
             arrays.interval.push(candle.interval.as_str());
             arrays.pair.push(candle.pair.to_string());
             arrays.venue.push(venue_text(candle.venue));
@@ -317,22 +321,16 @@ impl Arrays {
         Ok(arrays)
     }
 
-    async fn insert(
-        &self,
-        store: &Store,
-        lines: &Lines<AsyncPgConnection>,
-        record_time: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
+    async fn insert(&self, store: &Store, lines: &Lines<AsyncPgConnection>) -> Result<u64, StoreError> {
         let [open, high, low, close] = &self.prices;
         let statement = sql_query(
             "INSERT INTO candles SELECT $1, interval, pair, venue, open_time, revision, state, source, open, high, low, \
-             close, base_volume, quote_volume, trade_count, source_count, coverage, $2 \
-             FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+             close, base_volume, quote_volume, trade_count, source_count, coverage, record_time \
+             FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
              AS given (interval, pair, venue, open_time, revision, state, source, open, high, low, close, base_volume, \
-             quote_volume, trade_count, source_count, coverage) ON CONFLICT DO NOTHING",
+             quote_volume, trade_count, source_count, coverage, record_time) ON CONFLICT DO NOTHING",
         )
         .bind::<Text, _>(origin_name(store.origin()))
-        .bind::<Timestamp, _>(Moment(record_time))
         .bind::<Array<Text>, _>(&self.interval)
         .bind::<Array<Text>, _>(&self.pair)
         .bind::<Array<Text>, _>(&self.venue)
@@ -348,7 +346,8 @@ impl Arrays {
         .bind::<Array<Numeric>, _>(&self.quote_volume)
         .bind::<Array<BigInt>, _>(&self.trade_count)
         .bind::<Array<Integer>, _>(&self.source_count)
-        .bind::<Array<Numeric>, _>(&self.coverage);
+        .bind::<Array<Numeric>, _>(&self.coverage)
+        .bind::<Array<Timestamp>, _>(&self.record_time);
         let mut connection = lines.get().await?;
         let rows = lines
             .bounded(async { diesel_async::RunQueryDsl::execute(statement, &mut connection).await })
@@ -358,7 +357,7 @@ impl Arrays {
 }
 
 impl Row {
-    fn read(self, series: Series) -> Result<StoredCandle, StoreError> {
+    pub(super) fn read(self, series: Series) -> Result<StoredCandle, StoreError> {
         let prices = match (self.open, self.high, self.low, self.close) {
             (Some(open), Some(high), Some(low), Some(close)) => {
                 Some(Ohlc { open: open.0, high: high.0, low: low.0, close: close.0 })

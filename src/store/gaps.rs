@@ -1,4 +1,4 @@
-//! Where candles are missing.
+//! Where candles are missing, or do not cover all of their time.
 
 use chrono::{DateTime, Utc};
 
@@ -24,13 +24,16 @@ pub struct Range {
 }
 
 impl Store {
-    /// Lists the spans within a time of which a series has no candles, or such as say GAP; from the oldest, and at most so
-    /// many. The ends are moved outwards to where candles open and close.
-    pub async fn missing(&self, series: Series, within: Range, limit: u32) -> Result<Vec<Range>, StoreError> {
+    /// Lists the spans within a time of which a series has no candles, or such as do not cover all of their time; from the
+    /// oldest, and at most so many. The ends are moved outwards to where candles open and close.
+    pub async fn incomplete(
+        &self,
+        series: Series,
+        within: Range,
+        limit: u32,
+    ) -> Result<Vec<Range>, StoreError> {
         let span = series.interval.span();
-        let from = series.interval.open_time(within.from);
-        let last = series.interval.open_time(within.to);
-        let to = if last < within.to { last + span } else { last };
+        let std::ops::Range { start: from, end: to } = series.interval.widened(&(within.from..within.to));
         if from >= to {
             return Ok(Vec::new());
         }
@@ -43,14 +46,14 @@ impl Store {
         let (known, close) = match engine {
             Engine::Postgres(_) => (
                 format!(
-                    "SELECT open_time FROM (SELECT DISTINCT ON (open_time) open_time, state FROM candles WHERE {key} \
-                     ORDER BY open_time DESC, revision DESC) AS newest WHERE state <> 'GAP'"
+                    "SELECT open_time FROM (SELECT DISTINCT ON (open_time) open_time, coverage FROM candles WHERE {key} \
+                     ORDER BY open_time DESC, revision DESC) AS newest WHERE coverage >= 1"
                 ),
                 "open_time + ? * interval '1 microsecond'",
             ),
             Engine::Sqlite { .. } => {
                 let text = format!(
-                    "SELECT open_time FROM candles AS candle WHERE {key} AND {NEWEST} AND state <> 'GAP'"
+                    "SELECT open_time FROM candles AS candle WHERE {key} AND {NEWEST} AND CAST(coverage AS REAL) >= 1"
                 );
                 (text, "open_time + ?")
             }

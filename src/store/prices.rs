@@ -33,12 +33,12 @@ pub struct PricePoint {
     pub stamp: Stamp,
 }
 
-/// A price, and when it was written.
+/// A price, and when it was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPrice {
     /// The price.
     pub point: PricePoint,
-    /// When it was written, to the microsecond.
+    /// When it was known to whoever wrote it, to the microsecond.
     pub record_time: DateTime<Utc>,
 }
 
@@ -91,20 +91,31 @@ impl Store {
         points: &[PricePoint],
         record_time: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        if let Some(point) = points.iter().find(|point| point.price.origin != self.origin) {
+        self.insert_prices(points.iter().map(|point| (point, record_time)).collect()).await
+    }
+
+    /// Does the same with prices that were known at times of their own.
+    pub async fn keep_prices(&self, prices: &[StoredPrice]) -> Result<u64, StoreError> {
+        self.insert_prices(prices.iter().map(|price| (&price.point, price.record_time)).collect()).await
+    }
+
+    async fn insert_prices(&self, prices: Vec<(&PricePoint, DateTime<Utc>)>) -> Result<u64, StoreError> {
+        if let Some((point, _)) = prices.iter().find(|(point, _)| point.price.origin != self.origin) {
             return Err(StoreError::Refused {
                 what: format!("a price of {} of another origin", point.price.pair),
             });
         }
         let engine = self.engine().await?;
-        let rows =
-            || points.iter().map(|point| self.price_binds(point, record_time)).collect::<Result<Vec<_>, _>>();
+        let rows = || {
+            let binds = prices.iter().map(|(point, time)| self.price_binds(point, *time));
+            binds.collect::<Result<Vec<_>, _>>()
+        };
         let lines = match engine {
             Engine::Sqlite { write, .. } => return write.insert("prices", rows()?).await,
             Engine::Postgres(lines) => lines,
         };
         let leaves: BTreeSet<_> =
-            points.iter().map(|point| Table::Prices.leaf(point.price.aggregate_time)).collect();
+            prices.iter().map(|(point, _)| Table::Prices.leaf(point.price.aggregate_time)).collect();
         let leaves: Vec<_> = leaves.into_iter().collect();
         self.ensure(lines, leaves.clone()).await?;
         match insert(lines, rows()?).await {

@@ -16,7 +16,8 @@ use crate::domain::{candle::Interval, pair::Pair};
 /// What is kept.
 #[derive(Debug, Clone, Default)]
 pub struct Retention {
-    /// For each interval that candles are kept of, when the oldest opens. Of others nothing is taken away.
+    /// For each interval that candles are kept of, when the oldest opens; 1970 for ever. Of others nothing is taken away, and
+    /// nothing is kept for their sake.
     pub candles: BTreeMap<Interval, DateTime<Utc>>,
     /// When the oldest price was computed; all are kept if `None`.
     pub prices: Option<DateTime<Utc>>,
@@ -49,7 +50,8 @@ impl Store {
     /// and not there: without it, that could not be made any more.
     pub async fn prune(&self, retention: &Retention) -> Result<Pruned, StoreError> {
         let mut pruned = Pruned::default();
-        for (interval, keep_from) in &retention.candles {
+        let ends = retention.candles.iter().filter(|(_, keep_from)| **keep_from > DateTime::UNIX_EPOCH);
+        for (interval, keep_from) in ends {
             let longer = retention
                 .candles
                 .range(*interval..)

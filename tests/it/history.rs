@@ -2,6 +2,7 @@
 
 mod across;
 mod away;
+mod full;
 mod keeping;
 mod killed;
 
@@ -77,14 +78,17 @@ fn sqlite(folder: &Path) -> Location {
 
 /// Makes a historian whose spool lies in a folder.
 fn historian(store: &Arc<Store>, folder: &Path, max_bytes: u64) -> Historian {
-    let options = HistorianOptions {
+    Historian::new(historian_options(folder, max_bytes), Arc::clone(store), Clock::system()).unwrap()
+}
+
+fn historian_options(folder: &Path, max_bytes: u64) -> HistorianOptions {
+    HistorianOptions {
         flush: Duration::from_millis(50),
         batch: 500,
         queue: 5_000,
         spool: Some(SpoolOptions { folder: folder.join("spool"), max_bytes }),
         grace: Duration::from_secs(5),
-    };
-    Historian::new(options, Arc::clone(store), Clock::system()).unwrap()
+    }
 }
 
 /// Has what an earlier historian has left on the disk written by another.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use cryptoprice::{
     app::Mode,
     client::v1::{
@@ -9,7 +10,15 @@ use cryptoprice::{
         ListCandlesRequest, Price, PriceStatus, StreamCandlesRequest,
         candle_service_client::CandleServiceClient, price_result,
     },
+    domain::{
+        pair::Pair,
+        price::{self as domain, Cursor, Origin, Stamp, Status, Value},
+    },
     pipeline::replay::ReplayOptions,
+    store::{
+        Location, Options, Store,
+        prices::{PricePoint, StoredPrice},
+    },
 };
 use prost_types::Timestamp;
 use rust_decimal::Decimal;
@@ -276,5 +285,84 @@ async fn a_price_at_a_time_is_what_was_answered_then() {
     );
     // Nobody was there an hour ago.
     assert_eq!((stats.change_1h, stats.change_7d), (None, None));
+    running.stop().await;
+}
+
+/// A price of a pair that was computed and written at times, in seconds after another.
+fn recorded(pair: &str, since: DateTime<Utc>, (computed, written): (i64, i64), price: i64) -> StoredPrice {
+    let time = since + TimeDelta::seconds(computed);
+    let value = Value {
+        price: price.into(),
+        bid: None,
+        ask: None,
+        dispersion_bps: Decimal::ZERO,
+        observe_time: time,
+        receive_time: time,
+    };
+    let price = domain::Price {
+        pair: Pair::split_at(pair, '-').unwrap(),
+        status: Status::Live,
+        status_reason: None,
+        value: Some(value),
+        source_count: 3,
+        aggregate_time: time,
+        route: Vec::new(),
+        origin: Origin::Simulated,
+    };
+    let stamp = Stamp { cursor: Cursor { epoch: 1, sequence: 1 }, publish_time: time };
+    StoredPrice { point: PricePoint { price, stamp }, record_time: since + TimeDelta::seconds(written) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorded_price_holds_until_it_would_have_been_recorded_again_and_as_it_was_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::File(folder.path().join("history.db"));
+    let settings =
+        [("CRYPTOPRICE__STORE__URL", &*location.to_string()), ("CRYPTOPRICE__HISTORY__PRICES_REPEAT", "1m")];
+    let running = Running::start(Mode::Demo { seed: 7, trouble: false }, &settings).await;
+    let options = Options {
+        location,
+        origin: Origin::Simulated,
+        max_connections: 2,
+        connect_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::from_secs(10),
+        lock_timeout: Duration::from_secs(10),
+        max_bytes: 1 << 30,
+    };
+    let store = Store::open(options);
+    store.check().await.unwrap();
+    // Not so long ago that it is taken away.
+    let since = DateTime::from_timestamp(Utc::now().timestamp() - 7_200, 0).unwrap();
+    let rows = [
+        recorded("ADA-USD", since, (0, 0), 6),
+        recorded("DOGE-USD", since, (50, 50), 3),
+        // Of a price that the store did not take for half an hour it was known at once, and of one that came late it was not.
+        recorded(PAIR, since, (0, 0), 100),
+        recorded(PAIR, since, (1, 1_800), 200),
+    ];
+    assert_eq!(store.keep_prices(&rows).await.unwrap(), 4);
+    let ask = async |pair: &str, second: i64, known_by: Option<i64>| {
+        let time = |second| (since + TimeDelta::seconds(second)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let known_by = known_by.map_or_else(String::new, |known_by| format!("&known_by={}", time(known_by)));
+        let path = format!("/v1/prices/{pair}?time={}{known_by}", time(second));
+        let (status, body) = running.get(&path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        let price = &body["price"];
+        let word = |key: &str| price[key].as_str().unwrap_or_default().to_owned();
+        (word("status").replace("PRICE_STATUS_", ""), word("price"))
+    };
+    eventually("the pairs are known", async || {
+        (running.get("/v1/prices/ADA-DOGE").await.0 == 200).then_some(())
+    })
+    .await;
+    let row = |status: &str, price: &str| (status.to_owned(), price.to_owned());
+    for (second, status) in [(0, "LIVE"), (31, "LIVE"), (59, "LIVE"), (90, "LIVE"), (91, "STALE")] {
+        assert_eq!(ask("ADA-USD", second, None).await, row(status, "6"), "{second}");
+    }
+    // What is derived of two that were recorded at other times: they held all the same.
+    assert_eq!(ask("ADA-DOGE", 55, None).await, row("LIVE", "2"));
+    for (known_by, price) in [(Some(2), "100"), (Some(1_799), "100"), (Some(1_800), "200"), (None, "200")] {
+        assert_eq!(ask(PAIR, 2, known_by).await, row("LIVE", price), "{known_by:?}");
+    }
     running.stop().await;
 }

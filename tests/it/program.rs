@@ -52,6 +52,13 @@ impl Program {
         Self::spawn(arguments).await
     }
 
+    /// Listens to the simulated market, without its trouble.
+    pub(crate) async fn demo(settings: &[(&str, &str)]) -> Self {
+        let mut program = command();
+        program.args(["demo", "--calm", "--listen", "127.0.0.1:0"]).envs(settings.iter().copied());
+        Self::spawn(program).await
+    }
+
     async fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut program = command();
         program.args(["serve", "--listen", "127.0.0.1:0", "--replay"]).args(frames()).args(arguments);

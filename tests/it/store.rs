@@ -2,6 +2,7 @@
 
 pub(crate) mod faults;
 mod histories;
+mod revisions;
 pub(crate) mod server;
 mod upkeep;
 
@@ -333,14 +334,14 @@ async fn changes_and_the_day_are_told_from_prices_and_candles() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_told_in_spans() {
+async fn what_is_missing_or_not_whole_is_told_in_spans() {
     use cryptoprice::store::gaps::Range;
     each("store: gaps", async |place| {
         let store = place.store().await;
         let minute = |minutes| start() + TimeDelta::minutes(minutes);
         let range = |from, to| Range { from: minute(from), to: minute(to) };
         let within = range(0, 60);
-        assert_eq!(store.missing(MINUTES, within, 10).await.unwrap(), [within]);
+        assert_eq!(store.incomplete(MINUTES, within, 10).await.unwrap(), [within]);
 
         let mut candles: Vec<_> = minutes(60)
             .into_iter()
@@ -351,7 +352,7 @@ async fn what_is_missing_is_told_in_spans() {
         // Minute 20 says that nothing is known, minute 21 said so once.
         let gap = |minutes| {
             let mut gap = candle(MINUTES, minute(minutes), 0);
-            (gap.state, gap.prices) = (CandleState::Gap, None);
+            (gap.state, gap.prices, gap.coverage) = (CandleState::Gap, None, Decimal::ZERO);
             gap
         };
         candles.retain(|candle| candle.open_time != minute(20) && candle.open_time != minute(21));
@@ -361,14 +362,20 @@ async fn what_is_missing_is_told_in_spans() {
         candles.push(told);
         store.write_candles(&candles, start()).await.unwrap();
 
-        let expected = [range(0, 1), range(7, 10), range(20, 21), range(30, 31), range(59, 60)];
-        assert_eq!(store.missing(MINUTES, within, 10).await.unwrap(), expected);
-        assert_eq!(store.missing(MINUTES, within, 2).await.unwrap(), expected[..2]);
+        // Minute 40 was listened to in part.
+        let part =
+            Candle { revision: 1, coverage: Decimal::new(999_999, 6), ..candle(MINUTES, minute(40), 5) };
+        store.write_candles(&[part], start()).await.unwrap();
+
+        let expected =
+            [range(0, 1), range(7, 10), range(20, 21), range(30, 31), range(40, 41), range(59, 60)];
+        assert_eq!(store.incomplete(MINUTES, within, 10).await.unwrap(), expected);
+        assert_eq!(store.incomplete(MINUTES, within, 2).await.unwrap(), expected[..2]);
         // Ends within a candle count the whole of it.
         let inner = Range { from: minute(8) + TimeDelta::seconds(1), to: minute(9) + TimeDelta::seconds(1) };
-        assert_eq!(store.missing(MINUTES, inner, 10).await.unwrap(), [range(8, 10)]);
-        assert_eq!(store.missing(MINUTES, range(10, 20), 10).await.unwrap(), []);
-        assert_eq!(store.missing(MINUTES, range(5, 5), 10).await.unwrap(), []);
+        assert_eq!(store.incomplete(MINUTES, inner, 10).await.unwrap(), [range(8, 10)]);
+        assert_eq!(store.incomplete(MINUTES, range(10, 20), 10).await.unwrap(), []);
+        assert_eq!(store.incomplete(MINUTES, range(5, 5), 10).await.unwrap(), []);
     })
     .await;
 }

@@ -23,11 +23,7 @@ pub fn gaps(
     };
     let known: BTreeMap<_, _> =
         candles.iter().filter(known).map(|candle| (candle.open_time, candle.close_time())).collect();
-    let from = interval.open_time(range.start);
-    let to = match interval.open_time(range.end) {
-        open if open < range.end => interval.close_time(open),
-        open => open,
-    };
+    let Range { start: from, end: to } = interval.widened(&range);
     let mut gaps = Vec::new();
     let mut at = from;
     if from < to {
@@ -42,6 +38,18 @@ pub fn gaps(
         gaps.push(at..to);
     }
     gaps
+}
+
+/// Joins spans in the order of time that touch.
+pub fn joined(spans: impl IntoIterator<Item = Range<DateTime<Utc>>>) -> Vec<Range<DateTime<Utc>>> {
+    let mut all: Vec<Range<DateTime<Utc>>> = Vec::new();
+    for span in spans {
+        match all.last_mut() {
+            Some(last) if last.end >= span.start => last.end = last.end.max(span.end),
+            _ => all.push(span),
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct Policy {
     pub max_ids: usize,
     /// A candle that is being formed is told again after this time at the earliest.
     pub cadence: TimeDelta,
-    /// A trade from further ahead of our clock than this is not believed.
+    /// A time from further ahead of our clock than this is not believed: such a trade happened when it was received.
     pub max_future: TimeDelta,
     /// A venue whose trades come later than this is not waited for any longer.
     pub max_lag: TimeDelta,
@@ -48,8 +48,6 @@ pub enum Intake {
     BeforeStart,
     /// It came so late that its candles cannot be restated any more.
     TooLate,
-    /// It is from further ahead than is believed.
-    Future,
     /// Price or amount is not above zero.
     Worthless,
     /// It is of no spot market, or of a market that is not taken in.
@@ -169,10 +167,8 @@ impl Market {
         {
             return Intake::Worthless;
         }
-        if trade.time - received > self.policy.max_future {
-            return Intake::Future;
-        }
-        let second = Interval::Second.open_time(trade.time);
+        let time = self.policy.time_of(trade, received);
+        let second = Interval::Second.open_time(time);
         if let Err(refused) = listed.builder.takes(second) {
             return refused;
         }
@@ -180,13 +176,13 @@ impl Market {
             Some(_) if listed.seen.has_lost(second) => return Intake::TooLate,
             Some(id) if !listed.seen.insert_joined(second, id, trade.count) => return Intake::Duplicate,
             Some(id) => TradeId::read(id),
-            None if snapshot && listening.covers(trade.time) => return Intake::Past,
+            None if snapshot && listening.covers(time) => return Intake::Past,
             None => {
                 listed.unnamed += 1;
                 TradeId::Unnamed(listed.unnamed)
             }
         };
-        let mark = Mark { time: trade.time, venue, id };
+        let mark = Mark { time, venue, id };
         let tally = Tally::of(mark, trade.price, trade.amount).counted(trade.count);
         match listed.pending.get_mut(second) {
             Some(pending) => pending.add(&tally),
@@ -262,6 +258,14 @@ impl Market {
 
     fn place(&self, venue: Venue) -> Option<usize> {
         self.venues.iter().position(|listed| listed.venue == venue)
+    }
+}
+
+impl Policy {
+    /// Gets when a trade happened: when its venue says, or when it was received, if the venue's clock is further ahead than is
+    /// believed.
+    pub fn time_of(&self, trade: &Trade, received: DateTime<Utc>) -> DateTime<Utc> {
+        if trade.time - received > self.max_future { received } else { trade.time }
     }
 }
 

@@ -95,21 +95,10 @@ pub(super) fn pieces(span: Span, interval: Interval, most: i32) -> impl Iterator
     })
 }
 
-/// Joins spans in the order of time that touch.
-pub(super) fn joined(spans: impl IntoIterator<Item = Span>) -> Vec<Span> {
-    let mut all: Vec<Span> = Vec::new();
-    for span in spans {
-        match all.last_mut() {
-            Some(last) if last.end >= span.start => last.end = last.end.max(span.end),
-            _ => all.push(span),
-        }
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::candle::gaps::joined;
     use rust_decimal::Decimal;
 
     fn at(minute: i64) -> DateTime<Utc> {

@@ -1,4 +1,4 @@
-//! What a venue's rows say, as candles, and what of that is news. Pure.
+//! What a venue's rows say, as candles. Pure.
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -46,32 +46,6 @@ pub(super) fn candles(
         }
     }
     candles
-}
-
-/// Tells what is to be written of what was told, when something may be stored already: nothing, unless it says more.
-///
-/// What was stored says less if it is a gap, or was listened to for less of the time. `doubted` means that messages are known
-/// to have been missed although somebody listened: then a difference counts, too. The first price is not compared, as some
-/// venues take the last one before for it, and neither are counts of trades, which venues count in different ways.
-pub(super) fn news(stored: Option<&Candle>, told: &Candle, doubted: bool) -> Option<Candle> {
-    let Some(stored) = stored else {
-        return Some(Candle { revision: 0, state: CandleState::Final, ..told.clone() });
-    };
-    let says_more = stored.state == CandleState::Gap || stored.coverage < told.coverage;
-    if says_more || (doubted && differ(stored, told)) {
-        return Some(Candle {
-            revision: stored.revision.checked_add(1)?,
-            state: CandleState::Restated,
-            trade_count: told.trade_count.max(stored.trade_count),
-            ..told.clone()
-        });
-    }
-    None
-}
-
-fn differ(stored: &Candle, told: &Candle) -> bool {
-    let told_prices = |candle: &Candle| candle.prices.map(|prices| (prices.high, prices.low, prices.close));
-    told_prices(stored) != told_prices(told) || stored.base_volume != told.base_volume
 }
 
 /// Makes the candle of a row, or of an interval in which nothing was traded.
@@ -211,39 +185,5 @@ mod tests {
         };
         let told = &made(&[told], 0, 1)[0];
         assert_eq!((told.quote_volume, told.trade_count), (Decimal::from(5), 9));
-    }
-
-    #[test]
-    fn only_what_says_more_is_written() {
-        let told = made(&[row(0, PRICES, "1")], 0, 1).remove(0);
-        let stored = |coverage: i64, state| Candle {
-            revision: 4,
-            state,
-            coverage: Decimal::new(coverage, 1),
-            source: CandleSource::Trades,
-            trade_count: 7,
-            ..told.clone()
-        };
-        assert_eq!(news(None, &told, false), Some(told.clone()));
-        let restated = Candle { revision: 5, state: CandleState::Restated, trade_count: 7, ..told.clone() };
-        for (state, coverage, doubted, expected) in [
-            (CandleState::Gap, 0, false, true),
-            (CandleState::Final, 9, false, true),
-            (CandleState::Final, 10, false, false),
-            (CandleState::Restated, 10, false, false),
-            // The same is no news, also where it was doubted.
-            (CandleState::Final, 10, true, false),
-        ] {
-            let news = news(Some(&stored(coverage, state)), &told, doubted);
-            assert_eq!(news, expected.then(|| restated.clone()), "{state:?} {coverage} {doubted}");
-        }
-        let mut other = stored(10, CandleState::Final);
-        other.base_volume += Decimal::ONE;
-        assert_eq!(news(Some(&other), &told, false), None);
-        assert_eq!(news(Some(&other), &told, true), Some(restated));
-        // Bybit opens with the price before: that alone is no difference.
-        let mut opened = stored(10, CandleState::Final);
-        opened.prices.as_mut().unwrap().open = Decimal::ONE;
-        assert_eq!(news(Some(&opened), &told, true), None);
     }
 }

@@ -11,13 +11,19 @@ use rust_decimal::Decimal;
 
 use super::{
     BackfillMetrics, Progress,
-    pages::{Span, joined, pieces},
-    rows::news,
+    pages::{Span, pieces},
 };
 use crate::{
     clock::Clock,
     domain::{
-        candle::{Candle, CandleState, Interval, builder::Series, composite::composite, gaps::gaps, roll_up},
+        candle::{
+            Candle, CandleState, Interval,
+            builder::Series,
+            composite::composite,
+            gaps::{gaps, joined},
+            news::Teller,
+            roll_up,
+        },
         pair::Pair,
         venue::Venue,
     },
@@ -66,27 +72,15 @@ impl Shelf {
     }
 
     /// Writes what is news of what was told, and counts it.
-    pub(super) async fn put(
-        &self,
-        series: Series,
-        interval: Interval,
-        told: Vec<Candle>,
-        doubted: bool,
-    ) -> Result<u64, StoreError> {
-        let mut told = told.into_iter().peekable();
-        let mut written = 0;
-        while let Some(first) = told.peek() {
-            let from = first.open_time;
-            let to = from.checked_add_signed(interval.span() * PIECE).unwrap_or(DateTime::<Utc>::MAX_UTC);
-            let stored = by_time(self.read(series, interval, from..to).await?);
-            let piece = std::iter::from_fn(|| told.next_if(|candle| candle.open_time < to));
-            let news = piece.filter_map(|candle| {
-                let stored = stored.get(&candle.open_time);
-                news(stored, &candle, doubted)
-            });
-            written += self.write(&news.collect::<Vec<_>>()).await?;
+    pub(super) async fn put(&self, told: &[Candle], teller: Teller) -> Result<u64, StoreError> {
+        let mut count = 0;
+        for piece in told.chunks(usize::try_from(PIECE).unwrap_or(usize::MAX)) {
+            let written = self.store.revise_candles(piece, teller, self.clock.now()).await?;
+            self.metrics.write(&written);
+            count += written.len() as u64;
         }
-        Ok(written)
+        self.progress.write(count);
+        Ok(count)
     }
 
     /// Makes the longer candles of a span of shorter ones, where that says more than what is there. Counts them.
@@ -105,8 +99,8 @@ impl Shelf {
                 groups.entry(into.open_time(part.open_time)).or_default().push(part);
             }
             let rolled = groups.into_values().filter_map(|parts| roll_up::roll_up(&parts, into).ok());
-            let known = rolled.filter(|candle| candle.state != CandleState::Gap).collect();
-            made += self.put(series, into, known, false).await?;
+            let known: Vec<_> = rolled.filter(|candle| candle.state != CandleState::Gap).collect();
+            made += self.put(&known, Teller::Maker).await?;
         }
         Ok(made)
     }
@@ -139,20 +133,9 @@ impl Shelf {
             };
             let composites =
                 parts.into_values().filter(decided).filter_map(|parts| composite(&parts, expected.len()));
-            let composites = composites.collect();
-            made += self.put(Series { pair, venue: None }, interval, composites, false).await?;
+            made += self.put(&composites.collect::<Vec<_>>(), Teller::Maker).await?;
         }
         Ok(made)
-    }
-
-    async fn write(&self, candles: &[Candle]) -> Result<u64, StoreError> {
-        if candles.is_empty() {
-            return Ok(0);
-        }
-        let written = self.store.write_candles(candles, self.clock.now()).await?;
-        self.metrics.write(candles);
-        self.progress.write(written);
-        Ok(written)
     }
 
     /// Lists what is known now of a span that is a piece.
@@ -174,8 +157,4 @@ impl Shelf {
         };
         Ok(self.store.list_candles(&query).await?.into_iter().map(|stored| stored.candle).collect())
     }
-}
-
-fn by_time(candles: Vec<Candle>) -> BTreeMap<DateTime<Utc>, Candle> {
-    candles.into_iter().map(|candle| (candle.open_time, candle)).collect()
 }

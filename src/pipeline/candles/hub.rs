@@ -159,7 +159,10 @@ mod tests {
     use rust_decimal::Decimal;
 
     use super::*;
-    use crate::domain::{candle::CandleSource, pair::Pair, venue::Venue};
+    use crate::{
+        clock::Clock,
+        domain::{candle::CandleSource, pair::Pair, venue::Venue},
+    };
 
     fn candle(second: i64, state: CandleState) -> Candle {
         Candle {
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_and_a_restated_one_takes_its_own_place() {
-        let inbox = Inbox::new(1_000);
+        let inbox = Inbox::new(1_000, Clock::standing_at(DateTime::UNIX_EPOCH));
         let hub = CandleHub::new(Some(inbox.clone()));
         let series = Series::of(&candle(0, CandleState::Final));
         for second in 0..40 {

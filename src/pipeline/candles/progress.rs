@@ -25,6 +25,8 @@ struct Connection {
     began: DateTime<Utc>,
     /// When it was last heard.
     heard: DateTime<Utc>,
+    /// When it was heard before that.
+    before: DateTime<Utc>,
     markets: BTreeSet<Pair>,
 }
 
@@ -38,14 +40,16 @@ impl Progress {
     pub(super) fn connect(&mut self, number: Option<u64>, asked: &[Pair], now: DateTime<Utc>) -> Vec<Pair> {
         let heard: Vec<Pair> = asked.iter().filter(|market| !self.mute.contains(market)).copied().collect();
         let markets = heard.iter().copied().collect();
-        self.connections.insert(number, Connection { began: now, heard: now, markets });
+        self.connections.insert(number, Connection { began: now, heard: now, before: now, markets });
         heard
     }
 
     /// Notes that something was said on a connection. One that is not known is passed over, or is met by that.
     pub(super) fn hear(&mut self, number: Option<u64>, now: DateTime<Utc>, met: bool) {
         if let Some(connection) = self.connections.get_mut(&number) {
-            connection.heard = connection.heard.max(now);
+            if now > connection.heard {
+                (connection.before, connection.heard) = (connection.heard, now);
+            }
         } else if met {
             self.connect(number, &[], now);
         }
@@ -104,6 +108,37 @@ impl Progress {
             return Vec::new();
         };
         markets.into_iter().filter(|market| !self.hears(*market)).map(|market| (market, heard)).collect()
+    }
+
+    /// Lists the markets of which messages were missed before the last one of a connection, and since when: all, or the one
+    /// that is named. What another connection brings was not missed.
+    pub(super) fn missed(&self, number: Option<u64>, market: Option<Pair>) -> Vec<(Pair, DateTime<Utc>)> {
+        let Some(connection) = self.connections.get(&number) else { return Vec::new() };
+        let elsewhere = |market: Pair| {
+            self.connections.iter().any(|(other, at)| *other != number && at.markets.contains(&market))
+        };
+        let named = connection.markets.iter().filter(|known| market.is_none_or(|market| market == **known));
+        named.filter(|market| !elsewhere(**market)).map(|market| (*market, connection.before)).collect()
+    }
+
+    /// Lists the markets that are listened to, each with when its connection was last heard.
+    pub(super) fn listened(&self) -> BTreeMap<Pair, DateTime<Utc>> {
+        let mut listened = BTreeMap::new();
+        for connection in self.connections.values() {
+            for market in &connection.markets {
+                let heard = listened.entry(*market).or_insert(connection.heard);
+                *heard = connection.heard.max(*heard);
+            }
+        }
+        listened
+    }
+
+    /// Goes on from a time to which our clock was set, with the connections that stand.
+    pub(super) fn go_on(&mut self, now: DateTime<Utc>) {
+        (self.latest, self.mark) = (None, now);
+        for connection in self.connections.values_mut() {
+            (connection.heard, connection.before) = (now, now);
+        }
     }
 
     fn hears(&self, market: Pair) -> bool {

@@ -1,19 +1,19 @@
 //! Rows that are written together.
 
-use crate::{domain::candle::Candle, store::prices::PricePoint};
+use crate::store::{candles::StoredCandle, prices::StoredPrice};
 
-/// One row.
+/// One row, with the time when it was known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Row {
-    Candle(Candle),
-    Price(PricePoint),
+    Candle(StoredCandle),
+    Price(StoredPrice),
 }
 
 /// Rows that are written together.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Batch {
-    pub(super) candles: Vec<Candle>,
-    pub(super) prices: Vec<PricePoint>,
+    pub(super) candles: Vec<StoredCandle>,
+    pub(super) prices: Vec<StoredPrice>,
 }
 
 impl Batch {
@@ -44,7 +44,7 @@ impl FromIterator<Row> for Batch {
         for row in rows {
             match row {
                 Row::Candle(candle) => batch.candles.push(candle),
-                Row::Price(point) => batch.prices.push(point),
+                Row::Price(price) => batch.prices.push(price),
             }
         }
         batch
@@ -62,11 +62,23 @@ pub(super) mod sample {
 
     use super::*;
     use crate::domain::{
-        candle::{CandleSource, CandleState, Interval, Ohlc},
+        candle::{Candle, CandleSource, CandleState, Interval, Ohlc},
         pair::Pair,
         price::{Cursor, Origin, Price, Stamp, Status, StatusReason, Value},
         venue::Venue,
     };
+    use crate::store::prices::PricePoint;
+
+    /// When the rows are known.
+    pub(in super::super) fn known() -> DateTime<Utc> {
+        DateTime::<Utc>::UNIX_EPOCH + TimeDelta::microseconds(1_700_000_000_123_456)
+    }
+
+    /// Makes the rows of some candles.
+    pub(in super::super) fn rows(candles: Vec<Candle>) -> Vec<StoredCandle> {
+        let row = |candle| StoredCandle { candle, record_time: known() };
+        candles.into_iter().map(row).collect()
+    }
 
     /// Makes candles of minutes, counted from 1970.
     pub(in super::super) fn candles(minutes: Range<i64>) -> Vec<Candle> {
@@ -90,7 +102,7 @@ pub(super) mod sample {
     }
 
     /// Makes a price with everything that one can have.
-    pub(in super::super) fn point(sequence: u64) -> PricePoint {
+    pub(in super::super) fn point(sequence: u64) -> StoredPrice {
         let time = DateTime::<Utc>::UNIX_EPOCH + TimeDelta::nanoseconds(1_234_567_890_123);
         let value = Value {
             price: "0.000000000012345678".parse().unwrap_or_default(),
@@ -110,6 +122,7 @@ pub(super) mod sample {
             route: vec![Pair::literal("ETH", "USD"), Pair::literal("EUR", "USD")],
             origin: Origin::Live,
         };
-        PricePoint { price, stamp: Stamp { cursor: Cursor { epoch: 7, sequence }, publish_time: time } }
+        let stamp = Stamp { cursor: Cursor { epoch: 7, sequence }, publish_time: time };
+        StoredPrice { point: PricePoint { price, stamp }, record_time: known() }
     }
 }

@@ -12,16 +12,25 @@ use std::{
 use tokio::sync::Notify;
 
 use super::batch::{Batch, Row};
-use crate::{domain::candle::Candle, store::prices::PricePoint};
+use crate::{
+    clock::Clock,
+    domain::candle::Candle,
+    store::{
+        candles::StoredCandle,
+        prices::{PricePoint, StoredPrice},
+    },
+};
 
 /// Takes in what is to be kept. Clones are the same inbox.
 ///
-/// Putting something in never waits and never fails: where there is no room, the oldest gives way and is counted.
+/// What is put in gets the time at which that was, whenever it is written: from then on it was known. Putting something in never
+/// waits and never fails: where there is no room, the oldest gives way and is counted.
 #[derive(Clone)]
 pub struct Inbox(Arc<Shared>);
 
 struct Shared {
     rows: Mutex<VecDeque<Row>>,
+    clock: Clock,
     room: usize,
     dropped: AtomicU64,
     came: Notify,
@@ -29,9 +38,10 @@ struct Shared {
 
 impl Inbox {
     /// Makes an inbox for so many rows.
-    pub fn new(room: usize) -> Self {
+    pub fn new(room: usize, clock: Clock) -> Self {
         Self(Arc::new(Shared {
             rows: Mutex::default(),
+            clock,
             room: room.max(1),
             dropped: AtomicU64::new(0),
             came: Notify::new(),
@@ -40,12 +50,14 @@ impl Inbox {
 
     /// Puts in candles that are closed.
     pub fn put_candles(&self, candles: impl IntoIterator<Item = Candle>) {
-        self.put(candles.into_iter().map(Row::Candle));
+        let record_time = self.0.clock.now();
+        self.put(candles.into_iter().map(|candle| Row::Candle(StoredCandle { candle, record_time })));
     }
 
     /// Puts in prices.
     pub fn put_prices(&self, points: impl IntoIterator<Item = PricePoint>) {
-        self.put(points.into_iter().map(Row::Price));
+        let record_time = self.0.clock.now();
+        self.put(points.into_iter().map(|point| Row::Price(StoredPrice { point, record_time })));
     }
 
     /// Gets the number of rows that wait.
@@ -122,16 +134,25 @@ impl fmt::Debug for Inbox {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::batch::sample::candles, *};
+    use chrono::TimeDelta;
+
+    use super::{
+        super::batch::sample::{candles, known, point},
+        *,
+    };
+
+    fn clock() -> Clock {
+        Clock::standing_at(known())
+    }
 
     fn minutes(inbox: &Inbox) -> Vec<i64> {
         let batch = inbox.take(usize::MAX);
-        batch.candles.iter().map(|candle| candle.open_time.timestamp() / 60).collect()
+        batch.candles.iter().map(|row| row.candle.open_time.timestamp() / 60).collect()
     }
 
     #[test]
     fn the_oldest_give_way_and_are_counted() {
-        let inbox = Inbox::new(4);
+        let inbox = Inbox::new(4, clock());
         inbox.put_candles(candles(0..3));
         assert_eq!((inbox.len(), inbox.dropped(), inbox.is_half_full()), (3, 0, true));
         inbox.put_candles(candles(3..6));
@@ -140,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_is_put_back_stands_before_what_came_since() {
-        let inbox = Inbox::new(4);
+        let inbox = Inbox::new(4, clock());
         inbox.put_candles(candles(0..4));
         let batch = inbox.take(3);
         inbox.put_candles(candles(4..6));
@@ -148,9 +169,24 @@ mod tests {
         assert_eq!((inbox.dropped(), minutes(&inbox)), (2, vec![2, 3, 4, 5]));
     }
 
+    #[test]
+    fn a_row_is_known_since_it_was_put_in() {
+        let clock = clock();
+        let inbox = Inbox::new(4, clock.clone());
+        inbox.put_candles(candles(0..1));
+        clock.advance_to(known() + TimeDelta::minutes(1));
+        inbox.put_prices([point(1).point]);
+        clock.advance_to(known() + TimeDelta::hours(1));
+        let batch = inbox.take(4);
+        inbox.put_back(batch);
+        let batch = inbox.take(4);
+        assert_eq!(batch.candles[0].record_time, known());
+        assert_eq!(batch.prices[0].record_time, known() + TimeDelta::minutes(1));
+    }
+
     #[tokio::test]
     async fn a_full_batch_is_waited_for() {
-        let inbox = Inbox::new(10);
+        let inbox = Inbox::new(10, clock());
         let waiting = tokio::spawn({
             let inbox = inbox.clone();
             async move { inbox.has(5).await }

@@ -66,6 +66,20 @@ impl Points {
         out
     }
 
+    /// Does the same, and leaves nothing for later: nothing comes after.
+    pub fn last(&mut self, now: DateTime<Utc>) -> Vec<PricePoint> {
+        self.next = None;
+        self.look(now)
+    }
+
+    /// Goes on from a time to which our clock was set back.
+    pub fn go_on(&mut self, now: DateTime<Utc>) {
+        self.next = None;
+        for kept in self.pairs.values_mut() {
+            kept.at = now;
+        }
+    }
+
     /// Takes in an update: a change of status is kept at once, with what was the price until then.
     fn take(&mut self, update: Arc<Update>, now: DateTime<Utc>, out: &mut Vec<PricePoint>) {
         let pair = update.price.pair;

@@ -11,7 +11,10 @@ use tracing::{info, warn};
 use super::status::HistoryStatus;
 use crate::{
     domain::{
-        candle::{Candle, CandleState, Interval, gaps::gaps},
+        candle::{
+            Candle, CandleState, Interval,
+            gaps::{gaps, joined},
+        },
         pair::Pair,
         venue::Venue,
     },
@@ -120,16 +123,4 @@ async fn known(
         unknown = joined(left);
     }
     Ok(known)
-}
-
-/// Joins spans that touch, in order.
-fn joined(spans: Vec<std::ops::Range<DateTime<Utc>>>) -> Vec<std::ops::Range<DateTime<Utc>>> {
-    let mut all: Vec<std::ops::Range<DateTime<Utc>>> = Vec::new();
-    for span in spans {
-        match all.last_mut() {
-            Some(last) if last.end >= span.start => last.end = last.end.max(span.end),
-            _ => all.push(span),
-        }
-    }
-    all
 }

@@ -12,8 +12,10 @@ use std::{
     fs::{self, File},
     io,
     path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::DateTime;
 use rustix::fs::{FlockOperation, flock};
 use tracing::warn;
 
@@ -63,6 +65,9 @@ pub(super) struct Ticket {
     file: u64,
     offset: u64,
 }
+
+/// The oldest batches as one, and which records they are; `None` if nothing waits.
+pub(super) type Oldest = Option<(Vec<Ticket>, Batch)>;
 
 /// What became of a batch that was to be appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,9 +168,9 @@ impl Spool {
         }
     }
 
-    /// Reads the oldest batches as one, of about so many rows, which stay until they are [done](Self::done) with. One that
-    /// cannot be read any more is taken away; how many rows that were is told.
-    pub(super) fn peek(&mut self, rows: usize) -> (Option<(Vec<Ticket>, Batch)>, u64) {
+    /// Reads the oldest batches as one, of about so many rows, which stay until they are [done](Self::done) with. One that is
+    /// damaged is taken away; how many rows that were is told. One that cannot be read at the moment stays, and is an error.
+    pub(super) fn peek(&mut self, rows: usize) -> (io::Result<Oldest>, u64) {
         let mut lost = 0;
         loop {
             let (mut tickets, mut all, mut damaged) = (Vec::new(), Batch::default(), None);
@@ -178,27 +183,39 @@ impl Spool {
                     break;
                 }
                 let ticket = Ticket { file: segment.number, offset: entry.offset };
-                let read = segment.read(*entry);
-                match read.map(|bytes| bytes.map(|bytes| codec::decode(&bytes, self.origin))) {
-                    Ok(Some(Ok(batch))) => {
+                match self.read(segment, *entry) {
+                    Ok(Ok(batch)) => {
                         all.append(batch);
                         tickets.push(ticket);
                     }
                     // Its turn comes after those before it.
                     _ if !tickets.is_empty() => break,
-                    unreadable => {
-                        warn!(file = %segment.path.display(), reason = ?unreadable, "a record of the spool cannot be read");
+                    Ok(Err(damage)) => {
+                        warn!(file = %segment.path.display(), damage, "a record of the spool is damaged");
                         damaged = Some((ticket, entry.rows));
                         break;
                     }
+                    Err(error) => return (Err(error), lost),
                 }
             }
             let Some((ticket, rows)) = damaged else {
-                return ((!tickets.is_empty()).then_some((tickets, all)), lost);
+                return (Ok((!tickets.is_empty()).then_some((tickets, all))), lost);
             };
             lost += u64::from(rows);
             self.done(&[ticket]);
         }
+    }
+
+    /// Reads a record, or says what is wrong with it for good. That it cannot be read at the moment is an error.
+    fn read(&self, segment: &Segment, entry: Entry) -> io::Result<Result<Batch, String>> {
+        let bytes = match segment.read(entry) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Ok(Err("it is not what was appended".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        let appended = DateTime::from_timestamp_millis(entry.time).unwrap_or_default();
+        Ok(codec::decode(&bytes, self.origin, appended).map_err(|error| error.to_string()))
     }
 
     /// Takes away the oldest batches, but for those that had to give way meanwhile. They are given in their order.
@@ -232,6 +249,22 @@ impl Spool {
         let rows = entries.iter().map(|entry| u64::from(entry.rows)).sum();
         self.rows = self.rows.saturating_sub(rows);
         rows
+    }
+}
+
+/// Works on the spool on a thread that may block.
+pub(super) async fn with<T: Send + 'static>(
+    spool: &Arc<Mutex<Spool>>,
+    work: impl FnOnce(&mut Spool) -> T + Send + 'static,
+) -> T {
+    let spool = Arc::clone(spool);
+    let task =
+        tokio::task::spawn_blocking(move || work(&mut spool.lock().unwrap_or_else(PoisonError::into_inner)));
+    match task.await {
+        Ok(outcome) => outcome,
+        Err(error) => std::panic::resume_unwind(
+            error.try_into_panic().unwrap_or_else(|error| Box::new(io::Error::other(error))),
+        ),
     }
 }
 

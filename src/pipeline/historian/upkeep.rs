@@ -10,8 +10,9 @@ use tracing::{debug, warn};
 use super::status::HistoryStatus;
 use crate::{
     clock::Clock,
-    domain::candle::{Candle, Interval, roll_up::roll_up},
+    domain::candle::{Candle, Interval, news::Teller, roll_up::roll_up},
     feed::venues,
+    pipeline::backfill::SETTLED_AFTER,
     store::{
         Store, StoreError,
         candles::{CandleQuery, Series},
@@ -23,10 +24,13 @@ use crate::{
 /// How far ahead partitions are made.
 const AHEAD: TimeDelta = TimeDelta::days(2);
 
-/// How far back candles are looked for that could be made.
-const LOOKED_BACK: TimeDelta = TimeDelta::days(60);
+/// How many candles of each series are looked at for the first time, from the newest back.
+const LOOKED_BACK: i32 = 20_000;
 
-/// Spans without candles that are looked into, for each series and interval.
+/// Since when that is kept of which nothing is taken away.
+const FOREVER: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+/// Spans that are looked up in one go.
 const SPANS: u32 = 100;
 
 /// Rows that are read in one go.
@@ -54,17 +58,19 @@ pub struct Upkeep {
     clock: Clock,
     /// Candles that closed before this are made by nobody else any more.
     started: DateTime<Utc>,
+    /// Candles that closed before this were made of what was there.
+    looked: Option<DateTime<Utc>>,
 }
 
 impl Upkeep {
     /// Begins to look after a store.
     pub fn new(options: UpkeepOptions, store: Arc<Store>, status: HistoryStatus, clock: Clock) -> Self {
         let started = clock.now();
-        Self { options, store, status, clock, started }
+        Self { options, store, status, clock, started, looked: None }
     }
 
     /// Looks after it now and then until told to stop. What fails is tried again the next time.
-    pub async fn run(self, shutdown: CancellationToken) {
+    pub async fn run(mut self, shutdown: CancellationToken) {
         let mut rounds = interval(self.options.every);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let work = async {
@@ -86,7 +92,7 @@ impl Upkeep {
         }
     }
 
-    async fn round(&self) -> Result<(), StoreError> {
+    async fn round(&mut self) -> Result<(), StoreError> {
         let now = self.clock.now();
         self.store.make_partitions(now, AHEAD).await?;
         // Less than a round, so that who has it can have it again.
@@ -103,21 +109,33 @@ impl Upkeep {
     }
 
     fn retention(&self, now: DateTime<Utc>) -> Retention {
-        let since = |keep: &TimeDelta| now.checked_sub_signed(*keep).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let since = |keep: &TimeDelta| now.checked_sub_signed(*keep).unwrap_or(FOREVER);
         Retention {
-            candles: self.options.candles.iter().map(|(interval, keep)| (*interval, since(keep))).collect(),
+            // One that is kept for ever may still have to be made of what is not.
+            candles: Interval::ALL
+                .map(|interval| (interval, self.options.candles.get(&interval).map_or(FOREVER, since)))
+                .into(),
             prices: self.options.prices.as_ref().map(since),
             batch: self.options.batch,
         }
     }
 
-    /// Makes the candles that a program which ended would have made, of the shorter ones that it has left.
-    async fn roll_up(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    /// Makes the candles that closed since this was last done of the shorter ones, where those say more: a program that ended
+    /// did not close them, or they closed before some part of them was filled in.
+    ///
+    /// What is filled in later is put into longer candles by whoever fills it in, if they were over for as long as that then.
+    async fn roll_up(&mut self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let settled = now.checked_sub_signed(SETTLED_AFTER).unwrap_or(now);
+        // The clock may have been set back.
+        let until = self.started.min(now).max(settled);
         let mut made = 0;
         for (shorter, longer) in Interval::ALL.into_iter().zip(Interval::ALL.into_iter().skip(1)) {
-            let keep = self.options.candles.get(&shorter).copied().unwrap_or(LOOKED_BACK).min(LOOKED_BACK);
-            let from = self.started.checked_sub_signed(keep).unwrap_or(self.started);
-            let within = Range { from: longer.open_time(from), to: longer.open_time(self.started) };
+            let from = self.looked.or_else(|| until.checked_sub_signed(longer.span() * LOOKED_BACK));
+            let from = from.unwrap_or(settled).min(settled);
+            let within = Range { from: longer.open_time(from), to: longer.open_time(until) };
+            if within.from >= within.to {
+                continue;
+            }
             for (pair, venue) in self.store.markets(shorter).await? {
                 let venue = match venue.as_str() {
                     "" => None,
@@ -128,12 +146,32 @@ impl Upkeep {
                     },
                 };
                 let series = Series { pair, venue, interval: longer };
-                for span in self.store.missing(series, within, SPANS).await? {
-                    made += self.fill(series, shorter, span, now).await?;
-                }
+                made += self.complete(series, shorter, within, now).await?;
             }
         }
+        self.looked = Some(settled);
         Ok(made)
+    }
+
+    /// Makes the candles of a series that are missing or could say more.
+    async fn complete(
+        &self,
+        series: Series,
+        shorter: Interval,
+        mut within: Range,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        let mut made = 0;
+        loop {
+            let spans = self.store.incomplete(series, within, SPANS).await?;
+            for span in &spans {
+                made += self.fill(series, shorter, *span, now).await?;
+            }
+            match spans.last() {
+                Some(last) if spans.len() == SPANS as usize => within.from = last.to,
+                _ => return Ok(made),
+            }
+        }
     }
 
     /// Makes the candles of a span of which there are parts.
@@ -167,7 +205,7 @@ impl Upkeep {
             let rest = parts.split_off(end);
             let of = parts.chunk_by(|one, next| whole(one) == whole(next));
             let candles: Vec<_> = of.filter_map(|parts| roll_up(parts, series.interval).ok()).collect();
-            made += self.store.write_candles(&candles, now).await?;
+            made += self.store.revise_candles(&candles, Teller::Maker, now).await?.len() as u64;
             if over {
                 return Ok(made);
             }

@@ -2,7 +2,6 @@
 
 use std::slice;
 
-use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::batch::Batch;
@@ -18,46 +17,35 @@ pub(super) struct Written {
 }
 
 /// Writes a batch. Rows that the store refuses for what they are do not keep it from taking the others.
-pub(super) async fn write(store: &Store, batch: &Batch, now: DateTime<Utc>) -> Result<Written, StoreError> {
-    let mut written = Written::default();
-    if !batch.candles.is_empty() {
-        match store.write_candles(&batch.candles, now).await {
-            Err(StoreError::Refused { what }) => {
-                warn!(what, "the store refuses a candle");
-                for candle in &batch.candles {
-                    count(
-                        store.write_candles(slice::from_ref(candle), now).await,
-                        &mut written.candles,
-                        &mut written.refused,
-                    )?;
-                }
-            }
-            outcome => written.candles += outcome?,
-        }
-    }
-    if !batch.prices.is_empty() {
-        match store.write_prices(&batch.prices, now).await {
-            Err(StoreError::Refused { what }) => {
-                warn!(what, "the store refuses a price");
-                for point in &batch.prices {
-                    count(
-                        store.write_prices(slice::from_ref(point), now).await,
-                        &mut written.prices,
-                        &mut written.refused,
-                    )?;
-                }
-            }
-            outcome => written.prices += outcome?,
-        }
-    }
-    Ok(written)
+pub(super) async fn write(store: &Store, batch: &Batch) -> Result<Written, StoreError> {
+    let (candles, not_candles) = each(&batch.candles, "candle", |rows| store.keep_candles(rows)).await?;
+    let (prices, not_prices) = each(&batch.prices, "price", |rows| store.keep_prices(rows)).await?;
+    Ok(Written { candles, prices, refused: not_candles + not_prices })
 }
 
-fn count(outcome: Result<u64, StoreError>, written: &mut u64, refused: &mut u64) -> Result<(), StoreError> {
-    match outcome {
-        Ok(rows) => *written += rows,
-        Err(StoreError::Refused { .. }) => *refused += 1,
-        Err(error) => return Err(error),
+/// Writes rows together, or each by itself if one of them is refused. Counts those that are new, and those that are refused.
+async fn each<'r, T, W>(
+    rows: &'r [T],
+    kind: &str,
+    write: impl Fn(&'r [T]) -> W,
+) -> Result<(u64, u64), StoreError>
+where
+    W: Future<Output = Result<u64, StoreError>>,
+{
+    if rows.is_empty() {
+        return Ok((0, 0));
     }
-    Ok(())
+    match write(rows).await {
+        Err(StoreError::Refused { what }) => warn!(what, "the store refuses a {kind}"),
+        outcome => return Ok((outcome?, 0)),
+    }
+    let (mut written, mut refused) = (0, 0);
+    for row in rows {
+        match write(slice::from_ref(row)).await {
+            Ok(new) => written += new,
+            Err(StoreError::Refused { .. }) => refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((written, refused))
 }

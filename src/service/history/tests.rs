@@ -78,7 +78,8 @@ impl Scene {
         }));
         let prices = Prices::new(board, crosses, clock.clone());
         let archive = Archive::new(Arc::clone(&store));
-        let history = History::new(archive, prices, clock, Standards::new(&options));
+        let history =
+            History::new(archive, prices, clock, Standards::new(&options), chrono::TimeDelta::seconds(60));
         Self { history, store, board: publisher }
     }
 

@@ -1,6 +1,6 @@
 //! A server that goes away, and comes back.
 
-use std::time::Instant;
+use std::{io::Write as _, time::Instant};
 
 use cryptoprice::app::Mode;
 use tokio_postgres::NoTls;
@@ -81,7 +81,52 @@ async fn prices_flow_and_no_candle_is_lost_whatever_the_server_does() {
     assert!(metrics.get("cryptoprice_history_rows_written_total{kind=\"price\"}") > 0);
     running.stop().await;
 
-    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    figures(&url).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_for_a_minute_costs_no_candle() {
+    let Some((url, mut warden)) = server::launch("history: a minute without a server").await else { return };
+    let mut tell = |word: &str| writeln!(warden.stdin.as_mut().unwrap(), "{word}").unwrap();
+    let location = Location::parse(&url).unwrap();
+    Store::open(store_options(location, Origin::Simulated)).migrate().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("CRYPTOPRICE__STORE__URL", url.as_str()),
+        ("CRYPTOPRICE__HISTORY__FLUSH", "500ms"),
+        ("CRYPTOPRICE__HISTORY__SPOOL_FOLDER", folder.path().to_str().unwrap()),
+    ];
+    let running = Running::start(Mode::Demo { seed: 7, trouble: false }, &settings).await;
+    let count = async |name: &str| running.metrics().await.get(name);
+    let written = "cryptoprice_history_rows_written_total{kind=\"candle\"}";
+    eventually("candles are written", async || (count(written).await > 500).then_some(())).await;
+
+    // It cuts all connections, in the middle of whatever they do; several ask for prices meanwhile.
+    tell("stop");
+    let callers = (0..4).map(|_| took(&running, Duration::from_secs(60)));
+    let mut times = futures::future::join_all(callers).await.concat();
+    times.sort_unstable();
+    // A busy machine may hold up a few; nobody waits for the database.
+    assert!(times[times.len() / 2] < FAST && times[times.len() - 1] < 10 * FAST, "{:?}", times.last());
+    let waiting = count("cryptoprice_history_spool_rows").await;
+    assert!(waiting > 10_000, "{waiting} rows wait after a minute");
+    assert!(server::execute(&url, "SELECT 1").await.is_err(), "it is stopped");
+    tell("start");
+    eventually("nothing waits any more", async || {
+        let metrics = running.metrics().await;
+        let done = metrics.get("cryptoprice_history_spool_rows") == 0
+            && metrics.get("cryptoprice_history_available") == 1;
+        done.then_some(())
+    })
+    .await;
+    assert_eq!(running.metrics().await.sum("cryptoprice_history_rows_dropped_total"), 0);
+    running.stop().await;
+    figures(&url).await;
+}
+
+/// Asks the database itself: of each series every second from its first to its last, nothing twice, and prices all the time.
+async fn figures(url: &str) {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     // Of each series, every second from its first to its last.
     let text = "SELECT pair || ' ' || venue, count(DISTINCT open_time), \
@@ -105,12 +150,20 @@ async fn prices_flow_and_no_candle_is_lost_whatever_the_server_does() {
 
 /// Asks for prices for a while, each of which has to come fast.
 async fn flowing(running: &Running, lasts: Duration) {
-    let begun = Instant::now();
+    for took in took(running, lasts).await {
+        assert!(took < FAST, "{took:?}");
+    }
+}
+
+/// Asks for prices for a while, and tells how long each took.
+async fn took(running: &Running, lasts: Duration) -> Vec<Duration> {
+    let (begun, mut times) = (Instant::now(), Vec::new());
     while begun.elapsed() < lasts {
         let asked = Instant::now();
         let (status, _) = running.get("/v1/prices/BTC-USD").await;
         assert_eq!(status, 200);
-        assert!(asked.elapsed() < FAST, "{:?}", asked.elapsed());
+        times.push(asked.elapsed());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    times
 }

@@ -1,14 +1,19 @@
 //! What happens to rows when there is no room, and to candles when the clock jumps.
 
+use std::collections::BTreeMap;
+
 use cryptoprice::{
     domain::{
         candle::market::Policy,
         trade::{Side, Trade},
         venue::MarketKind,
     },
+    feed::delivery::{Delivery, DeliveryKind},
     pipeline::{
         aggregator::Markets,
-        candles::{CandleBook, hub::CandleHub},
+        candles::hub::CandleHub,
+        chronicle::Chronicle,
+        historian::upkeep::{Upkeep, UpkeepOptions},
     },
 };
 
@@ -67,20 +72,58 @@ async fn a_program_that_stops_while_the_store_is_away_leaves_it_all_to_the_next(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_row_is_known_since_it_was_told_however_late_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Store::open(store_options(sqlite(folder.path()), Origin::Live)));
+    store.check().await.unwrap();
+    let clock = Clock::standing_at(start());
+    let options = historian_options(folder.path(), 1 << 20);
+    let historian = Historian::new(options, Arc::clone(&store), clock.clone()).unwrap();
+    let (inbox, status, shutdown) = (historian.inbox(), historian.status(), CancellationToken::new());
+    let holder = Holder::held(sqlite(folder.path()), None).await;
+    let running = tokio::spawn(historian.run(shutdown.clone()));
+    inbox.put_candles(seconds(0..5));
+    eventually("they wait on the disk", async || (status.spool_rows() == 5).then_some(())).await;
+    clock.advance_to(start() + TimeDelta::minutes(30));
+    inbox.put_candles(seconds(5..6));
+    holder.release().await;
+    eventually("all are written", async || (stored(&store, SECONDS).await.len() == 6).then_some(())).await;
+    for (minute, known) in [(-1, 0), (0, 5), (29, 5), (30, 6)] {
+        let query = CandleQuery {
+            series: SECONDS,
+            from: start(),
+            to: start() + TimeDelta::hours(1),
+            descending: false,
+            limit: 10,
+            after: None,
+            known_by: Some(start() + TimeDelta::minutes(minute)),
+        };
+        assert_eq!(store.list_candles(&query).await.unwrap().len(), known, "{minute}");
+    }
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_jumps_makes_no_candle_twice_and_loses_none() {
     let folder = tempfile::tempdir().unwrap();
     let store = Arc::new(Store::open(store_options(sqlite(folder.path()), Origin::Live)));
     store.check().await.unwrap();
     let historian = historian(&store, folder.path(), 1 << 24);
-    let (inbox, shutdown) = (historian.inbox(), CancellationToken::new());
+    let (inbox, status, shutdown) = (historian.inbox(), historian.status(), CancellationToken::new());
     let running = tokio::spawn(historian.run(shutdown.clone()));
     let hub = CandleHub::new(Some(inbox.clone()));
-    let mut book = CandleBook::new(Policy::default(), Markets::Configured([BTC_USD].into()), start());
-    book.connected(KRAKEN, BTC_USD, start());
+    let markets = Markets::Configured([BTC_USD].into());
+    let mut chronicle =
+        Chronicle::new(Policy::default(), markets, [(KRAKEN, vec![BTC_USD])], hub, None, start());
+    let hear = |chronicle: &mut Chronicle, receive_time, kind| {
+        chronicle.hear(&Delivery { venue: KRAKEN, connection: Some(1), receive_time, kind });
+    };
+    hear(&mut chronicle, start(), DeliveryKind::Connected([BTC_USD].into()));
     let mut trades = 0_u32;
-    let mut minute_of = async |from: DateTime<Utc>| {
-        for second in 0..60 {
-            let time = from + TimeDelta::seconds(second);
+    let mut run = async |chronicle: &mut Chronicle, minutes: Range<i64>| {
+        for second in minutes.start * 60..minutes.end * 60 {
+            let time = start() + TimeDelta::seconds(second);
             trades += 1;
             let trade = Trade {
                 id: Some(trades.to_string()),
@@ -90,36 +133,53 @@ async fn a_clock_that_jumps_makes_no_candle_twice_and_loses_none() {
                 side: Side::Buy,
                 time,
             };
-            book.trade(KRAKEN, (BTC_USD, MarketKind::Spot), &trade, false, time);
-            hub.publish(book.tick(time));
+            chronicle.tick(time);
+            hear(chronicle, time, DeliveryKind::Message);
+            let kind = MarketKind::Spot;
+            hear(chronicle, time, DeliveryKind::Trade { market: BTC_USD, kind, trade, snapshot: false });
             // An hour is a lot at once: it is not the room in memory that is tested here.
             while inbox.len() > 1_000 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
     };
-    minute_of(start()).await;
-    // An hour ahead, then back by half of one, which is not followed, then on.
-    minute_of(start() + TimeDelta::hours(1)).await;
-    minute_of(start() + TimeDelta::minutes(30)).await;
-    for minute in 2..10 {
-        minute_of(start() + TimeDelta::minutes(60 + minute)).await;
+    // An hour ahead, then back by half of one, then on.
+    for minutes in [0..1, 60..61, 30..31, 62..70] {
+        run(&mut chronicle, minutes).await;
     }
+    let end = start() + TimeDelta::minutes(70);
+    chronicle.end(end);
     shutdown.cancel();
     running.await.unwrap();
     drain(&store, folder.path()).await;
+
     let candles = stored(&store, SECONDS).await;
-    assert_eq!(holes(&candles), []);
-    assert_eq!(candles[0].open_time, start());
-    let trade_sum: u64 = candles.iter().map(|candle| candle.trade_count).sum();
-    // What is too late is refused; all others are there once, but for the last that are not final.
-    assert!((595..=660).contains(&trade_sum), "{trade_sum}");
-    let minutes = stored(&store, Series { interval: Interval::Minute, ..SECONDS }).await;
-    assert_eq!(holes(&minutes), []);
-    for minute in minutes {
+    // But for the one second that was not over when its clock went back.
+    let expected: Vec<i64> =
+        [0..60, 1_800..1_860, 3_600..3_659, 3_720..4_200].into_iter().flatten().collect();
+    let opened: Vec<i64> = candles.iter().map(|candle| (candle.open_time - start()).num_seconds()).collect();
+    assert_eq!(opened, expected);
+    assert!(candles.iter().all(|candle| candle.trade_count == 1));
+
+    // What closed while the clock was wrong is made of the seconds that are there.
+    let options = UpkeepOptions {
+        candles: BTreeMap::new(),
+        prices: None,
+        every: Duration::from_millis(100),
+        batch: 100,
+    };
+    let clock = Clock::standing_at(end + TimeDelta::minutes(2));
+    let upkeep = Upkeep::new(options, Arc::clone(&store), status, clock);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(upkeep.run(shutdown.clone()));
+    let minutes = Series { interval: Interval::Minute, ..SECONDS };
+    let sum = async || stored(&store, minutes).await.iter().map(|minute| minute.trade_count).sum::<u64>();
+    eventually("every trade is in a minute", async || (sum().await == 659).then_some(())).await;
+    shutdown.cancel();
+    running.await.unwrap();
+    for minute in stored(&store, minutes).await {
         let range = minute.open_time..minute.close_time();
-        let of_seconds: u64 =
-            candles.iter().filter(|c| range.contains(&c.open_time)).map(|c| c.trade_count).sum();
+        let of_seconds = candles.iter().filter(|candle| range.contains(&candle.open_time)).count() as u64;
         assert_eq!(minute.trade_count, of_seconds, "{}", minute.open_time);
     }
 }

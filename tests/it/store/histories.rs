@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cryptoprice::{domain::price::StatusReason, store::prices::StoredPrice};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
 use super::*;
@@ -204,4 +205,73 @@ async fn a_candle_that_was_restated_more_often_than_a_page_is_long_is_one_candle
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn random_prices_are_read_back_to_the_last_digit_as_they_were_known() {
+    let mut rows = 0;
+    for seed in 0..4 {
+        each("store: random prices", async |place| {
+            let store = place.store().await;
+            let mut random = SmallRng::seed_from_u64(seed);
+            let pairs = [BTC_USD, Pair::literal("ETH", "BTC"), Pair::literal("SHIB", "USDT")];
+            let mut all: Vec<StoredPrice> = Vec::new();
+            for batch in 0..30 {
+                let known: Vec<_> = (0..20)
+                    .map(|at| {
+                        let pair = *random_of(&mut random, &pairs);
+                        random_price(&mut random, pair, batch * 20 + at)
+                    })
+                    .collect();
+                assert_eq!(store.keep_prices(&known).await.unwrap(), 20);
+                assert_eq!(store.keep_prices(&known).await.unwrap(), 0);
+                all.extend(known);
+            }
+            for _ in 0..200 {
+                let pair = *random_of(&mut random, &pairs);
+                let time = start() + TimeDelta::milliseconds(random.random_range(-1_000..62_000));
+                let known_by = random.random_bool(0.5).then(|| written(random.random_range(-10..700)));
+                let known = |row: &&StoredPrice| {
+                    let price = &row.point.price;
+                    price.pair == pair
+                        && price.aggregate_time <= time
+                        && known_by.is_none_or(|by| row.record_time <= by)
+                };
+                let place = |row: &&StoredPrice| (row.point.price.aggregate_time, row.point.stamp.cursor);
+                let expected = all.iter().filter(known).max_by_key(place);
+                let found = store.price_at(pair, time, known_by).await.unwrap();
+                assert_eq!(found.as_ref(), expected, "{pair} {time} {known_by:?}");
+            }
+        })
+        .await;
+        rows += 600;
+    }
+    eprintln!("{rows} prices were written and read");
+}
+
+fn random_price(random: &mut SmallRng, pair: Pair, row: i32) -> StoredPrice {
+    let time = |random: &mut SmallRng| start() + TimeDelta::microseconds(random.random_range(0..60_000_000));
+    let value = random.random_bool(0.9).then(|| Value {
+        price: number(random),
+        bid: random.random_bool(0.5).then(|| number(random)),
+        ask: random.random_bool(0.5).then(|| number(random)),
+        dispersion_bps: number(random),
+        observe_time: time(random),
+        receive_time: time(random),
+    });
+    let route = [Pair::literal("ETH", "USD"), Pair::literal("EUR", "USD")];
+    let price = Price {
+        pair,
+        status: *random_of(random, &[Status::Live, Status::Degraded, Status::Stale, Status::Unavailable]),
+        status_reason: *random_of(random, &[None, Some(StatusReason::Depegged), Some(StatusReason::LegSkew)]),
+        value,
+        source_count: random.random_range(0..=i32::MAX.unsigned_abs()),
+        // Few moments, so that some have several prices.
+        aggregate_time: start() + TimeDelta::milliseconds(250 * random.random_range(0..240)),
+        route: route[..random.random_range(0..=2)].to_vec(),
+        origin: Origin::Live,
+    };
+    let cursor = Cursor { epoch: random.random_range(0..3), sequence: row.unsigned_abs().into() };
+    let point = PricePoint { price, stamp: Stamp { cursor, publish_time: time(random) } };
+    StoredPrice { point, record_time: written(row) }
 }

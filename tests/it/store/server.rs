@@ -1,7 +1,6 @@
 //! A PostgreSQL for the tests: the one of the environment, or a private one that ends with this process.
 
 use std::{
-    io::Write as _,
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -14,18 +13,29 @@ use tokio_postgres::NoTls;
 
 use crate::data::skip;
 
-/// Waits for the end of its input, which comes when the test's process ends, however that happens; then takes away what
-/// it made.
+/// Stops and starts the server when it is told. Its input ends when the test's process does, however that happens; then it takes
+/// away what it made.
 const WARDEN: &str = r#"
 set -e
 folder=$1 port=$2
 "$3/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >"$folder/log"
-"$3/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c fsync=off \
-    -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >>"$folder/log" 2>&1 </dev/null &
-server=$!
-read -r _ || true
-kill -QUIT "$server"
-wait "$server" || true
+start() {
+    "$1/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c fsync=off \
+        -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >>"$folder/log" 2>&1 </dev/null &
+    server=$!
+}
+stop() {
+    kill "-$1" "$server"
+    wait "$server" || true
+}
+start "$3"
+while read -r word; do
+    case $word in
+        start) start "$3" ;;
+        stop) stop INT ;;
+    esac
+done
+stop QUIT
 rm -rf "$folder"
 "#;
 
@@ -66,7 +76,17 @@ async fn start(test: &str) -> Option<Server> {
     if let Ok(url) = std::env::var("CRYPTOPRICE_TEST_POSTGRES") {
         return Some(Server { url, _warden: None });
     }
-    let programs = programs()?;
+    let (url, warden) = launch(test).await?;
+    Some(Server { url, _warden: Some(warden) })
+}
+
+/// Starts a server that is nobody else's: gives its address, and who stops and starts it as its input says, and ends with it; or
+/// says why the test is skipped. In a crash it would lose what it has confirmed, as it waits for no disk.
+pub(crate) async fn launch(test: &str) -> Option<(String, Child)> {
+    let Some(programs) = programs() else {
+        skip(test, "PostgreSQL is not installed");
+        return None;
+    };
     // Below /tmp, as the path of a socket has to be short.
     let folder = tempfile::Builder::new().prefix("cryptoprice-test-").tempdir_in("/tmp").unwrap().keep();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -98,7 +118,7 @@ async fn start(test: &str) -> Option<Server> {
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     for _ in 0..600 {
         if execute(&url, "SELECT 1").await.is_ok() {
-            return Some(Server { url, _warden: Some(warden) });
+            return Some((url, warden));
         }
         if warden.try_wait().unwrap().is_some() {
             break;
@@ -106,7 +126,7 @@ async fn start(test: &str) -> Option<Server> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-    let _ = warden.stdin.take().map(|mut input| input.write_all(b"\n"));
+    drop(warden.stdin.take());
     panic!("PostgreSQL does not start: {log}");
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::Output};
 use cryptoprice::store::{StoreError, retention::Retention};
 
 use super::*;
-use crate::program;
+use crate::{harness::eventually, program};
 
 #[tokio::test]
 async fn two_that_migrate_at_once_do_it_once() {
@@ -24,6 +24,72 @@ async fn two_that_migrate_at_once_do_it_once() {
         stores[3].write_candles(&minutes(3), start()).await.unwrap();
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_half_way_leaves_nothing_of_it() {
+    each("store: half a migration", async |place| {
+        let store = Store::open(place.options.clone());
+        // The tables are made one after the other, and one of the last is in the way.
+        beside(&place, "CREATE TABLE prices (what text)").await;
+        let error = store.migrate().await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Migration { cause, .. } if cause.contains("prices")),
+            "{error:?}"
+        );
+        assert_eq!(store.migrations().await.unwrap().pending, ["0001"]);
+        // Nothing of it is there: what came before can be made by others.
+        beside(&place, "CREATE TABLE candles (what text)").await;
+        beside(&place, "DROP TABLE candles").await;
+        beside(&place, "DROP TABLE prices").await;
+        assert_eq!(store.migrate().await.unwrap(), ["0001"]);
+        store.write_candles(&minutes(3), start()).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_migration_that_is_cut_half_way_leaves_nothing_of_it() {
+    let Some(url) = server::database("store: a migration is cut").await else { return };
+    let place = Place::postgres(url.clone());
+    // Somebody makes the last table and does not say whether it stays: so the migration waits for that in the middle.
+    let connect = async || {
+        let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    };
+    let (client, other) = (connect().await, connect().await);
+    client.batch_execute("BEGIN; CREATE TABLE prices (what text)").await.unwrap();
+    let store = std::sync::Arc::new(Store::open(place.options.clone()));
+    let migrating = tokio::spawn({
+        let store = std::sync::Arc::clone(&store);
+        async move { store.migrate().await }
+    });
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+               AND application_name = 'cryptoprice' AND wait_event_type = 'Lock'";
+    eventually("it waits, and is cut", async || {
+        (!other.query(cut, &[]).await.unwrap().is_empty()).then_some(())
+    })
+    .await;
+    migrating.await.unwrap().unwrap_err();
+    client.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(store.migrations().await.unwrap().pending, ["0001"]);
+    assert_eq!(store.migrate().await.unwrap(), ["0001"]);
+    store.write_candles(&minutes(3), start()).await.unwrap();
+}
+
+/// Runs a statement beside the store.
+async fn beside(place: &Place, text: &str) {
+    match (&place.url, &place.options.location) {
+        (Some(url), _) => server::execute(url, text).await.unwrap(),
+        (None, Location::File(path)) => {
+            use diesel::{Connection as _, connection::SimpleConnection as _};
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let mut connection = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+            connection.batch_execute(text).unwrap();
+        }
+        _ => panic!("a file"),
+    }
 }
 
 #[tokio::test]
@@ -49,15 +115,7 @@ async fn a_schema_of_a_later_program_is_refused() {
     each("store: later schema", async |place| {
         place.store().await;
         let later = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
-        match (&place.url, &place.options.location) {
-            (Some(url), _) => server::execute(url, later).await.unwrap(),
-            (None, Location::File(path)) => {
-                use diesel::{Connection as _, connection::SimpleConnection as _};
-                let mut connection = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-                connection.batch_execute(later).unwrap();
-            }
-            _ => panic!("a file"),
-        }
+        beside(&place, later).await;
         let error = Store::open(place.options.clone()).ping().await.unwrap_err();
         assert!(error.to_string().contains("9999"), "{error}");
     })

@@ -117,3 +117,13 @@ fn who_comes_too_late_for_the_log_takes_what_is_on_the_board() {
     }
     assert_eq!(scene.after(0), [live("16389", 0)]);
 }
+
+#[test]
+fn at_the_end_nothing_is_left_for_later() {
+    let mut scene = Scene::new();
+    scene.publish(Status::Live, 100);
+    scene.after(100);
+    scene.publish(Status::Live, 101);
+    assert_eq!(scene.points.look(scene.now).len(), 0);
+    assert_eq!(scene.points.last(scene.now).len(), 1);
+}

@@ -14,7 +14,10 @@ use crate::{
         venue::Venue,
     },
     feed::venues,
-    store::prices::PricePoint,
+    store::{
+        candles::StoredCandle,
+        prices::{PricePoint, StoredPrice},
+    },
 };
 
 /// zstd's fastest: rows of one batch are much alike.
@@ -55,6 +58,7 @@ struct CandleRow {
     trade_count: u64,
     source_count: u32,
     coverage: Decimal,
+    record_time: Option<DateTime<Utc>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,6 +73,7 @@ struct PriceRow {
     epoch: u64,
     sequence: u64,
     publish_time: DateTime<Utc>,
+    record_time: Option<DateTime<Utc>>,
 }
 
 pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, CodecError> {
@@ -79,20 +84,20 @@ pub(super) fn encode(batch: &Batch) -> Result<Vec<u8>, CodecError> {
     Ok(zstd::bulk::compress(&serde_json::to_vec(&rows)?, LEVEL)?)
 }
 
-/// Reads a batch; the prices in it are of this origin.
-pub(super) fn decode(bytes: &[u8], origin: Origin) -> Result<Batch, CodecError> {
+/// Reads a batch, which was appended at a time; the prices in it are of this origin.
+pub(super) fn decode(bytes: &[u8], origin: Origin, appended: DateTime<Utc>) -> Result<Batch, CodecError> {
     let mut text = Vec::new();
     let reader = zstd::stream::read::Decoder::new(bytes)?;
     std::io::Read::read_to_end(&mut std::io::Read::take(reader, LARGEST as u64), &mut text)?;
     let rows: Rows = serde_json::from_slice(&text)?;
     Ok(Batch {
-        candles: rows.candles.into_iter().map(CandleRow::read).collect::<Result<_, _>>()?,
-        prices: rows.prices.into_iter().map(|row| row.read(origin)).collect::<Result<_, _>>()?,
+        candles: rows.candles.into_iter().map(|row| row.read(appended)).collect::<Result<_, _>>()?,
+        prices: rows.prices.into_iter().map(|row| row.read(origin, appended)).collect::<Result<_, _>>()?,
     })
 }
 
 impl CandleRow {
-    fn of(candle: &Candle) -> Self {
+    fn of(StoredCandle { candle, record_time }: &StoredCandle) -> Self {
         Self {
             pair: candle.pair.to_string(),
             venue: candle.venue.map(|venue| venue.as_str().to_owned()),
@@ -107,11 +112,14 @@ impl CandleRow {
             trade_count: candle.trade_count,
             source_count: candle.source_count,
             coverage: candle.coverage,
+            record_time: Some(*record_time),
         }
     }
 
-    fn read(self) -> Result<Candle, CodecError> {
-        Ok(Candle {
+    fn read(self, appended: DateTime<Utc>) -> Result<StoredCandle, CodecError> {
+        // The version before did not note it.
+        let record_time = self.record_time.unwrap_or(appended);
+        let candle = Candle {
             pair: pair(&self.pair)?,
             venue: self.venue.as_deref().map(venue).transpose()?,
             interval: self.interval.parse().map_err(|_| CodecError::Name(self.interval.clone()))?,
@@ -125,12 +133,13 @@ impl CandleRow {
             trade_count: self.trade_count,
             source_count: self.source_count,
             coverage: self.coverage,
-        })
+        };
+        Ok(StoredCandle { candle, record_time })
     }
 }
 
 impl PriceRow {
-    fn of(PricePoint { price, stamp }: &PricePoint) -> Self {
+    fn of(StoredPrice { point: PricePoint { price, stamp }, record_time }: &StoredPrice) -> Self {
         Self {
             pair: price.pair.to_string(),
             status: price.status,
@@ -142,10 +151,12 @@ impl PriceRow {
             epoch: stamp.cursor.epoch,
             sequence: stamp.cursor.sequence,
             publish_time: stamp.publish_time,
+            record_time: Some(*record_time),
         }
     }
 
-    fn read(self, origin: Origin) -> Result<PricePoint, CodecError> {
+    fn read(self, origin: Origin, appended: DateTime<Utc>) -> Result<StoredPrice, CodecError> {
+        let record_time = self.record_time.unwrap_or(appended);
         let price = Price {
             pair: pair(&self.pair)?,
             status: self.status,
@@ -157,7 +168,8 @@ impl PriceRow {
             origin,
         };
         let cursor = Cursor { epoch: self.epoch, sequence: self.sequence };
-        Ok(PricePoint { price, stamp: Stamp { cursor, publish_time: self.publish_time } })
+        let stamp = Stamp { cursor, publish_time: self.publish_time };
+        Ok(StoredPrice { point: PricePoint { price, stamp }, record_time })
     }
 }
 
@@ -173,19 +185,35 @@ fn venue(name: &str) -> Result<Venue, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::super::batch::sample::{candles, point},
+        super::super::batch::sample::{candles, known, point, rows},
         *,
     };
     use crate::domain::candle::CandleState;
 
     #[test]
     fn a_batch_is_read_back_to_the_last_digit() {
-        let mut batch = Batch { candles: candles(0..5), prices: vec![point(1), point(2)] };
-        batch.candles[1].state = CandleState::Gap;
-        batch.candles[1].prices = None;
-        batch.candles[2].base_volume = "79228162514264337593543950.335".parse().unwrap();
-        batch.prices[1].price.value = None;
-        assert_eq!(decode(&encode(&batch).unwrap(), Origin::Live).unwrap(), batch);
+        let mut batch = Batch { candles: rows(candles(0..5)), prices: vec![point(1), point(2)] };
+        batch.candles[1].candle.state = CandleState::Gap;
+        batch.candles[1].candle.prices = None;
+        batch.candles[2].candle.base_volume = "79228162514264337593543950.335".parse().unwrap();
+        batch.prices[1].point.price.value = None;
+        let appended = known() + chrono::TimeDelta::hours(1);
+        assert_eq!(decode(&encode(&batch).unwrap(), Origin::Live, appended).unwrap(), batch);
+    }
+
+    #[test]
+    fn rows_of_the_version_before_are_known_since_they_were_appended() {
+        let batch = Batch { candles: rows(candles(0..1)), prices: vec![point(1)] };
+        let text = zstd::stream::decode_all(&encode(&batch).unwrap()[..]).unwrap();
+        let mut old: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        for kind in ["candles", "prices"] {
+            old[kind][0].as_object_mut().unwrap().remove("record_time").unwrap();
+        }
+        let bytes = zstd::bulk::compress(old.to_string().as_bytes(), LEVEL).unwrap();
+        let appended = known() + chrono::TimeDelta::hours(1);
+        let read = decode(&bytes, Origin::Live, appended).unwrap();
+        assert_eq!((read.candles[0].record_time, read.prices[0].record_time), (appended, appended));
+        assert_eq!(read.candles[0].candle, batch.candles[0].candle);
     }
 
     #[test]
@@ -194,7 +222,7 @@ mod tests {
         for bytes in
             [Vec::new(), b"nonsense".to_vec(), packed("{}"), packed(r#"{"candles":[1],"prices":[]}"#)]
         {
-            assert!(decode(&bytes, Origin::Live).is_err(), "{bytes:?}");
+            assert!(decode(&bytes, Origin::Live, known()).is_err(), "{bytes:?}");
         }
     }
 }

@@ -3,7 +3,7 @@ use std::{fs::OpenOptions, io::Write as _, path::Path};
 use proptest::prelude::*;
 
 use super::{
-    super::batch::sample::{candles, point},
+    super::batch::sample::{candles, point, rows},
     *,
 };
 
@@ -17,12 +17,12 @@ fn open(folder: &Path, max_bytes: u64) -> Spool {
 
 /// A batch that can be told from others by the minutes of its candles.
 fn batch(at: i64) -> Batch {
-    Batch { candles: candles(10 * at..10 * at + 5), prices: vec![point(u64::try_from(at).unwrap())] }
+    Batch { candles: rows(candles(10 * at..10 * at + 5)), prices: vec![point(u64::try_from(at).unwrap())] }
 }
 
 fn drain(spool: &mut Spool) -> Vec<Batch> {
     let mut all = Vec::new();
-    while let (Some((tickets, batch)), _) = spool.peek(1) {
+    while let (Ok(Some((tickets, batch))), _) = spool.peek(1) {
         all.push(batch);
         spool.done(&tickets);
     }
@@ -46,7 +46,7 @@ fn what_is_appended_is_read_in_order_and_survives_a_restart() {
     }
     assert_eq!((spool.rows(), spool.oldest()), (120, Some(0)));
     let (first, _) = spool.peek(1);
-    let (ticket, read) = first.unwrap();
+    let (ticket, read) = first.unwrap().unwrap();
     assert_eq!(read, batch(0));
     spool.done(&ticket);
     // Said twice, nothing more is taken.
@@ -86,7 +86,7 @@ fn a_batch_that_gave_way_while_it_was_written_is_not_missed() {
     let folder = tempfile::tempdir().unwrap();
     let mut spool = open(folder.path(), 65_536);
     spool.append(&batch(0), 0).unwrap();
-    let (ticket, _) = spool.peek(1).0.unwrap();
+    let (ticket, _) = spool.peek(1).0.unwrap().unwrap();
     let mut at = 1;
     while spool.append(&batch(at), 0).unwrap().dropped == 0 {
         at += 1;
@@ -104,7 +104,7 @@ fn small_batches_are_read_together_across_files() {
     assert!(files(folder.path()).len() > 3);
     let mut read = Vec::new();
     let mut reads = 0;
-    while let (Some((tickets, together)), 0) = spool.peek(100) {
+    while let (Ok(Some((tickets, together))), 0) = spool.peek(100) {
         assert!(together.len() <= 100);
         read.extend(together.candles);
         spool.done(&tickets);
@@ -129,11 +129,37 @@ fn what_is_damaged_while_it_lies_there_is_passed_over_and_counted() {
     fs::write(&path, bytes).unwrap();
     for (at, expected) in [(0, 0), (2, 6)] {
         let (read, lost) = spool.peek(100);
-        let (tickets, together) = read.unwrap();
+        let (tickets, together) = read.unwrap().unwrap();
         assert_eq!((together, lost), (batch(at), expected));
         spool.done(&tickets);
     }
     assert!(spool.is_empty() && files(folder.path()).is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_at_the_moment_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(folder.path(), 65_536);
+    (0..30).for_each(|at| assert_eq!(spool.append(&batch(at), at).unwrap().dropped, 0));
+    let all = files(folder.path());
+    let aside = folder.path().join("aside");
+    for path in [&all[0], &all[1]] {
+        // What is read is a folder now, which the system refuses.
+        fs::rename(path, &aside).unwrap();
+        fs::create_dir(path).unwrap();
+        let (rows, (read, lost)) = (spool.rows(), spool.peek(1_000));
+        // What stands before it can be read all the same.
+        let before = if path == &all[0] { None } else { read.unwrap().map(|(_, batch)| batch.len()) };
+        assert_eq!((before.is_some(), lost, spool.rows()), (path != &all[0], 0, rows));
+        fs::remove_dir(path).unwrap();
+        fs::rename(&aside, path).unwrap();
+    }
+    assert_eq!(drain(&mut spool), (0..30).map(batch).collect::<Vec<_>>());
+    // One that somebody has removed is lost, and said to be.
+    (0..2).for_each(|at| assert_eq!(spool.append(&batch(at), at).unwrap().dropped, 0));
+    fs::remove_file(files(folder.path()).remove(0)).unwrap();
+    let (read, lost) = spool.peek(1_000);
+    assert!(read.unwrap().is_none() && lost == 12);
 }
 
 #[test]
@@ -152,7 +178,7 @@ fn a_batch_that_can_never_be_held_is_refused_and_costs_nothing() {
     let mut spool = open(folder.path(), 4_096);
     spool.append(&batch(0), 0).unwrap();
     let mut large = batch(1);
-    large.candles = candles(0..20_000);
+    large.candles = rows(candles(0..20_000));
     assert_eq!(spool.append(&large, 0).unwrap_err().kind(), io::ErrorKind::StorageFull);
     assert_eq!(drain(&mut spool), [batch(0)]);
 }
