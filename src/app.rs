@@ -74,7 +74,7 @@ use crate::{
     },
     service::{candles::Candles, history::History, prices::Prices, sources::Sources, streams::Streams},
     sim::{SimOptions, Simulation, Truth},
-    store::Store,
+    store::{Location, Store},
 };
 
 /// How often the simulated market moves in a second.
@@ -146,6 +146,11 @@ impl Application {
         let (kept, crosses) = crosses(&config, origin, &required);
         let options = options(&config, origin, &listened);
         let store = Arc::new(Store::open(store_options(&config, origin)?));
+        if followed.is_some() && !matches!(store.location(), Location::Postgres(_)) {
+            warn!(
+                "there is no shared history without PostgreSQL (store.url): only the newest candles are known here"
+            );
+        }
         // Whoever only follows finds out nothing that could be kept.
         let keeper = if followed.is_none() { Keeper::open(&config, origin, &store, &clock)? } else { None };
         let hub = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
@@ -153,12 +158,12 @@ impl Application {
             .is_none()
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
-        let found = Found { board: found, sources: health.clone(), crosses };
+        let found = Found { board: found, candles: hub.clone(), sources: health.clone(), crosses };
         let surroundings = (origin, clock.clone());
-        let Told { board, crosses, reports, cluster } =
+        let Told { board, candles, crosses, reports, cluster } =
             Told::new(&config, redis, found, followed.is_some(), surroundings, &registry)?;
         // What is kept is what callers were told.
-        let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, hub.clone(), now);
+        let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, hub, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let readiness = Readiness {
@@ -177,7 +182,13 @@ impl Application {
         let max_age = delta(config.aggregation.max_age);
         let services = Services {
             history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
-            candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone(), stopping.clone()),
+            candles: Candles::new(
+                Arc::clone(&store),
+                candles,
+                prices.clone(),
+                clock.clone(),
+                stopping.clone(),
+            ),
             sources: Sources::new(reports, clock.clone()),
             prices,
             streams,
@@ -369,6 +380,7 @@ fn crosses(config: &Config, origin: Origin, required: &[Pair]) -> (BTreeSet<Pair
 /// What callers are told: what this replica finds out, or where there are several, what all of them tell.
 struct Told {
     board: Board,
+    candles: CandleHub,
     crosses: Crosses,
     reports: Reports,
     cluster: Option<Cluster>,
@@ -384,14 +396,15 @@ impl Told {
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let Some(pool) = redis else {
-            let Found { board, sources, crosses } = found;
-            return Ok(Self { board, crosses, reports: Reports::Own(sources), cluster: None });
+            let Found { board, candles, sources, crosses } = found;
+            return Ok(Self { board, candles, crosses, reports: Reports::Own(sources), cluster: None });
         };
         let (board, applier) = Board::mirrored(wire::ENCODER);
-        let crosses = found.crosses.elsewhere();
+        let (crosses, candles) = (found.crosses.elsewhere(), CandleHub::new(None));
         let found = (!follows).then_some(found);
-        let cluster = Cluster::new(config, pool, applier, crosses.clone(), found, surroundings, registry)?;
-        Ok(Self { board, crosses, reports: Reports::Told(cluster.told()), cluster: Some(cluster) })
+        let told = (crosses.clone(), candles.clone());
+        let cluster = Cluster::new(config, pool, applier, told, found, surroundings, registry)?;
+        Ok(Self { board, candles, crosses, reports: Reports::Told(cluster.told()), cluster: Some(cluster) })
     }
 }
 

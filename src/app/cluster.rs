@@ -24,6 +24,7 @@ use crate::{
     domain::price::Origin,
     pipeline::{
         board::{Applier, Board},
+        candles::hub::CandleHub,
         crosses::Crosses,
         health::{Sources, Told},
         lead::{
@@ -51,6 +52,8 @@ pub(super) struct Cluster {
 pub(super) struct Found {
     /// The prices.
     pub(super) board: Board,
+    /// The candles.
+    pub(super) candles: CandleHub,
     /// The sources.
     pub(super) sources: Sources,
     /// The derived pairs.
@@ -129,7 +132,7 @@ impl Cluster {
         config: &Config,
         pool: Pool,
         applier: Applier,
-        crosses: Crosses,
+        (crosses, candles): (Crosses, CandleHub),
         found: Option<Found>,
         (origin, clock): (Origin, Clock),
         registry: &Registry,
@@ -145,9 +148,9 @@ impl Cluster {
         registry.register(Box::new(ReplicaMetrics::new(standing.clone())?))?;
         let options = LeaseOptions { holder, span: cache.lease, renew_every: cache.renew_lease };
         let (lease, role) = Lease::new(&pool, keys.clone(), options, clock.clone());
-        let own = found.map(|Found { board, sources, crosses }| {
+        let own = found.map(|Found { board, candles, sources, crosses }| {
             let epochs = lease.epochs();
-            Own { board, sources, crosses, role: role.clone(), epochs }
+            Own { board, candles, sources, crosses, role: role.clone(), epochs }
         });
         let lease = own.is_some().then_some(lease);
         let options =
@@ -159,6 +162,7 @@ impl Cluster {
             applier,
             decode: wire::decode_price,
             told: Told::default(),
+            candles,
             crosses,
             options,
             max_age: delta(config.aggregation.max_age),

@@ -5,6 +5,7 @@
 
 pub mod hub;
 mod progress;
+pub(in crate::pipeline) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -8,8 +8,12 @@ use tracing::{debug, info, warn};
 
 use super::{
     board::{Record, Update},
-    lead::{FORMAT, Replica},
-    mirror::{contributions, states::States},
+    lead::{READ, Replica},
+    mirror::{
+        candles::{self, Told},
+        contributions,
+        states::States,
+    },
 };
 use crate::{
     cache::{
@@ -27,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Begins to follow, from a snapshot on.
 pub(super) fn follower(replica: &Replica) -> Follower {
-    Follower::new(&replica.pool, replica.keys.clone(), FORMAT..=FORMAT)
+    Follower::new(&replica.pool, replica.keys.clone(), READ)
 }
 
 /// Takes what comes next. Tells whether to go on with the next.
@@ -61,6 +65,7 @@ async fn snapshot(replica: &mut Replica, position: Position, everything: Batch) 
     };
     let age = told(replica, &everything)
         .map_or(Duration::ZERO, |time| (replica.clock.now() - time).to_std().unwrap_or_default());
+    candles::tell_everything(&replica.candles, told_of_candles(&everything));
     if replica.applier.replace(to, records) {
         info!(epoch = to.epoch, sequence = to.sequence, pairs = count, "following from a snapshot");
         replica.standing.snapshot();
@@ -80,6 +85,7 @@ fn changes(replica: &mut Replica, position: Position, batch: &Batch) -> bool {
     }
     let count = records.len();
     replica.applier.apply(cursor(position), records);
+    told_of_candles(batch).into_iter().for_each(|told| told.tell(&replica.candles));
     told(replica, batch);
     replica.standing.followed(position.epoch, count, Duration::ZERO);
     true
@@ -130,6 +136,11 @@ fn told(replica: &Replica, batch: &Batch) -> Option<DateTime<Utc>> {
         own.epochs.see(replica.applier.board().cursor().epoch);
     }
     Some(time)
+}
+
+/// Reads what is told of candles, as far as it is understood.
+fn told_of_candles(batch: &Batch) -> Vec<Told> {
+    batch.states.candles.iter().filter_map(|(name, bytes)| Told::read(name, bytes)).collect()
 }
 
 const fn cursor(position: Position) -> Cursor {

@@ -23,6 +23,7 @@ use tracing::debug;
 pub use self::standing::{Part, Standing, StandingReport};
 use super::{
     board::{Applier, Board, Decode},
+    candles::hub::CandleHub,
     crosses::Crosses,
     follow,
     health::{Sources, Told},
@@ -32,15 +33,18 @@ use crate::{
     cache::{
         keys::IngestKeys,
         lease::{Epochs, Role, Tenure},
-        mirror::WriterOptions,
+        mirror::{Formats, WriterOptions},
         pool::Pool,
     },
     clock::{Clock, uptime},
     domain::price::Origin,
 };
 
-/// The format of what is mirrored: of the encoded price, the contributions and the states.
-pub const FORMAT: u32 = 1;
+/// The format of what is mirrored: of the encoded price, the contributions, the states and the candles.
+pub const FORMAT: u32 = 2;
+
+/// The formats that are read. In the first there are no candles.
+pub(super) const READ: Formats = 1..=FORMAT;
 
 /// How long nothing is known of who leads before a replica serves by itself. Who has just woken up is told in less.
 const GRACE: Duration = Duration::from_millis(800);
@@ -66,6 +70,8 @@ pub struct Replica {
     pub decode: Decode,
     /// What callers are told of the sources.
     pub told: Told,
+    /// What callers are told of candles.
+    pub candles: CandleHub,
     /// How derived prices are made for callers.
     pub crosses: Crosses,
     /// How the mirror is written.
@@ -85,6 +91,8 @@ pub struct Replica {
 pub struct Own {
     /// The prices, in an epoch that nobody else knows.
     pub board: Board,
+    /// The candles.
+    pub candles: CandleHub,
     /// The sources.
     pub sources: Sources,
     /// The derived pairs.

@@ -2,6 +2,7 @@
 //! callers when one of them, Redis, or the way to it fails.
 
 mod answers;
+mod candles;
 mod failures;
 mod node;
 mod redis_trouble;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CANDLES, Position, SOURCES, States, Update};
+use super::{CANDLE, Position, SOURCES, STATE, States, Update};
 use crate::cache::CacheError;
 
 /// What the head says: format, epoch, entry, sequence; nothing where nothing is mirrored.
@@ -55,7 +55,7 @@ impl Entry {
                     entry.position.sequence = sequence.ok_or_else(foreign)?;
                 }
                 "reset" => entry.reset = true,
-                _ if entry.states.set(name, value) => {}
+                state if state.starts_with(STATE) => entry.states.set(state, value),
                 pair => entry.updates.push(Update::read(pair, value)?),
             }
         }
@@ -64,15 +64,13 @@ impl Entry {
 }
 
 impl States {
-    /// Takes a state, if the name is that of one.
-    fn set(&mut self, name: &str, value: &Bytes) -> bool {
-        let state = match name {
-            SOURCES => &mut self.sources,
-            CANDLES => &mut self.candles,
-            _ => return false,
-        };
-        *state = Some(value.clone());
-        true
+    /// Takes a state, if its name is known.
+    fn set(&mut self, name: &str, value: &Bytes) {
+        if name == SOURCES {
+            self.sources = Some(value.clone());
+        } else if let Some(name) = name.strip_prefix(CANDLE) {
+            self.candles.push((name.to_owned(), value.clone()));
+        }
     }
 
     pub(super) fn read(fields: &[Bytes]) -> Result<Self, CacheError> {
@@ -80,6 +78,7 @@ impl States {
         for (name, value) in named(fields)? {
             states.set(name, value);
         }
+        states.candles.sort_unstable();
         Ok(states)
     }
 }

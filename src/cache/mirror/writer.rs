@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::LazyLock, time::Duration};
 
 use redis::Script;
 
-use super::{Batch, Position, States, Update, words::Words};
+use super::{Batch, CANDLE, Position, SOURCES, States, Update, words::Words};
 use crate::{
     cache::{
         CacheError,
@@ -16,8 +16,10 @@ use crate::{
     clock::uptime,
 };
 
-/// The most updates of one entry: what one call in a script can take is bounded.
+/// The most updates of one entry, and the most names of candles: what one call in a script can take is bounded, by less
+/// than 8,000 words.
 const MAX_UPDATES: usize = 3_000;
+const MAX_CANDLES: usize = 900;
 
 /// The most that waits for Redis, in bytes. What is more is given up, and everything is written anew.
 const MAX_WAITING: usize = 32 << 20;
@@ -48,11 +50,12 @@ return {'done', ARGV[3]}
 /// Replaces everything. `KEYS` and `ARGV` as above; nobody leaves, and nothing is kept of the stream.
 const REPLACE: &str = "\
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-local updates = 8 + tonumber(ARGV[7])
-if updates > 8 then redis.call('HSET', KEYS[4], unpack(ARGV, 8, updates - 1)) end
-for at = updates, #ARGV, 6000 do
-  redis.call('HSET', KEYS[3], unpack(ARGV, at, math.min(at + 5999, #ARGV)))
+local function set(key, from, to)
+  for at = from, to, 6000 do redis.call('HSET', key, unpack(ARGV, at, math.min(at + 5999, to))) end
 end
+local updates = 8 + tonumber(ARGV[7])
+set(KEYS[4], 8, updates - 1)
+set(KEYS[3], updates, #ARGV)
 redis.call('XADD', KEYS[5], ARGV[1] .. '-' .. ARGV[3], 'sequence', ARGV[4], 'reset', '1')
 redis.call('HSET', KEYS[2], 'format', ARGV[2], 'epoch', ARGV[1], 'entry', ARGV[3], 'sequence', ARGV[4])
 return {'done', ARGV[3]}
@@ -210,8 +213,16 @@ impl Writer {
             self.wait(entry);
             rest = others;
         }
-        let entry = self.entry(batch.sequence, rest, &batch.states)?;
+        let States { sources, candles } = &batch.states;
+        let (first, others) = candles.split_at(candles.len().min(MAX_CANDLES));
+        let states = States { sources: sources.clone(), candles: first.to_vec() };
+        let entry = self.entry(batch.sequence, rest, &states)?;
         self.wait(entry);
+        for candles in others.chunks(MAX_CANDLES) {
+            let states = States { sources: None, candles: candles.to_vec() };
+            let entry = self.entry(batch.sequence, &[], &states)?;
+            self.wait(entry);
+        }
         if self.waiting_bytes > MAX_WAITING {
             self.forget();
         }
@@ -226,15 +237,19 @@ impl Writer {
     /// Gives the next number to what is to be written.
     fn entry(&mut self, sequence: u64, updates: &[Update], states: &States) -> Result<Entry, CacheError> {
         let leaving = updates.iter().filter(|update| update.last);
-        let states_words = 2 * states.named().count();
-        let bytes: usize = updates.iter().map(Update::size).sum();
-        let mut words = Words::with_capacity(8 + 3 * updates.len(), bytes);
+        let states_words = states.words();
+        let bytes = updates.iter().map(Update::size).sum::<usize>() + states.size();
+        let mut words = Words::with_capacity(8 + 3 * updates.len() + states_words, bytes);
         words.push(leaving.clone().count().to_string().as_bytes());
         words.push(states_words.to_string().as_bytes());
         leaving.for_each(|update| words.push(update.pair.as_bytes()));
-        for (name, state) in states.named() {
-            words.push(name.as_bytes());
-            words.push(state);
+        if let Some(sources) = &states.sources {
+            words.push(SOURCES.as_bytes());
+            words.push(sources);
+        }
+        for (name, candles) in &states.candles {
+            words.push(format!("{CANDLE}{name}").as_bytes());
+            words.push(candles);
         }
         for update in updates {
             words.push(update.pair.as_bytes());

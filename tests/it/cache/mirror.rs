@@ -1,7 +1,7 @@
 //! What is mirrored: followers get each update once and in order, or are told that they cannot.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -61,7 +61,9 @@ impl Market {
             updates.push(update);
         }
         let sources = self.chance.random_ratio(1, 4).then(|| self.bytes());
-        let candles = self.chance.random_ratio(1, 4).then(|| self.bytes());
+        let series: BTreeSet<_> =
+            (0..self.chance.random_range(0..4)).map(|_| self.chance.random_range(0..9)).collect();
+        let candles = series.into_iter().map(|series| (format!("S{series}:okx:1m"), self.bytes())).collect();
         let states = States { sources, candles };
         take(&mut self.states, &states);
         Batch { sequence: self.sequence, updates, states }
@@ -148,7 +150,8 @@ impl Heard {
 
 fn take(states: &mut States, changed: &States) {
     states.sources = changed.sources.clone().or(states.sources.take());
-    states.candles = changed.candles.clone().or(states.candles.take());
+    let candles = std::mem::take(&mut states.candles).into_iter().chain(changed.candles.clone());
+    states.candles = candles.collect::<BTreeMap<_, _>>().into_iter().collect();
 }
 
 fn follower(pool: &Pool) -> Follower {
@@ -374,6 +377,38 @@ async fn a_format_that_is_not_read_is_not_taken_for_one_that_is() {
 }
 
 #[tokio::test]
+async fn a_state_that_is_not_known_is_left_out() {
+    let Some(redis) = Redis::start("cache: mirror: states") else {
+        return;
+    };
+    let pool = redis.pool();
+    let (mut market, mut writer) = (Market::new(7), writer(&pool, 1, options()));
+    let begun = writer.replace(&market.everything()).await.unwrap();
+    let (mut follower, mut heard) = (follower(&pool), Heard::default());
+    heard.until(&mut follower, begun).await;
+    // A later version tells more than this one knows.
+    let id = format!("1-{}", begun.entry + 1);
+    let batch = market.change(0);
+    let sequence = batch.sequence.to_string();
+    let keys = keys().ingest();
+    redis.ask(&[
+        "XADD",
+        &keys.updates,
+        &id,
+        "sequence",
+        &sequence,
+        "@weather",
+        "fine",
+        "@candle:S1:okx:1m",
+        "7",
+    ]);
+    let position = Position { epoch: 1, entry: begun.entry + 1, sequence: batch.sequence };
+    heard.until(&mut follower, position).await;
+    assert_eq!(heard.resets, []);
+    assert_eq!(heard.states.candles, [("S1:okx:1m".to_owned(), Bytes::from_static(b"7"))]);
+}
+
+#[tokio::test]
 async fn more_than_fits_in_one_entry_is_written_and_heard_whole() {
     let Some(redis) = Redis::start("cache: mirror: large") else {
         return;
@@ -390,7 +425,12 @@ async fn more_than_fits_in_one_entry_is_written_and_heard_whole() {
                 last: from > 0 && at % 2 == 0,
             })
             .collect(),
-        states: States { sources: Some(Bytes::from(from.to_string())), candles: None },
+        states: States {
+            sources: Some(Bytes::from(from.to_string())),
+            candles: (1_000..6_000)
+                .map(|at| (format!("S{at}:okx:1m"), Bytes::from((from + at).to_string())))
+                .collect(),
+        },
     };
     let mut writer = writer(&pool, 1, options());
     let begun = writer.replace(&all(0)).await.unwrap();
@@ -398,10 +438,10 @@ async fn more_than_fits_in_one_entry_is_written_and_heard_whole() {
     heard.until(&mut follower, begun).await;
     assert_eq!(heard.everything.as_ref(), Some(&all(0)));
     let position = mirrored(append(&mut writer, &all(10_000)).await);
-    assert_eq!((position.entry, position.sequence), (begun.entry + 4, 20_000));
+    assert_eq!((position.entry, position.sequence), (begun.entry + 4 + 5, 20_000));
     heard.until(&mut follower, position).await;
     assert_eq!(heard.updates, all(10_000).updates);
-    assert_eq!((heard.pairs.len(), heard.states.sources), (5_000, Some(Bytes::from_static(b"10000"))));
+    assert_eq!((heard.pairs.len(), &heard.states), (5_000, &all(10_000).states));
     eventually("who leaves is gone from the latest", async || {
         (redis.ask(&["HLEN", &keys().ingest().latest]) == "5000").then_some(())
     })
