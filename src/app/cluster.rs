@@ -149,8 +149,9 @@ impl Cluster {
         let options = LeaseOptions { holder, span: cache.lease, renew_every: cache.renew_lease };
         let (lease, role) = Lease::new(&pool, keys.clone(), options, clock.clone());
         let own = found.map(|Found { board, candles, sources, crosses }| {
-            let epochs = lease.epochs();
-            Own { board, candles, sources, crosses, role: role.clone(), epochs }
+            let (role, epochs) = (role.clone(), lease.epochs());
+            let patience = cache.lease + cache.connect_timeout + cache.command_timeout;
+            Own { board, candles, sources, crosses, role, epochs, patience }
         });
         let lease = own.is_some().then_some(lease);
         let options =

@@ -46,7 +46,8 @@ pub const FORMAT: u32 = 2;
 /// The formats that are read. In the first there are no candles.
 pub(super) const READ: Formats = 1..=FORMAT;
 
-/// How long nothing is known of who leads before a replica serves by itself. Who has just woken up is told in less.
+/// How long nothing is known of who leads before a replica that has led serves by itself. Who has just woken up is told in
+/// less.
 const GRACE: Duration = Duration::from_millis(800);
 
 /// How often it is looked whether another part is to be played, beside at every change of the role.
@@ -101,6 +102,8 @@ pub struct Own {
     pub role: watch::Receiver<Role>,
     /// The epochs that were seen.
     pub epochs: Epochs,
+    /// How long the first answer of Redis may take: longer than another one may have led without being heard of.
+    pub patience: Duration,
 }
 
 /// What there is to do.
@@ -117,13 +120,15 @@ struct Decider {
     role: Option<watch::Receiver<Role>>,
     standing: Standing,
     unknown_since: Option<Duration>,
+    patience: Duration,
 }
 
 impl Replica {
     /// Plays its part until told to stop.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let role = self.own.as_ref().map(|own| own.role.clone());
-        let mut decider = Decider { role, standing: self.standing.clone(), unknown_since: None };
+        let patience = self.own.as_ref().map_or(GRACE, |own| own.patience.max(GRACE));
+        let mut decider = Decider { role, standing: self.standing.clone(), unknown_since: None, patience };
         let wants = wants::Wants::of(&self);
         let play = async {
             loop {
@@ -194,7 +199,8 @@ impl Decider {
             }
             Role::Leader(_) | Role::Unknown => {
                 let since = *self.unknown_since.get_or_insert_with(uptime);
-                let waited = uptime().saturating_sub(since) >= GRACE;
+                let grace = if self.standing.has_shown_nothing() { self.patience } else { GRACE };
+                let waited = uptime().saturating_sub(since) >= grace;
                 if waited && !self.standing.has_of_another() { Task::Alone } else { Task::Follow }
             }
         }

@@ -66,7 +66,8 @@ pub(super) async fn lead(replica: &mut Replica, tenure: Tenure) {
 /// Serves from its own board, under an epoch that nobody else has.
 pub(super) async fn alone(replica: &mut Replica) {
     let Some(own) = &replica.own else { return };
-    let epoch = own.epochs.begin(&replica.clock);
+    // Whoever leads since this replica was last sure to has a higher epoch, and need not give way when Redis is back.
+    let epoch = own.epochs.begin(replica.standing.agreed_at(&replica.clock));
     warn!(epoch, "Redis cannot be reached: this replica serves by itself");
     let mut term = Term::new(own.board.clone(), own.candles.clone(), epoch, replica);
     loop {

@@ -5,5 +5,6 @@ mod answers;
 mod candles;
 mod failures;
 mod node;
+mod partitions;
 mod redis_trouble;
 mod subscriber;

@@ -8,9 +8,15 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus::Histogram;
 
-use crate::{cache::lease::Role, clock::uptime, domain::price::Cursor, pipeline::board::Board};
+use crate::{
+    cache::lease::Role,
+    clock::{Clock, uptime},
+    domain::price::Cursor,
+    pipeline::board::Board,
+};
 
 /// Whoever leads says something every second; after this time without it, it is not heard of.
 const SILENT: Duration = Duration::from_secs(3);
@@ -148,6 +154,11 @@ impl Standing {
         self.mirror_age().is_none_or(|age| age > SILENT)
     }
 
+    /// Tells whether nothing was on the board yet.
+    pub(super) fn has_shown_nothing(&self) -> bool {
+        self.0.board.cursor() == Cursor::default()
+    }
+
     /// Tells whether what is on the board was published by another.
     pub(super) fn has_of_another(&self) -> bool {
         self.known().of_another
@@ -228,6 +239,11 @@ impl Standing {
     /// Gets what measures how long updates take.
     pub(super) fn delays(&self) -> &Histogram {
         &self.0.delays
+    }
+
+    /// Gets when the board last agreed with what is mirrored; now, if it never did.
+    pub(in crate::pipeline) fn agreed_at(&self, clock: &Clock) -> DateTime<Utc> {
+        clock.now() - TimeDelta::from_std(self.mirror_age().unwrap_or_default()).unwrap_or_default()
     }
 
     fn agrees(&self, age: Duration) {
