@@ -53,8 +53,8 @@ const GRACE: Duration = Duration::from_millis(800);
 /// How often it is looked whether another part is to be played, beside at every change of the role.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often a follower looks whether prices have grown old.
-const AGEING: Duration = Duration::from_secs(1);
+/// How often it is looked whether prices have grown old, while whoever leads is not heard of.
+pub(super) const AGEING: Duration = Duration::from_secs(1);
 
 /// What a replica is made of.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ impl Replica {
     }
 
     /// Says that prices are old where whoever leads has not been heard of.
-    fn age(&mut self) {
+    pub(super) fn age(&mut self) {
         if self.standing.is_silent() {
             self.applier.age(self.max_age, self.clock.now());
         }

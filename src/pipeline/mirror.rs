@@ -19,7 +19,7 @@ use self::{candles::CandleTap, states::States, tap::Tap};
 use super::{
     board::{Board, Record},
     candles::hub::CandleHub,
-    lead::{Own, Part, Replica},
+    lead::{AGEING, Own, Part, Replica},
 };
 use crate::{
     cache::{
@@ -51,6 +51,8 @@ struct Term<'a> {
     reached: u64,
     states: Option<States>,
     states_due: Instant,
+    /// When it was last seen that nothing could be mirrored for long.
+    stuck: Option<Instant>,
 }
 
 /// Leads while the tenure lasts.
@@ -89,7 +91,7 @@ impl<'a> Term<'a> {
         let tap = Tap::new(board, replica.applier.board().clone(), epoch);
         let candles = CandleTap::new(candles, replica.candles.clone());
         let (pending, states_due) = (Vec::new(), Instant::now());
-        Self { replica, tap, candles, epoch, pending, reached: 0, states: None, states_due }
+        Self { replica, tap, candles, epoch, pending, reached: 0, states: None, states_due, stuck: None }
     }
 
     async fn lead(&mut self, writer: &mut Writer) -> Result<(), CacheError> {
@@ -129,13 +131,20 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// Waits a moment after what may pass; what does not ends the term.
-    async fn failed(&self, error: CacheError) -> Result<(), CacheError> {
+    /// Waits a moment after what may pass; what does not ends the term. Where it does not pass, while the lease does not
+    /// end either, callers are told that prices are old.
+    async fn failed(&mut self, error: CacheError) -> Result<(), CacheError> {
         self.replica.standing.failed();
         if matches!(error, CacheError::Deposed { .. } | CacheError::Lapsed { .. }) {
             return Err(error);
         }
         debug!(%error, "what is new could not be mirrored");
+        if self.replica.standing.is_silent() && self.stuck.is_none_or(|at| at.elapsed() >= AGEING) {
+            if self.stuck.replace(Instant::now()).is_none() {
+                warn!(%error, "Redis takes nothing of this replica, which leads: its prices grow old");
+            }
+            self.replica.age();
+        }
         sleep(PAUSE).await;
         Ok(())
     }
@@ -186,6 +195,7 @@ impl<'a> Term<'a> {
     }
 
     fn show_mirrored(&mut self) {
+        self.stuck = None;
         self.replica.standing.mirrored(self.pending.len());
         self.show();
     }

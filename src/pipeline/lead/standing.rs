@@ -143,14 +143,14 @@ impl Standing {
         }
     }
 
-    /// Tells whether what it has may be old, as nobody has been heard of who would say so.
+    /// Tells whether what it has may be old: nobody has been heard of who would say so, or Redis does not take what it
+    /// leads with.
     pub fn is_stale(&self) -> bool {
-        let follows = matches!(self.known().part, Part::Starting | Part::Standby | Part::Follower);
-        follows && self.mirror_age().is_none_or(|age| age > self.0.max_silence)
+        self.known().part != Part::Alone && self.mirror_age().is_none_or(|age| age > self.0.max_silence)
     }
 
-    /// Tells whether whoever leads has not been heard of.
-    pub(super) fn is_silent(&self) -> bool {
+    /// Tells whether whoever leads has not been heard of, be it by Redis.
+    pub(in crate::pipeline) fn is_silent(&self) -> bool {
         self.mirror_age().is_none_or(|age| age > SILENT)
     }
 

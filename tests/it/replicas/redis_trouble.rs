@@ -96,6 +96,41 @@ async fn a_leader_serves_on_by_itself_while_redis_is_away_and_leads_again_in_a_h
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_writes_are_refused_says_that_its_prices_are_old_until_they_are_taken() {
+    let Some(redis) = Redis::start("replicas: Redis full") else {
+        return;
+    };
+    let url = redis.url();
+    let leader = Node::demo(&url, &impatient(BRISK)).await;
+    leader.becomes("leader").await;
+    let follower = Node::serve(&url, &impatient(BRISK)).await;
+    catches_up(&leader, &follower).await;
+    let (epoch, _) = leader.reached().await;
+
+    // It has no room for what is new, but the lease, which is there already, goes on.
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    for node in [&leader, &follower] {
+        eventually("it is not ready", async || {
+            node.reasons().await.contains(&"MIRROR_STALE".to_owned()).then_some(())
+        })
+        .await;
+        eventually("what it has is STALE", async || {
+            node.price("BTC-USD").await.filter(|price| price.status() == PriceStatus::Stale)
+        })
+        .await;
+    }
+    assert_eq!(leader.status().await["part"], "leader");
+
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    catches_up(&leader, &follower).await;
+    eventually("its prices are LIVE again", async || {
+        leader.price("BTC-USD").await.filter(|price| price.status() == PriceStatus::Live)
+    })
+    .await;
+    assert_eq!(leader.reached().await.0, epoch, "it has led all the time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_that_is_cut_off_or_far_away_answers_at_once_and_catches_up() {
     let Some(redis) = Redis::start("replicas: cut off") else {
         return;
