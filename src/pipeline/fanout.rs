@@ -13,7 +13,8 @@
 //! comes gets the whole as its snapshot. No reader has a queue, so a slow one costs nothing but its position, and
 //! there is nothing to hold back for it.
 //!
-//! When another epoch begins, whoever stands in an earlier one is told so, and gets a snapshot.
+//! When another epoch begins, whoever stands in an earlier one is told so, and gets a snapshot. So is whoever knows of a
+//! pair that has left without an update that says so.
 
 mod channel;
 mod readers;
@@ -175,7 +176,7 @@ impl Fanout {
                     state.values().filter(|update| update.stamp.cursor > before).cloned().collect();
                 newer.sort_by_key(|update| update.stamp.cursor);
                 hub.tell(&newer, false, before, to, &self.shared.lanes);
-                hub.keep(&state);
+                hub.keep(&state, to, &self.shared.lanes);
             } else {
                 hub.turn(&state, to, &self.shared.lanes);
             }
@@ -273,8 +274,10 @@ impl Hub {
     }
 
     /// Has all channels forget pairs that are not on the board any more, of which no update has told.
-    fn keep(&self, state: &BTreeMap<Pair, Arc<Update>>) {
-        self.channels().for_each(|channel| channel.keep(state));
+    fn keep(&self, state: &BTreeMap<Pair, Arc<Update>>, to: Cursor, lanes: &[Lane]) {
+        for channel in self.channels().filter(|channel| channel.keep(state, to)) {
+            channel.call(lanes);
+        }
     }
 
     fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {

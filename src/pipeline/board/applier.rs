@@ -52,6 +52,8 @@ impl Applier {
             let newest: BTreeMap<Pair, Record> =
                 kept.map(|record| (record.update.price.pair, record)).collect();
             let slots = newest.into_values().map(|record| Arc::new(record.slot())).collect();
+            // What lies between is not known, so what was before leads nowhere.
+            self.board.0.log.iter().for_each(|entry| entry.store(None));
             self.board.0.directory.store(Arc::new(Directory::of(slots)));
             self.board.0.head.send_replace(to);
         }
@@ -199,6 +201,20 @@ mod tests {
         assert!(!applier.replace(at(5, 4), Vec::new()));
         assert!(!applier.replace(at(4, 99), Vec::new()));
         assert_eq!(board.get(A).unwrap().price.value.unwrap().price, 3.into());
+    }
+
+    #[test]
+    fn after_a_jump_nobody_goes_on_from_before_it() {
+        let (board, mut applier) = board();
+        applier.replace(at(5, 7), vec![record(A, 5, 7, Some(1))]);
+        applier.apply(at(5, 9), vec![record(A, 5, 8, Some(2)), record(A, 5, 9, Some(3))]);
+        assert!(board.logged(at(5, 8)).is_some());
+        assert!(applier.replace(at(5, 90), vec![record(A, 5, 90, Some(4))]));
+        for sequence in 1..=90 {
+            assert!(board.logged(at(5, sequence)).is_none(), "{sequence}");
+        }
+        applier.apply(at(5, 91), vec![record(A, 5, 91, Some(5))]);
+        assert_eq!(board.logged_between(at(5, 90), at(5, 91)).map(|updates| updates.len()), Some(1));
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! What has changed of some pairs, for all who ask for just these.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -33,6 +32,8 @@ pub(super) struct Channel {
 struct State {
     latest: BTreeMap<Pair, Arc<Update>>,
     to: Cursor,
+    /// Who stands before this place has to begin anew: what was between is not known.
+    begun: Cursor,
     /// Matching updates so far, counted from anywhere.
     total: u64,
     last: Option<Flush>,
@@ -81,7 +82,7 @@ pub(super) enum Since {
     Nothing,
     /// These.
     Taken(Taken),
-    /// Its epoch is over.
+    /// It has to begin anew: its epoch is over, or a pair has left unheard.
     Turned,
 }
 
@@ -98,6 +99,7 @@ impl Channel {
         let state = State {
             latest,
             to,
+            begun: Cursor { sequence: 0, ..to },
             total,
             last: None,
             gone: VecDeque::new(),
@@ -190,6 +192,7 @@ impl Channel {
             Some(pairs) => pairs.iter().filter_map(|pair| board.get_key_value(pair)).map(cloned).collect(),
         };
         state.to = to;
+        state.begun = Cursor { sequence: 0, ..to };
         if self.filter.is_none() {
             state.total = to.sequence;
         }
@@ -198,11 +201,18 @@ impl Channel {
         state.catch_ups.clear();
     }
 
-    /// Forgets pairs that are not on the board any more.
-    pub(super) fn keep(&self, board: &BTreeMap<Pair, Arc<Update>>) {
+    /// Forgets pairs that are not on the board any more, of which no update has told, and tells whether there were any.
+    /// Who knows of them begins anew.
+    pub(super) fn keep(&self, board: &BTreeMap<Pair, Arc<Update>>, to: Cursor) -> bool {
         let mut state = self.state();
+        let before = state.latest.len();
         state.latest.retain(|pair, update| update.price.is_gone() || board.contains_key(pair));
+        let lost = state.latest.len() < before;
+        if lost {
+            (state.to, state.begun) = (to, to);
+        }
         state.snapshot = None;
+        lost
     }
 
     /// Gets how many matching updates there have been up to the last flush, counted from anywhere.
@@ -332,12 +342,12 @@ impl State {
         }
     }
 
-    /// Tells what a reader has to know that is not just behind: it is here already, or in another epoch.
+    /// Tells what a reader has to know that is not just behind: it is here already, or has to begin anew.
     fn apart(&self, place: Place) -> Option<Since> {
-        match place.position.epoch.cmp(&self.to.epoch) {
-            Ordering::Less => Some(Since::Turned),
-            Ordering::Equal if place.position < self.to => None,
-            Ordering::Equal | Ordering::Greater => Some(Since::Nothing),
+        if place.position < self.begun {
+            Some(Since::Turned)
+        } else {
+            (place.position >= self.to).then_some(Since::Nothing)
         }
     }
 

@@ -93,13 +93,38 @@ async fn who_comes_from_a_replica_that_was_ahead_waits_and_gets_nothing_twice() 
 }
 
 #[test]
-fn a_jump_within_an_epoch_tells_the_latest_and_forgets_what_is_gone() {
+fn a_jump_within_an_epoch_tells_the_latest_and_who_wants_every_update_begins_anew() {
     let mut mirrored = Mirrored::new();
+    mirrored.apply(at(5, 12), &[(A, 11), (B, 12)]);
     let mut latest = mirrored.fanout.subscribe(None);
     let mut every = mirrored.fanout.subscribe(None);
-    mirrored.replace(at(5, 99), &[(A, 50), (C, 99)]);
+    mirrored.replace(at(5, 99), &[(A, 50), (B, 12), (C, 99)]);
     let (updates, to, _) = taken(&mut latest).unwrap();
     assert_eq!((updates, to), (vec![(A, 50), (C, 99)], 99));
     assert!(matches!(every.take_all(), Err(TooSlow)), "every update cannot be told any more");
-    assert_eq!(held(&mirrored.fanout.subscribe(None).snapshot()).0, [(A, 50), (C, 99)]);
+    mirrored.apply(at(5, 100), &[(A, 100)]);
+    for sequence in 10..99 {
+        assert!(mirrored.fanout.resume(None, at(5, sequence)).is_none(), "nor on from {sequence}");
+    }
+    let mut resumed = mirrored.fanout.resume(None, at(5, 99)).unwrap();
+    assert_eq!(batch(resumed.take_all().unwrap()).as_ref().map(held), Some((vec![(A, 100)], 100, 0)));
+}
+
+#[tokio::test]
+async fn who_knows_of_a_pair_that_left_in_a_jump_begins_anew_and_others_go_on() {
+    let mut mirrored = Mirrored::new();
+    let mut all = mirrored.fanout.subscribe(None);
+    let mut gone = mirrored.fanout.subscribe(Some(&[B]));
+    let mut other = mirrored.fanout.subscribe(Some(&[A]));
+    mirrored.replace(at(5, 99), &[(A, 50), (C, 99)]);
+    for (reader, expected) in [(&mut all, vec![(A, 50), (C, 99)]), (&mut gone, vec![])] {
+        reader.changed().await;
+        assert!(matches!(reader.take(), News::Turned));
+        assert!(matches!(reader.take_all(), Ok(News::Turned)), "until it has taken a snapshot");
+        assert_eq!(held(&reader.snapshot()).0, expected);
+        assert_eq!((taken(reader), reader.cursor()), (None, at(5, 99)));
+    }
+    assert_eq!(taken(&mut other), Some((vec![(A, 50)], 99, 0)));
+    mirrored.apply(at(5, 101), &[(B, 100), (A, 101)]);
+    assert_eq!(taken(&mut gone), Some((vec![(B, 100)], 101, 0)));
 }
