@@ -63,14 +63,16 @@ async fn snapshot(replica: &mut Replica, position: Position, everything: Batch) 
     let Some(records) = records(replica, position.epoch, &everything) else {
         return unreadable(position).await;
     };
-    let age = told(replica, &everything)
-        .map_or(Duration::ZERO, |time| (replica.clock.now() - time).to_std().unwrap_or_default());
+    let said = told(replica, &everything).or_else(|| newest(&records));
+    let age = said.map(|time| age(replica, time));
     candles::tell_everything(&replica.candles, told_of_candles(&everything));
     if replica.applier.replace(to, records) {
         info!(epoch = to.epoch, sequence = to.sequence, pairs = count, "following from a snapshot");
         replica.standing.snapshot();
     }
     replica.standing.followed(position.epoch, count, age);
+    // Nobody may lead any more: what is there may have been written long ago.
+    replica.age();
     true
 }
 
@@ -83,12 +85,23 @@ fn changes(replica: &mut Replica, position: Position, batch: &Batch) -> bool {
     for record in &records {
         replica.standing.took((now - record.update.stamp.publish_time).as_seconds_f64());
     }
-    let count = records.len();
+    let (count, newest) = (records.len(), newest(&records));
     replica.applier.apply(cursor(position), records);
     told_of_candles(batch).into_iter().for_each(|told| told.tell(&replica.candles));
-    told(replica, batch);
-    replica.standing.followed(position.epoch, count, Duration::ZERO);
+    // What is read late was said earlier.
+    let said = told(replica, batch).max(newest);
+    let age = said.map(|time| age(replica, time));
+    replica.standing.followed(position.epoch, count, age);
     true
+}
+
+/// Gets when the newest of some updates was published.
+fn newest(records: &[Record]) -> Option<DateTime<Utc>> {
+    records.iter().map(|record| record.update.stamp.publish_time).max()
+}
+
+fn age(replica: &Replica, time: DateTime<Utc>) -> Duration {
+    (replica.clock.now() - time).to_std().unwrap_or_default()
 }
 
 /// Has whoever leads begin a higher epoch: this replica has shown prices under one that is above its own. It has served by

@@ -194,12 +194,14 @@ impl Standing {
         (known.part, known.own_epoch, known.of_another) = (part, epoch, false);
     }
 
-    /// Notes that something was taken over from the mirror, which is as old as this.
-    pub(in crate::pipeline) fn followed(&self, epoch: u64, updates: usize, age: Duration) {
+    /// Notes that something was taken over from the mirror, which is as old as this, where that is known.
+    pub(in crate::pipeline) fn followed(&self, epoch: u64, updates: usize, age: Option<Duration>) {
         let mut known = self.known();
         known.of_another |= known.own_epoch != epoch;
         self.0.counts.followed.fetch_add(updates as u64, Relaxed);
-        self.agrees(age);
+        if let Some(age) = age {
+            self.agrees(age);
+        }
     }
 
     /// Notes that so many updates were mirrored.

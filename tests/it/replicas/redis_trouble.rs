@@ -96,6 +96,25 @@ async fn a_leader_serves_on_by_itself_while_redis_is_away_and_leads_again_in_a_h
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_has_left_behind_is_old_from_the_first_answer_on() {
+    let Some(redis) = Redis::start("replicas: left behind") else {
+        return;
+    };
+    let url = redis.url();
+    let leader = Node::demo(&url, &impatient(BRISK)).await;
+    leader.becomes("leader").await;
+    let left = leader.price("BTC-USD").await.unwrap();
+    leader.kill();
+    // Until prices of that time are STALE wherever they are judged.
+    sleep(Duration::from_secs(5)).await;
+    let origin = [("CRYPTOPRICE__CLUSTER__ORIGIN", "simulated")];
+    let late = Node::serve(&url, &[&impatient(BRISK)[..], &origin].concat()).await;
+    let first = eventually("there is a price", async || late.price("BTC-USD").await).await;
+    assert_eq!((first.epoch, first.status()), (left.epoch, PriceStatus::Stale), "{first:?}");
+    assert!(late.reasons().await.contains(&"MIRROR_STALE".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_whose_writes_are_refused_says_that_its_prices_are_old_until_they_are_taken() {
     let Some(redis) = Redis::start("replicas: Redis full") else {
         return;
