@@ -104,6 +104,29 @@ async fn a_slow_way_is_waited_for_in_bounds_and_a_cut_one_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_redis_that_only_reads_any_more_is_left_for_the_one_that_writes() {
+    let Some(redis) = Redis::start("cache: pool: read-only") else {
+        return;
+    };
+    let pool = redis.pool();
+    ping(&pool).await.unwrap();
+    redis.ask(&["REPLICAOF", "127.0.0.1", "1"]);
+    let refused = pool.query::<()>("set", cmd("SET").arg("key").arg("1")).await;
+    assert!(matches!(refused, Err(CacheError::Unavailable(_))), "{refused:?}");
+    redis.ask(&["REPLICAOF", "NO", "ONE"]);
+    let connections = || {
+        redis
+            .ask(&["INFO", "stats"])
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("total_connections_received:")?.parse::<u64>().ok())
+    };
+    let before = connections().unwrap();
+    pool.query::<()>("set", cmd("SET").arg("key").arg("1")).await.unwrap();
+    // Each question of ours is a connection, too.
+    assert_eq!(connections().unwrap(), before + 2, "it was asked over another connection");
+}
+
+#[tokio::test]
 async fn users_and_passwords_are_told_and_wrong_ones_are_not_shown() {
     let users = "--user default off --user reader on >s@cret:word ~test:* +@all";
     let arguments: Vec<_> = users.split(' ').collect();
