@@ -14,7 +14,7 @@ mod reply;
 mod words;
 mod writer;
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 use bytes::{BufMut as _, Bytes};
 
@@ -33,6 +33,10 @@ const SOURCES: &str = "@sources";
 
 /// What the names of candles begin with.
 const CANDLE: &str = "@candle:";
+
+/// How much longer than a command everything may take to go out or to come in: tens of megabytes, where there are many
+/// pairs.
+const WHOLE: Duration = Duration::from_secs(10);
 
 /// The bytes of a record before the price.
 const HEAD: usize = 1 + 8 + 4;

@@ -7,7 +7,7 @@ use redis::{Pipeline, cmd, pipe};
 use tokio::time::sleep;
 
 use super::{
-    Batch, Formats, Position, States, Update,
+    Batch, Formats, Position, States, Update, WHOLE,
     reply::{self, Entry, Fields, Head, HeadReply, ReadReply},
 };
 use crate::cache::{
@@ -114,7 +114,7 @@ impl Follower {
         self.ask_head(&mut ask);
         ask.cmd("HGETALL").arg(&self.keys.latest).cmd("HGETALL").arg(&self.keys.states);
         let (head, latest, states): (HeadReply, Fields, Fields) =
-            self.line.pipeline("mirror_snapshot", &ask).await?;
+            self.line.pipeline_for("mirror_snapshot", &ask, WHOLE).await?;
         let Some(head) = Head::read(head).filter(|head| self.formats.contains(&head.format)) else {
             return Ok(Follow::Nothing);
         };

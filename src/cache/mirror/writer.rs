@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::LazyLock, time::Duration};
 
 use redis::Script;
 
-use super::{Batch, CANDLE, Position, SOURCES, States, Update, words::Words};
+use super::{Batch, CANDLE, Position, SOURCES, States, Update, WHOLE, words::Words};
 use crate::{
     cache::{
         CacheError,
@@ -146,7 +146,8 @@ impl Writer {
     pub async fn replace(&mut self, everything: &Batch) -> Result<Position, CacheError> {
         self.forget();
         let entry = self.entry(everything.sequence, &everything.updates, &everything.states)?;
-        self.send(&REPLACE_SCRIPT, &entry).await?;
+        // The lease is renewed over another connection, and bounds it, too.
+        self.send(&REPLACE_SCRIPT, &entry, WHOLE).await?;
         self.complete = true;
         self.keep(&entry);
         self.reached = self.position(&entry);
@@ -168,7 +169,7 @@ impl Writer {
     /// Writes what is not yet written for certain.
     pub async fn settle(&mut self) -> Result<Written, CacheError> {
         while let Some(entry) = self.waiting.pop_front() {
-            let answer = match self.send(&APPEND_SCRIPT, &entry).await {
+            let answer = match self.send(&APPEND_SCRIPT, &entry, Duration::ZERO).await {
                 Ok(answer) => answer,
                 Err(error) => {
                     self.waiting.push_front(entry);
@@ -259,7 +260,7 @@ impl Writer {
         Ok(Entry { number: self.entry, sequence, words })
     }
 
-    async fn send(&mut self, script: &Script, entry: &Entry) -> Result<Answer, CacheError> {
+    async fn send(&mut self, script: &Script, entry: &Entry, longer: Duration) -> Result<Answer, CacheError> {
         self.tenure.guard()?;
         let epoch = self.tenure.epoch();
         let oldest = self.oldest();
@@ -273,7 +274,7 @@ impl Writer {
             &self.keys.states,
             &self.keys.updates,
         ];
-        Answer::read(self.line.script("mirror", script, &keys, &arguments).await?, epoch)
+        Answer::read(self.line.script_for("mirror", script, &keys, &arguments, longer).await?, epoch)
     }
 
     fn keep(&mut self, entry: &Entry) {

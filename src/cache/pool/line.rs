@@ -46,8 +46,18 @@ impl Line {
         name: &'static str,
         pipeline: &Pipeline,
     ) -> Result<T, CacheError> {
+        self.pipeline_for(name, pipeline, Duration::ZERO).await
+    }
+
+    /// Sends several commands at once, whose answers may take so much longer to come whole.
+    pub async fn pipeline_for<T: FromRedisValue>(
+        &mut self,
+        name: &'static str,
+        pipeline: &Pipeline,
+        longer: Duration,
+    ) -> Result<T, CacheError> {
         let ask = async |connection: &mut Connection| pipeline.query_async(&mut connection.inner).await;
-        read(self.run(name, self.pool.command_timeout, ask).await?)
+        read(self.run(name, longer + self.pool.command_timeout, ask).await?)
     }
 
     /// Runs a script, which Redis is given if it does not know it yet.
@@ -58,9 +68,21 @@ impl Line {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<T, CacheError> {
+        self.script_for(name, script, keys, arguments, Duration::ZERO).await
+    }
+
+    /// Runs a script, whose call may take so much longer to go out whole.
+    pub async fn script_for<T: FromRedisValue>(
+        &mut self,
+        name: &'static str,
+        script: &Script,
+        keys: &[&str],
+        arguments: &[&[u8]],
+        longer: Duration,
+    ) -> Result<T, CacheError> {
         let call = call(script, keys, arguments);
         let ask = async |connection: &mut Connection| run_script(connection, script, &call).await;
-        read(self.run(name, self.pool.command_timeout, ask).await?)
+        read(self.run(name, longer + self.pool.command_timeout, ask).await?)
     }
 
     async fn run(

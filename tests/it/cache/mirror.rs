@@ -22,7 +22,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 use super::{
     proxy::Proxy,
-    server::{self, Redis, keys},
+    server::{self, COMMAND, Redis, keys},
 };
 use crate::harness::eventually;
 
@@ -432,9 +432,18 @@ async fn more_than_fits_in_one_entry_is_written_and_heard_whole() {
                 .collect(),
         },
     };
-    let mut writer = writer(&pool, 1, options());
+    // Over a way on which all of it takes longer than a command may.
+    let proxy = Proxy::to(redis.port).await;
+    let far = server::pool(&proxy.url());
+    let mut writer = writer(&far, 1, options());
+    proxy.delay(Duration::from_millis(20));
+    let began = Instant::now();
     let begun = writer.replace(&all(0)).await.unwrap();
-    let (mut follower, mut heard) = (follower(&pool), Heard::default());
+    assert!(began.elapsed() > COMMAND, "{:?}", began.elapsed());
+    let (mut follower, mut heard) = (follower(&far), Heard::default());
+    assert!(matches!(follower.next().await, Ok(Follow::Snapshot { .. })));
+    proxy.delay(Duration::ZERO);
+    let mut follower = self::follower(&pool);
     heard.until(&mut follower, begun).await;
     assert_eq!(heard.everything.as_ref(), Some(&all(0)));
     let position = mirrored(append(&mut writer, &all(10_000)).await);
