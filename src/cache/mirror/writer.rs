@@ -47,8 +47,10 @@ redis.call('HSET', KEYS[2], 'entry', ARGV[3], 'sequence', ARGV[4])
 return {'done', ARGV[3]}
 ";
 
-/// Replaces everything. `KEYS` and `ARGV` as above; nobody leaves, and nothing is kept of the stream.
+/// Replaces everything, unless it comes late. `KEYS` and `ARGV` as above; nobody leaves, and nothing is kept of the stream.
 const REPLACE: &str = "\
+local head = redis.call('HMGET', KEYS[2], 'epoch', 'entry')
+if head[1] == ARGV[1] and tonumber(head[2]) >= tonumber(ARGV[3]) then return {'late', head[2]} end
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
 local function set(key, from, to)
   for at = from, to, 6000 do redis.call('HSET', key, unpack(ARGV, at, math.min(at + 5999, to))) end
@@ -147,7 +149,12 @@ impl Writer {
         self.forget();
         let entry = self.entry(everything.sequence, &everything.updates, &everything.states)?;
         // The lease is renewed over another connection, and bounds it, too.
-        self.send(&REPLACE_SCRIPT, &entry, WHOLE).await?;
+        let answer = self.send(&REPLACE_SCRIPT, &entry, WHOLE).await?;
+        if answer.outcome != "done" {
+            // Another one writes under this epoch: the entries beyond its own are free.
+            self.entry = self.entry.max(answer.number);
+            return Err(CacheError::Foreign(format!("entry {} of this epoch", answer.number)));
+        }
         self.complete = true;
         self.keep(&entry);
         self.reached = self.position(&entry);

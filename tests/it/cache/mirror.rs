@@ -351,6 +351,30 @@ async fn who_was_deposed_writes_nothing_and_followers_go_over_to_the_new_one() {
 }
 
 #[tokio::test]
+async fn what_was_to_replace_everything_and_comes_late_replaces_nothing() {
+    let Some(redis) = Redis::start("cache: mirror: late") else {
+        return;
+    };
+    let proxy = Proxy::to(redis.port).await;
+    let mut market = Market::new(8);
+    let mut writer = writer(&server::pool(&proxy.url()), 1, options());
+    writer.replace(&market.everything()).await.unwrap();
+    let late = Duration::from_millis(600);
+    proxy.delay(late);
+    let given_up = timeout(Duration::from_millis(100), writer.replace(&market.everything())).await;
+    assert!(given_up.is_err(), "{given_up:?}");
+    proxy.delay(Duration::ZERO);
+    writer.replace(&market.everything()).await.unwrap();
+    let position = mirrored(append(&mut writer, &market.change(9)).await);
+    let (mut follower, mut heard) = (follower(&redis.pool()), Heard::default());
+    heard.until(&mut follower, position).await;
+    tokio::time::sleep(late * 2).await;
+    let position = mirrored(append(&mut writer, &market.change(9)).await);
+    heard.until(&mut follower, position).await;
+    assert_eq!((&heard.resets, &heard.pairs), (&vec![], &market.pairs));
+}
+
+#[tokio::test]
 async fn a_format_that_is_not_read_is_not_taken_for_one_that_is() {
     let Some(redis) = Redis::start("cache: mirror: formats") else {
         return;
