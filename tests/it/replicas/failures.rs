@@ -2,17 +2,24 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
+use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::{
     node::{BRISK, Node, agree, take_leader},
     subscriber::{Account, Addresses, Subscriber},
 };
-use crate::{cache::server::Redis, harness::eventually};
+use crate::{
+    cache::server::{Redis, signal},
+    harness::eventually,
+    program::command,
+};
 
 /// Pairs that callers follow.
 const PAIRS: [&str; 3] = ["BTC-USD", "ETH-USD", "BTC-EUR"];
@@ -143,6 +150,28 @@ fn settle(accounts: &[Account]) {
     let (resets, connections): (Vec<_>, Vec<_>) =
         accounts.iter().map(|account| (account.resets, account.connections)).unzip();
     eprintln!("{compared} updates compared; resets {resets:?}, connections {connections:?}");
+}
+
+#[tokio::test]
+async fn one_that_waits_for_a_leader_ends_when_it_is_told_to() {
+    let Some(redis) = Redis::start("replicas: waiting") else {
+        return;
+    };
+    let mut waiting = command()
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("REDIS_URL", redis.url())
+        .env("CRYPTOPRICE__ROLE", "serve")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("waiting for a replica that leads")));
+    signal(&waiting, Signal::HUP);
+    sleep(Duration::from_millis(200)).await;
+    assert!(waiting.try_wait().unwrap().is_none(), "there is nothing to reload yet");
+    signal(&waiting, Signal::TERM);
+    let ended = eventually("it ends", async || waiting.try_wait().unwrap()).await;
+    assert!(ended.success(), "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
