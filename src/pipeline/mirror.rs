@@ -154,7 +154,7 @@ impl<'a> Term<'a> {
         self.tap.moves_to(sequence);
         self.pending.clear();
         self.reached = sequence;
-        self.replica.applier.replace(Cursor { epoch: self.epoch, sequence }, records);
+        self.replica.applier.replace(Cursor { epoch: self.epoch, sequence }, records, Vec::new());
         self.replica.standing.begins(part, self.epoch);
         if part == Part::Leader {
             self.replica.standing.mirrored(0);

@@ -7,4 +7,5 @@ mod failures;
 mod node;
 mod partitions;
 mod redis_trouble;
+mod resume;
 mod subscriber;

@@ -14,6 +14,9 @@ pub(super) type Fields = Vec<Bytes>;
 /// What `XREAD` of one stream answers: its name, and the ids and fields of entries.
 pub(super) type ReadReply = Option<Vec<(String, Vec<(String, Fields)>)>>;
 
+/// What `XREVRANGE` answers: ids and fields of entries.
+pub(super) type RangeReply = Vec<(String, Fields)>;
+
 /// What is mirrored last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
@@ -41,7 +44,7 @@ impl Head {
 }
 
 impl Entry {
-    fn read(id: &str, fields: &[Bytes]) -> Result<Self, CacheError> {
+    pub(super) fn read(id: &str, fields: &[Bytes]) -> Result<Self, CacheError> {
         let foreign = || CacheError::Foreign(format!("the entry {id}"));
         let (epoch, number) = id.split_once('-').ok_or_else(foreign)?;
         let (epoch, number) = epoch.parse().ok().zip(number.parse().ok()).ok_or_else(foreign)?;

@@ -92,17 +92,16 @@ impl Channel {
         id: u64,
         filter: Option<Arc<[Pair]>>,
         latest: BTreeMap<Pair, Arc<Update>>,
-        to: Cursor,
-        total: u64,
+        (begun, to, total): (Cursor, Cursor, u64),
         lanes: usize,
     ) -> Self {
         let state = State {
+            gone: gone(&latest),
             latest,
             to,
-            begun: Cursor { sequence: 0, ..to },
+            begun,
             total,
             last: None,
-            gone: VecDeque::new(),
             catch_ups: BTreeMap::new(),
             snapshot: None,
         };
@@ -156,10 +155,11 @@ impl Channel {
         }
     }
 
-    /// Gets what it knows of some pairs.
-    pub(super) fn of(&self, pairs: &[Pair]) -> BTreeMap<Pair, Arc<Update>> {
+    /// Gets what it knows of some pairs, and since when.
+    pub(super) fn of(&self, pairs: &[Pair]) -> (BTreeMap<Pair, Arc<Update>>, Cursor) {
         let state = self.state();
-        pairs.iter().filter_map(|pair| Some((*pair, Arc::clone(state.latest.get(pair)?)))).collect()
+        let known = |pair: &Pair| Some((*pair, Arc::clone(state.latest.get(pair)?)));
+        (pairs.iter().filter_map(known).collect(), state.begun)
     }
 
     /// Takes in what has changed between two flushes, in order: every update, or only the newest of each pair.
@@ -184,20 +184,19 @@ impl Channel {
         state.last = Some(Flush { after, every: complete.then(every), latest });
     }
 
-    /// Begins another epoch, with the board as it is there.
-    pub(super) fn turn(&self, board: &BTreeMap<Pair, Arc<Update>>, to: Cursor) {
+    /// Begins another epoch, with the board as it is there, and all that led there from a place on.
+    pub(super) fn turn(&self, board: &BTreeMap<Pair, Arc<Update>>, begun: Cursor, to: Cursor) {
         let mut state = self.state();
         state.latest = match &self.filter {
             None => board.clone(),
             Some(pairs) => pairs.iter().filter_map(|pair| board.get_key_value(pair)).map(cloned).collect(),
         };
-        state.to = to;
-        state.begun = Cursor { sequence: 0, ..to };
+        (state.begun, state.to) = (begun, to);
         if self.filter.is_none() {
             state.total = to.sequence;
         }
         (state.last, state.snapshot) = (None, None);
-        state.gone.clear();
+        state.gone = gone(&state.latest);
         state.catch_ups.clear();
     }
 
@@ -361,6 +360,14 @@ impl Flush {
     fn is_in_step(&self, position: u64) -> bool {
         (self.after.0..=self.after.1).contains(&position)
     }
+}
+
+/// Lists pairs that have left, in the order in which they did.
+fn gone(latest: &BTreeMap<Pair, Arc<Update>>) -> VecDeque<(u64, Pair)> {
+    let gone = latest.iter().filter(|(_, update)| update.price.is_gone());
+    let mut gone: Vec<_> = gone.map(|(pair, update)| (update.stamp.cursor.sequence, *pair)).collect();
+    gone.sort_unstable();
+    gone.into()
 }
 
 fn cloned((pair, update): (&Pair, &Arc<Update>)) -> (Pair, Arc<Update>) {

@@ -87,6 +87,7 @@ struct Heard {
     pairs: BTreeMap<String, Update>,
     states: States,
     updates: Vec<Update>,
+    before: Vec<Update>,
     resets: Vec<Reset>,
     position: Option<Position>,
 }
@@ -94,7 +95,8 @@ struct Heard {
 impl Heard {
     fn take(&mut self, follow: Follow) {
         match follow {
-            Follow::Snapshot { position, everything } => {
+            Follow::Snapshot { position, everything, before } => {
+                self.before = before;
                 self.pairs = everything.updates.iter().map(|u| (u.pair.clone(), u.clone())).collect();
                 self.states = everything.states.clone();
                 self.everything = Some(everything);
@@ -348,6 +350,40 @@ async fn who_was_deposed_writes_nothing_and_followers_go_over_to_the_new_one() {
     let position = mirrored(append(&mut new, &market.change(9)).await);
     heard.until(&mut follower, position).await;
     assert_eq!((&heard.pairs, &heard.states), (&market.pairs, &market.states));
+}
+
+#[tokio::test]
+async fn who_comes_late_is_told_what_led_there_as_far_back_as_it_is_kept() {
+    let Some(redis) = Redis::start("cache: mirror: before") else {
+        return;
+    };
+    let pool = redis.pool();
+    let (mut market, mut writer) = (Market::new(9), writer(&pool, 1, options()));
+    writer.replace(&market.everything()).await.unwrap();
+    let (mut all, mut position) = (Vec::new(), None);
+    for _ in 0..150 {
+        let batch = market.change(9);
+        position = Some(mirrored(append(&mut writer, &batch).await));
+        all.extend(batch.updates);
+    }
+    let position = position.unwrap();
+    let looking_back = |updates| follower(&pool).looking_back(updates);
+    let (mut late, mut heard) = (looking_back(1 << 14), Heard::default());
+    heard.until(&mut late, position).await;
+    assert_eq!(heard.before, all, "back to where everything was written");
+    let (mut less, mut heard) = (looking_back(100), Heard::default());
+    heard.until(&mut less, position).await;
+    assert!(heard.before.len() >= 100 && heard.before.len() < all.len(), "{}", heard.before.len());
+    assert_eq!(heard.before, all[all.len() - heard.before.len()..]);
+
+    // One entry is gone: what lies before it leads nowhere.
+    let hole = format!("1-{}", position.entry - 3);
+    assert_eq!(redis.ask(&["XDEL", &keys().ingest().updates, &hole]), "1");
+    let (mut late, mut heard) = (looking_back(1 << 14), Heard::default());
+    heard.until(&mut late, position).await;
+    let known = heard.before.len();
+    assert!(known <= 27, "{known} updates of three entries");
+    assert_eq!(heard.before, all[all.len() - known..]);
 }
 
 #[tokio::test]
