@@ -11,12 +11,11 @@
 
 mod follower;
 mod reply;
-mod words;
 mod writer;
 
 use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use bytes::{BufMut as _, Bytes};
+use bytes::{BufMut, Bytes};
 
 pub use self::{
     follower::{Follow, Follower, Reset},
@@ -103,7 +102,7 @@ impl Update {
     }
 
     /// Writes all but the name.
-    fn write_record(&self, record: &mut Vec<u8>) -> Result<(), CacheError> {
+    fn write_record(&self, mut record: impl BufMut) -> Result<(), CacheError> {
         let length = u32::try_from(self.price.len())
             .map_err(|_| CacheError::Foreign(format!("a price of {} bytes", self.price.len())))?;
         record.put_u8(self.last.into());

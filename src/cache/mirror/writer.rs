@@ -2,16 +2,16 @@
 
 use std::{collections::VecDeque, sync::LazyLock, time::Duration};
 
-use redis::Script;
+use redis::{Cmd, RedisWrite as _, Script};
 
-use super::{Batch, CANDLE, Position, SOURCES, States, Update, WHOLE, words::Words};
+use super::{Batch, CANDLE, Position, SOURCES, States, Update, WHOLE};
 use crate::{
     cache::{
         CacheError,
         fence::{self, Answer},
         keys::IngestKeys,
         lease::Tenure,
-        pool::{Line, Pool},
+        pool::{self, Line, Pool},
     },
     clock::uptime,
 };
@@ -20,6 +20,10 @@ use crate::{
 /// than 8,000 words.
 const MAX_UPDATES: usize = 3_000;
 const MAX_CANDLES: usize = 900;
+
+/// The words before those, and what they take in bytes at most.
+const HEAD_WORDS: usize = 7;
+const HEAD_BYTES: usize = HEAD_WORDS * 20;
 
 /// The most that waits for Redis, in bytes. What is more is given up, and everything is written anew.
 const MAX_WAITING: usize = 32 << 20;
@@ -112,7 +116,9 @@ pub enum Written {
 struct Entry {
     number: u64,
     sequence: u64,
-    words: Words,
+    /// What it takes, about.
+    bytes: usize,
+    call: Cmd,
 }
 
 #[derive(Debug)]
@@ -147,7 +153,8 @@ impl Writer {
     /// If it is uncertain whether it was done, it is to be done again.
     pub async fn replace(&mut self, everything: &Batch) -> Result<Position, CacheError> {
         self.forget();
-        let entry = self.entry(everything.sequence, &everything.updates, &everything.states)?;
+        let entry =
+            self.entry(&REPLACE_SCRIPT, everything.sequence, &everything.updates, &everything.states)?;
         // The lease is renewed over another connection, and bounds it, too.
         let answer = self.send(&REPLACE_SCRIPT, &entry, WHOLE).await?;
         if answer.outcome != "done" {
@@ -183,7 +190,7 @@ impl Writer {
                     return Err(error);
                 }
             };
-            self.waiting_bytes -= entry.words.size();
+            self.waiting_bytes -= entry.bytes;
             if answer.outcome != "done" {
                 self.forget();
                 break;
@@ -217,18 +224,18 @@ impl Writer {
         while rest.len() > MAX_UPDATES {
             let (part, others) = rest.split_at(MAX_UPDATES);
             let sequence = part.last().map_or(batch.sequence, |update| update.sequence);
-            let entry = self.entry(sequence, part, &States::default())?;
+            let entry = self.entry(&APPEND_SCRIPT, sequence, part, &States::default())?;
             self.wait(entry);
             rest = others;
         }
         let States { sources, candles } = &batch.states;
         let (first, others) = candles.split_at(candles.len().min(MAX_CANDLES));
         let states = States { sources: sources.clone(), candles: first.to_vec() };
-        let entry = self.entry(batch.sequence, rest, &states)?;
+        let entry = self.entry(&APPEND_SCRIPT, batch.sequence, rest, &states)?;
         self.wait(entry);
         for candles in others.chunks(MAX_CANDLES) {
             let states = States { sources: None, candles: candles.to_vec() };
-            let entry = self.entry(batch.sequence, &[], &states)?;
+            let entry = self.entry(&APPEND_SCRIPT, batch.sequence, &[], &states)?;
             self.wait(entry);
         }
         if self.waiting_bytes > MAX_WAITING {
@@ -238,42 +245,23 @@ impl Writer {
     }
 
     fn wait(&mut self, entry: Entry) {
-        self.waiting_bytes += entry.words.size();
+        self.waiting_bytes += entry.bytes;
         self.waiting.push_back(entry);
     }
 
-    /// Gives the next number to what is to be written.
-    fn entry(&mut self, sequence: u64, updates: &[Update], states: &States) -> Result<Entry, CacheError> {
+    /// Gives the next number to what is to be written, and puts it into words.
+    fn entry(
+        &mut self,
+        script: &Script,
+        sequence: u64,
+        updates: &[Update],
+        states: &States,
+    ) -> Result<Entry, CacheError> {
         let leaving = updates.iter().filter(|update| update.last);
-        let states_words = states.words();
-        let bytes = updates.iter().map(Update::size).sum::<usize>() + states.size();
-        let mut words = Words::with_capacity(8 + 3 * updates.len() + states_words, bytes);
-        words.push(leaving.clone().count().to_string().as_bytes());
-        words.push(states_words.to_string().as_bytes());
-        leaving.for_each(|update| words.push(update.pair.as_bytes()));
-        if let Some(sources) = &states.sources {
-            words.push(SOURCES.as_bytes());
-            words.push(sources);
-        }
-        for (name, candles) in &states.candles {
-            words.push(format!("{CANDLE}{name}").as_bytes());
-            words.push(candles);
-        }
-        for update in updates {
-            words.push(update.pair.as_bytes());
-            words.write(|record| update.write_record(record))?;
-        }
-        self.entry += 1;
-        Ok(Entry { number: self.entry, sequence, words })
-    }
-
-    async fn send(&mut self, script: &Script, entry: &Entry, longer: Duration) -> Result<Answer, CacheError> {
-        self.tenure.guard()?;
-        let epoch = self.tenure.epoch();
-        let oldest = self.oldest();
-        let head = [epoch, self.options.format.into(), entry.number, entry.sequence, oldest]
-            .map(|number| number.to_string());
-        let arguments: Vec<&[u8]> = head.iter().map(String::as_bytes).chain(entry.words.iter()).collect();
+        let (left, leaving_bytes) =
+            leaving.clone().fold((0, 0), |(left, bytes), update| (left + 1, bytes + update.pair.len()));
+        let words = left + states.words() + 2 * updates.len();
+        let bytes = leaving_bytes + states.size() + updates.iter().map(Update::size).sum::<usize>();
         let keys = [
             self.keys.epoch.as_str(),
             &self.keys.head,
@@ -281,11 +269,33 @@ impl Writer {
             &self.keys.states,
             &self.keys.updates,
         ];
-        Answer::read(self.line.script_for("mirror", script, &keys, &arguments, longer).await?, epoch)
+        let mut call = pool::call(script, &keys, HEAD_WORDS + words, HEAD_BYTES + bytes);
+        self.entry += 1;
+        let (number, oldest) = (self.entry, self.oldest());
+        call.arg(self.tenure.epoch()).arg(self.options.format).arg(number).arg(sequence).arg(oldest);
+        call.arg(left).arg(states.words());
+        leaving.for_each(|update| _ = call.arg(&update.pair));
+        if let Some(sources) = &states.sources {
+            call.arg(SOURCES).arg(&sources[..]);
+        }
+        for (name, candles) in &states.candles {
+            call.write_arg_fmt(format_args!("{CANDLE}{name}"));
+            call.arg(&candles[..]);
+        }
+        for update in updates {
+            call.arg(&update.pair);
+            update.write_record(call.bufmut_for_next_arg(update.size()))?;
+        }
+        Ok(Entry { number, sequence, bytes: bytes + words * size_of::<usize>(), call })
+    }
+
+    async fn send(&mut self, script: &Script, entry: &Entry, longer: Duration) -> Result<Answer, CacheError> {
+        self.tenure.guard()?;
+        Answer::read(self.line.call("mirror", script, &entry.call, longer).await?, self.tenure.epoch())
     }
 
     fn keep(&mut self, entry: &Entry) {
-        let bytes = entry.words.size();
+        let bytes = entry.bytes;
         self.kept.push_back(Kept { number: entry.number, since: uptime(), bytes });
         self.kept_bytes += bytes;
     }
