@@ -26,11 +26,7 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
 use rust_decimal::Decimal;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
@@ -56,7 +52,7 @@ use crate::{
         server::{self, Serving, Transport, stall::Watchdog, workers::Workers},
         wire,
     },
-    cache::{lease, pool::Pool},
+    cache::pool::Pool,
     clock::Clock,
     config::{self, Config, Role},
     domain::pair::Pair,
@@ -268,11 +264,6 @@ impl Application {
     /// Lists what is served: the calls, each with its route, and what stands beside the contract.
     pub fn calls(&self) -> &[String] {
         &self.calls
-    }
-
-    /// Follows the role that the lease gives, where there are several replicas: for what only whoever leads may do.
-    pub fn role(&self) -> Option<watch::Receiver<lease::Role>> {
-        self.cluster.as_ref().map(Cluster::role)
     }
 
     /// Takes out what applies another configuration while the service runs; where it listens to the venues of one.

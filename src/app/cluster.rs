@@ -4,7 +4,7 @@ use std::{os::fd::AsFd as _, time::Duration};
 
 use anyhow::Context as _;
 use prometheus::Registry;
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -45,7 +45,6 @@ const MOMENT: Duration = Duration::from_secs(5);
 pub(super) struct Cluster {
     replica: Replica,
     lease: Option<Lease>,
-    role: watch::Receiver<lease::Role>,
 }
 
 /// What a replica finds out itself.
@@ -149,7 +148,7 @@ impl Cluster {
         let options = LeaseOptions { holder, span: cache.lease, renew_every: cache.renew_lease };
         let (lease, role) = Lease::new(&pool, keys.clone(), options, clock.clone());
         let own = found.map(|Found { board, candles, sources, crosses }| {
-            let (role, epochs) = (role.clone(), lease.epochs());
+            let epochs = lease.epochs();
             let patience = cache.lease + cache.connect_timeout + cache.command_timeout;
             Own { board, candles, sources, crosses, role, epochs, patience }
         });
@@ -171,7 +170,7 @@ impl Cluster {
             own,
             standing,
         };
-        Ok(Self { replica, lease, role })
+        Ok(Self { replica, lease })
     }
 
     /// Gets what callers are told of the sources.
@@ -182,11 +181,6 @@ impl Cluster {
     /// Gets what tells how it stands.
     pub(super) fn standing(&self) -> Standing {
         self.replica.standing.clone()
-    }
-
-    /// Follows the role that the lease gives, for what only whoever leads may do.
-    pub(super) fn role(&self) -> watch::Receiver<lease::Role> {
-        self.role.clone()
     }
 
     /// Plays its part until told to stop. A lease is given up at once, so that another one need not wait for its end.

@@ -109,11 +109,6 @@ impl Pool {
         Line::new(self.clone())
     }
 
-    /// Gets how long a command may take.
-    pub const fn command_timeout(&self) -> Duration {
-        self.command_timeout
-    }
-
     /// Gets the state of the connections.
     pub(super) fn state(&self) -> bb8::State {
         self.connections.state()

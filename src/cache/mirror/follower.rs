@@ -34,6 +34,7 @@ pub struct Follower {
     line: Line,
     keys: IngestKeys,
     formats: Formats,
+    /// How far this has come; nothing before the first snapshot and after a reset.
     position: Option<Position>,
     /// How many updates before a snapshot are wanted.
     depth: usize,
@@ -95,11 +96,6 @@ impl Follower {
     #[must_use]
     pub fn looking_back(self, updates: usize) -> Self {
         Self { depth: updates, ..self }
-    }
-
-    /// Gets how far this has come; nothing before the first snapshot and after a reset.
-    pub const fn position(&self) -> Option<Position> {
-        self.position
     }
 
     /// Waits for what comes next. Where this is given up in between, nothing is lost.

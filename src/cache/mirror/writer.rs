@@ -201,11 +201,6 @@ impl Writer {
         Ok(if self.complete { Written::Mirrored(self.reached) } else { Written::Incomplete })
     }
 
-    /// Gets the tenure that it writes under.
-    pub const fn tenure(&self) -> &Tenure {
-        &self.tenure
-    }
-
     fn position(&self, entry: &Entry) -> Position {
         Position { epoch: self.tenure.epoch(), entry: entry.number, sequence: entry.sequence }
     }
