@@ -52,7 +52,11 @@ use crate::{
         server::{self, Serving, Transport, stall::Watchdog, workers::Workers},
         wire,
     },
-    cache::pool::Pool,
+    cache::{
+        fetch::{FetchOptions, Fetcher, metrics::FetchMetrics},
+        keys::Keys,
+        pool::Pool,
+    },
     clock::Clock,
     config::{self, Config, Role},
     domain::pair::Pair,
@@ -107,6 +111,7 @@ pub struct Application {
     pipeline: Option<Pipeline>,
     cluster: Option<Cluster>,
     reloader: Option<Reloader>,
+    fetcher: Fetcher,
     stopping: CancellationToken,
     streams: config::Streams,
 }
@@ -154,6 +159,8 @@ impl Application {
             .is_none()
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
+        let fetcher = fetcher(&config, redis.as_ref(), origin);
+        registry.register(Box::new(FetchMetrics::new(fetcher.clone())?))?;
         let found = Found { board: found, candles: hub.clone(), sources: health.clone(), crosses };
         let surroundings = (origin, clock.clone());
         let Told { board, candles, crosses, reports, cluster } =
@@ -226,6 +233,7 @@ impl Application {
             pipeline,
             cluster,
             reloader,
+            fetcher,
             stopping,
             streams: config.streams,
         })
@@ -269,6 +277,11 @@ impl Application {
     /// Takes out what applies another configuration while the service runs; where it listens to the venues of one.
     pub fn reloader(&mut self) -> Option<Reloader> {
         self.reloader.take()
+    }
+
+    /// Gets what keeps answers of upstreams, for all that asks them.
+    pub fn fetcher(&self) -> Fetcher {
+        self.fetcher.clone()
     }
 
     /// Gets what tells the true prices of the simulated market, if there is one.
@@ -322,6 +335,7 @@ impl Application {
         }
         stopping.cancel();
         tasks.join_all().await;
+        self.fetcher.close().await;
         feeds.cancel();
         let outcome = match ended {
             Some(outcome) => outcome,
@@ -397,6 +411,13 @@ impl Told {
         let cluster = Cluster::new(config, pool, applier, told, found, surroundings, registry)?;
         Ok(Self { board, candles, crosses, reports: Reports::Told(cluster.told()), cluster: Some(cluster) })
     }
+}
+
+/// Makes what keeps answers of upstreams, with the other replicas if there are any.
+fn fetcher(config: &Config, redis: Option<&Pool>, origin: Origin) -> Fetcher {
+    let cache = &config.cache;
+    let options = FetchOptions { memory: cache.memory, max_answer: cache.max_answer };
+    Fetcher::new(options, redis.map(|pool| (pool.clone(), Keys::new(&cache.prefix, origin))))
 }
 
 /// Says how venues are listened to, and what applies another configuration to that.
