@@ -6,6 +6,7 @@ mod candles;
 mod failures;
 mod node;
 mod partitions;
+mod postgres_trouble;
 mod redis_trouble;
 mod resume;
 mod subscriber;

@@ -97,10 +97,19 @@ impl Node {
 
     /// Lists the reasons why it is not ready.
     pub(super) async fn reasons(&self) -> Vec<String> {
+        self.told("reasons").await
+    }
+
+    /// Lists what is amiss although it is ready.
+    pub(super) async fn warnings(&self) -> Vec<String> {
+        self.told("warnings").await
+    }
+
+    async fn told(&self, of: &str) -> Vec<String> {
         let answer = reqwest::get(format!("http://{}/readyz", self.address)).await.unwrap();
         let report: Value = answer.json().await.unwrap();
-        let reasons = report["reasons"].as_array().unwrap().iter();
-        reasons.map(|reason| reason["reason"].as_str().unwrap().to_owned()).collect()
+        let all = report[of].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+        all.map(|reason| reason["reason"].as_str().unwrap().to_owned()).collect()
     }
 
     pub(super) async fn channel(&self) -> Channel {

@@ -9,22 +9,29 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
-use crate::data::skip;
+use crate::{data::skip, harness::eventually};
 
-/// Waits for the end of its input, which comes when the test's process ends, however that happens; then takes away what
-/// it made.
+/// Starts the server, and again with each line of its input. At the end of that, which comes when the test's process ends,
+/// however that happens, it takes away what it made.
 const WARDEN: &str = r#"
 set -e
-folder=$1 port=$2
-"$3/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >"$folder/log"
-"$3/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c fsync=off \
-    -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >>"$folder/log" 2>&1 </dev/null &
-server=$!
-read -r _ || true
-kill -QUIT "$server"
+folder=$1 port=$2 programs=$3
+"$programs/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >"$folder/log"
+run() {
+    "$programs/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c fsync=off \
+        -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >>"$folder/log" 2>&1 </dev/null &
+    server=$!
+}
+run
+while read -r _; do
+    wait "$server" || true
+    run
+done
+kill -QUIT "$server" || true
 wait "$server" || true
 rm -rf "$folder"
 "#;
@@ -36,6 +43,67 @@ struct Server {
     url: String,
     /// Ends by itself when its input does.
     _warden: Option<Child>,
+}
+
+/// A server of a test's own, which may be killed and stopped.
+pub(crate) struct Postgres {
+    warden: Child,
+    folder: PathBuf,
+    pub(crate) port: u16,
+}
+
+impl Postgres {
+    /// Starts one; or says why the test is skipped.
+    pub(crate) async fn start(test: &str) -> Option<Self> {
+        let started = run(test).await;
+        if started.is_none() {
+            skip(test, "PostgreSQL is not installed");
+        }
+        started
+    }
+
+    /// Gets its address, by whatever port leads there.
+    pub(crate) fn url(port: u16) -> String {
+        format!("postgres://postgres@127.0.0.1:{port}/postgres")
+    }
+
+    /// Kills it with all its processes, as a crash would.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Starts it again after that.
+    pub(crate) async fn restart(&mut self) {
+        self.warden.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        eventually("PostgreSQL is back", async || execute(&Self::url(self.port), "SELECT 1").await.ok())
+            .await;
+    }
+
+    /// Stops it where it is; it keeps its connections.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// The first of its processes comes first, so that it makes no others meanwhile.
+    fn signal(&self, signal: Signal) {
+        let first = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
+        let first = first.lines().next().unwrap().to_owned();
+        let children = format!("/proc/{first}/task/{first}/children");
+        let send = |process: &str| {
+            let process = Pid::from_raw(process.parse().unwrap()).unwrap();
+            // One that has ended by itself needs none.
+            let _ = kill_process(process, signal);
+        };
+        let known = std::fs::read_to_string(&children).unwrap();
+        send(&first);
+        let others = std::fs::read_to_string(&children).unwrap_or(known);
+        others.split_whitespace().for_each(send);
+    }
 }
 
 /// Makes an empty database, and gives its address; or says why the test is skipped.
@@ -66,6 +134,11 @@ async fn start(test: &str) -> Option<Server> {
     if let Ok(url) = std::env::var("CRYPTOPRICE_TEST_POSTGRES") {
         return Some(Server { url, _warden: None });
     }
+    let Postgres { warden, port, .. } = run(test).await?;
+    Some(Server { url: Postgres::url(port), _warden: Some(warden) })
+}
+
+async fn run(test: &str) -> Option<Postgres> {
     let programs = programs()?;
     // Below /tmp, as the path of a socket has to be short.
     let folder = tempfile::Builder::new().prefix("cryptoprice-test-").tempdir_in("/tmp").unwrap().keep();
@@ -95,10 +168,9 @@ async fn start(test: &str) -> Option<Server> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     for _ in 0..600 {
-        if execute(&url, "SELECT 1").await.is_ok() {
-            return Some(Server { url, _warden: Some(warden) });
+        if execute(&Postgres::url(port), "SELECT 1").await.is_ok() {
+            return Some(Postgres { warden, folder, port });
         }
         if warden.try_wait().unwrap().is_some() {
             break;
@@ -106,7 +178,7 @@ async fn start(test: &str) -> Option<Server> {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-    let _ = warden.stdin.take().map(|mut input| input.write_all(b"\n"));
+    drop(warden.stdin.take());
     panic!("PostgreSQL does not start: {log}");
 }
 
