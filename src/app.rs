@@ -146,27 +146,21 @@ impl Application {
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
         let (kept, crosses) = crosses(&config, origin, &required);
         let options = options(&config, origin, &listened);
-        let store = Arc::new(Store::open(store_options(&config, origin)?));
-        if followed.is_some() && !matches!(store.location(), Location::Postgres(_)) {
-            warn!(
-                "there is no shared history without PostgreSQL (store.url): only the newest candles are known here"
-            );
-        }
+        let store = Arc::new(open_store(&config, origin, followed.is_some())?);
         // Whoever only follows finds out nothing that could be kept.
         let keeper = if followed.is_none() { Keeper::open(&config, origin, &store, &clock)? } else { None };
-        let hub = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
+        let own = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
         let aggregator = followed
             .is_none()
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
-        let fetcher = fetcher(&config, redis.as_ref(), origin);
-        registry.register(Box::new(FetchMetrics::new(fetcher.clone())?))?;
-        let found = Found { board: found, candles: hub.clone(), sources: health.clone(), crosses };
+        let fetcher = fetcher(&config, redis.as_ref(), origin, &registry)?;
+        let found = Found { board: found, candles: own.clone(), sources: health.clone(), crosses };
         let surroundings = (origin, clock.clone());
-        let Told { board, candles, crosses, reports, cluster } =
+        let Told { board, candles: hub, crosses, reports, cluster } =
             Told::new(&config, redis, found, followed.is_some(), surroundings, &registry)?;
         // What is kept is what callers were told.
-        let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, hub, now);
+        let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, own, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let readiness = Readiness {
@@ -185,13 +179,7 @@ impl Application {
         let max_age = delta(config.aggregation.max_age);
         let services = Services {
             history: History::new(Arc::clone(&store), prices.clone(), clock.clone(), max_age),
-            candles: Candles::new(
-                Arc::clone(&store),
-                candles,
-                prices.clone(),
-                clock.clone(),
-                stopping.clone(),
-            ),
+            candles: Candles::new(Arc::clone(&store), hub, prices.clone(), clock.clone(), stopping.clone()),
             sources: Sources::new(reports, clock.clone()),
             prices,
             streams,
@@ -414,10 +402,29 @@ impl Told {
 }
 
 /// Makes what keeps answers of upstreams, with the other replicas if there are any.
-fn fetcher(config: &Config, redis: Option<&Pool>, origin: Origin) -> Fetcher {
+fn fetcher(
+    config: &Config,
+    redis: Option<&Pool>,
+    origin: Origin,
+    registry: &Registry,
+) -> anyhow::Result<Fetcher> {
     let cache = &config.cache;
     let options = FetchOptions { memory: cache.memory, max_answer: cache.max_answer };
-    Fetcher::new(options, redis.map(|pool| (pool.clone(), Keys::new(&cache.prefix, origin))))
+    let shared = redis.map(|pool| (pool.clone(), Keys::new(&cache.prefix, origin)));
+    let fetcher = Fetcher::new(options, shared);
+    registry.register(Box::new(FetchMetrics::new(fetcher.clone())?))?;
+    Ok(fetcher)
+}
+
+/// Opens the store. Whoever only follows writes nothing into it, and reads what others have written.
+fn open_store(config: &Config, origin: Origin, follows: bool) -> anyhow::Result<Store> {
+    let store = Store::open(store_options(config, origin)?);
+    if follows && !matches!(store.location(), Location::Postgres(_)) {
+        warn!(
+            "there is no shared history without PostgreSQL (store.url): only the newest candles are known here"
+        );
+    }
+    Ok(store)
 }
 
 /// Says how venues are listened to, and what applies another configuration to that.

@@ -186,14 +186,14 @@ pub(super) fn call(script: &Script, keys: &[&str], arguments: usize, bytes: usiz
     let count = keys.len().to_string();
     let mut call = Cmd::with_capacity(3 + keys.len() + arguments, head + count.len() + bytes);
     call.arg(NAME).arg(script.get_hash()).arg(count);
-    keys.iter().for_each(|key| _ = call.arg(*key));
+    call.arg(keys);
     call
 }
 
 /// Makes the call of a script with its arguments.
 fn call_with(script: &Script, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
     let mut call = call(script, keys, arguments.len(), arguments.iter().map(|argument| argument.len()).sum());
-    arguments.iter().for_each(|argument| _ = call.arg(*argument));
+    call.arg(arguments);
     call
 }
 

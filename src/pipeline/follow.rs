@@ -96,7 +96,9 @@ fn changes(replica: &mut Replica, position: Position, batch: &Batch) -> bool {
     }
     let (count, newest) = (records.len(), newest(&records));
     replica.applier.apply(cursor(position), records);
-    told_of_candles(batch).into_iter().for_each(|told| told.tell(&replica.candles));
+    for told in told_of_candles(batch) {
+        told.tell(&replica.candles);
+    }
     // What is read late was said earlier.
     let said = told(replica, batch).max(newest);
     let age = said.map(|time| age(replica, time));

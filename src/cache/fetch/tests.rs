@@ -73,8 +73,8 @@ async fn all_that_can_be_answered_is_asked_once() {
             prometheus::core::Collector::collect(&metrics::FetchMetrics::new(fetcher.clone()).unwrap());
         let told: Vec<f64> = told
             .iter()
-            .flat_map(|family| family.get_metric())
-            .map(|metric| metric.get_gauge().value() + metric.get_counter().value())
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
+            .map(|metric| metric.get_gauge().get_value() + metric.get_counter().get_value())
             .collect();
         assert_eq!(told[2..], [102.0, 2.0], "how often it was wanted, and asked for");
         fetcher.close().await;

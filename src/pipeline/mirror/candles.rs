@@ -180,7 +180,9 @@ impl Told {
 pub(in crate::pipeline) fn tell_everything(hub: &CandleHub, everything: Vec<Told>) {
     let told: BTreeSet<_> = everything.iter().map(|told| told.series).collect();
     hub.retain(|series| told.contains(&series));
-    everything.into_iter().for_each(|told| told.tell(hub));
+    for told in everything {
+        told.tell(hub);
+    }
 }
 
 fn write_candle(sink: &mut Sink, candle: &Candle) {
@@ -193,7 +195,9 @@ fn write_candle(sink: &mut Sink, candle: &Candle) {
         CandleSource::Venue => 1,
     });
     sink.optional(candle.prices, |sink, Ohlc { open, high, low, close }| {
-        [open, high, low, close].into_iter().for_each(|price| sink.decimal(price));
+        for price in [open, high, low, close] {
+            sink.decimal(price);
+        }
     });
     sink.decimal(candle.base_volume);
     sink.decimal(candle.quote_volume);
@@ -255,17 +259,15 @@ mod tests {
 
     /// Passes on what a tap gives, as whoever follows gets it.
     fn follow(hub: &CandleHub, states: &[(String, Bytes)]) {
-        states.iter().for_each(|(name, bytes)| Told::read(name, bytes).unwrap().tell(hub));
+        for (name, bytes) in states {
+            Told::read(name, bytes).unwrap().tell(hub);
+        }
     }
 
-    fn known(hub: &CandleHub) -> Vec<(Series, Vec<Arc<Candle>>, Vec<Arc<Candle>>)> {
-        let mut all: Vec<_> = hub
-            .series()
-            .into_iter()
-            .map(|series| (series, hub.forming(series), hub.recent(series)))
-            .collect();
-        all.sort_unstable_by_key(|(series, ..)| *series);
-        all
+    /// What a hub knows of each series: what forms, and what was closed.
+    fn known(hub: &CandleHub) -> BTreeMap<Series, [Vec<Arc<Candle>>; 2]> {
+        let known = |series| (series, [hub.forming(series), hub.recent(series)]);
+        hub.series().into_iter().map(known).collect()
     }
 
     #[test]
@@ -350,7 +352,7 @@ mod tests {
         own.retain(|_| false);
         follow(&early, &tap.news());
         tap.show();
-        assert_eq!((known(&public), known(&early)), (vec![], vec![]), "what does not go on is forgotten");
+        assert_eq!((known(&public), known(&early)), Default::default(), "what does not go on is forgotten");
     }
 
     #[test]

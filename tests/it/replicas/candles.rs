@@ -30,7 +30,6 @@ async fn collect(node: &Node, interval: &str, source: &str, until: Instant) -> T
         pair: "BTC-USD".to_owned(),
         interval: interval.to_owned(),
         source: source.to_owned(),
-        ..Default::default()
     };
     let mut stream = node.candles().await.stream_candles(request).await.unwrap().into_inner();
     let mut told = Told::default();

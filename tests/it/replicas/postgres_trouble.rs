@@ -13,7 +13,7 @@ use crate::{
     cache::{proxy::Proxy, server::Redis},
     harness::eventually,
     program::command,
-    store::server::Postgres,
+    store::{postgres::Postgres, server::address},
 };
 
 /// How long a call may take that asks the database.
@@ -39,7 +39,7 @@ impl Three {
     async fn start(redis: &Redis, postgres: &Postgres) -> Self {
         let migrated = command()
             .args(["migrate", "up"])
-            .env("CRYPTOPRICE__STORE__URL", Postgres::url(postgres.port))
+            .env("CRYPTOPRICE__STORE__URL", address(postgres.port))
             .env("CRYPTOPRICE__CLUSTER__ORIGIN", "simulated")
             .output()
             .unwrap();
@@ -48,7 +48,7 @@ impl Three {
         let ways: [Proxy; 3] = futures::future::join_all(ways).await.try_into().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let spools = [0, 1, 2].map(|node| folder.path().join(node.to_string()).display().to_string());
-        let urls = ways.each_ref().map(|way| Postgres::url(way.port()));
+        let urls = ways.each_ref().map(|way| address(way.port()));
         let settings = [0, 1, 2].map(|node: usize| {
             let store = [
                 ("CRYPTOPRICE__STORE__URL", urls[node].as_str()),

@@ -1,7 +1,6 @@
 //! A PostgreSQL for the tests: the one of the environment, or a private one that ends with this process.
 
 use std::{
-    io::Write as _,
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -9,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::OnceCell;
 use tokio_postgres::NoTls;
 
-use crate::{data::skip, harness::eventually};
+use crate::data::skip;
 
 /// Starts the server, and again with each line of its input. At the end of that, which comes when the test's process ends,
 /// however that happens, it takes away what it made.
@@ -45,65 +43,9 @@ struct Server {
     _warden: Option<Child>,
 }
 
-/// A server of a test's own, which may be killed and stopped.
-pub(crate) struct Postgres {
-    warden: Child,
-    folder: PathBuf,
-    pub(crate) port: u16,
-}
-
-impl Postgres {
-    /// Starts one; or says why the test is skipped.
-    pub(crate) async fn start(test: &str) -> Option<Self> {
-        let started = run(test).await;
-        if started.is_none() {
-            skip(test, "PostgreSQL is not installed");
-        }
-        started
-    }
-
-    /// Gets its address, by whatever port leads there.
-    pub(crate) fn url(port: u16) -> String {
-        format!("postgres://postgres@127.0.0.1:{port}/postgres")
-    }
-
-    /// Kills it with all its processes, as a crash would.
-    pub(crate) fn kill(&self) {
-        self.signal(Signal::KILL);
-    }
-
-    /// Starts it again after that.
-    pub(crate) async fn restart(&mut self) {
-        self.warden.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
-        eventually("PostgreSQL is back", async || execute(&Self::url(self.port), "SELECT 1").await.ok())
-            .await;
-    }
-
-    /// Stops it where it is; it keeps its connections.
-    pub(crate) fn pause(&self) {
-        self.signal(Signal::STOP);
-    }
-
-    /// Lets it go on.
-    pub(crate) fn go_on(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    /// The first of its processes comes first, so that it makes no others meanwhile.
-    fn signal(&self, signal: Signal) {
-        let first = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap();
-        let first = first.lines().next().unwrap().to_owned();
-        let children = format!("/proc/{first}/task/{first}/children");
-        let send = |process: &str| {
-            let process = Pid::from_raw(process.parse().unwrap()).unwrap();
-            // One that has ended by itself needs none.
-            let _ = kill_process(process, signal);
-        };
-        let known = std::fs::read_to_string(&children).unwrap();
-        send(&first);
-        let others = std::fs::read_to_string(&children).unwrap_or(known);
-        others.split_whitespace().for_each(send);
-    }
+/// Gets the address of the one at a port.
+pub(crate) fn address(port: u16) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/postgres")
 }
 
 /// Makes an empty database, and gives its address; or says why the test is skipped.
@@ -134,11 +76,12 @@ async fn start(test: &str) -> Option<Server> {
     if let Ok(url) = std::env::var("CRYPTOPRICE_TEST_POSTGRES") {
         return Some(Server { url, _warden: None });
     }
-    let Postgres { warden, port, .. } = run(test).await?;
-    Some(Server { url: Postgres::url(port), _warden: Some(warden) })
+    let (warden, _, port) = run(test).await?;
+    Some(Server { url: address(port), _warden: Some(warden) })
 }
 
-async fn run(test: &str) -> Option<Postgres> {
+/// Starts a private one: what looks after it, where it lies, and its port.
+pub(super) async fn run(test: &str) -> Option<(Child, PathBuf, u16)> {
     let programs = programs()?;
     // Below /tmp, as the path of a socket has to be short.
     let folder = tempfile::Builder::new().prefix("cryptoprice-test-").tempdir_in("/tmp").unwrap().keep();
@@ -169,8 +112,8 @@ async fn run(test: &str) -> Option<Postgres> {
         .spawn()
         .unwrap();
     for _ in 0..600 {
-        if execute(&Postgres::url(port), "SELECT 1").await.is_ok() {
-            return Some(Postgres { warden, folder, port });
+        if execute(&address(port), "SELECT 1").await.is_ok() {
+            return Some((warden, folder, port));
         }
         if warden.try_wait().unwrap().is_some() {
             break;

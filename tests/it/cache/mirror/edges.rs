@@ -122,9 +122,9 @@ async fn more_than_fits_in_one_entry_is_written_and_heard_whole() {
     let far = server::pool(&proxy.url());
     let mut writer = writer(&far, 1, options());
     proxy.delay(Duration::from_millis(20));
-    let began = Instant::now();
+    let start = Instant::now();
     let begun = writer.replace(&all(0)).await.unwrap();
-    assert!(began.elapsed() > COMMAND, "{:?}", began.elapsed());
+    assert!(start.elapsed() > COMMAND, "{:?}", start.elapsed());
     let (mut follower, mut heard) = (follower(&far), Heard::default());
     assert!(matches!(follower.next().await, Ok(Follow::Snapshot { .. })));
     proxy.delay(Duration::ZERO);
