@@ -26,11 +26,7 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
 use rust_decimal::Decimal;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
@@ -56,7 +52,11 @@ use crate::{
         server::{self, Serving, Transport, stall::Watchdog, workers::Workers},
         wire,
     },
-    cache::{lease, pool::Pool},
+    cache::{
+        fetch::{FetchOptions, Fetcher, metrics::FetchMetrics},
+        keys::Keys,
+        pool::Pool,
+    },
     clock::Clock,
     config::{self, Config, Role},
     domain::pair::Pair,
@@ -78,7 +78,7 @@ use crate::{
         streams::Streams,
     },
     sim::{SimOptions, Simulation, Truth},
-    store::{PoolMetrics, Store},
+    store::{Location, PoolMetrics, Store},
 };
 
 /// How often the simulated market moves in a second.
@@ -116,6 +116,7 @@ pub struct Application {
     pipeline: Option<Pipeline>,
     cluster: Option<Cluster>,
     reloader: Option<Reloader>,
+    fetcher: Fetcher,
     stopping: CancellationToken,
     streams: config::Streams,
 }
@@ -150,20 +151,21 @@ impl Application {
         let (found, publisher) = Board::new(epoch, encoder);
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
         let (kept, crosses) = crosses(&config, origin, &required);
-        let store = Arc::new(Store::open(store_options(&config, origin)?));
+        let store = Arc::new(open_store(&config, origin, followed.is_some())?);
         // Whoever only follows finds out nothing that could be kept.
         let keeper = if followed.is_none() { Keeper::open(&config, origin, &store, &clock)? } else { None };
-        let hub = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
+        let own = CandleHub::new(keeper.as_ref().map(Keeper::inbox));
         let aggregator = followed
             .is_none()
             .then(|| Aggregator::new(options, crosses.clone(), health.clone(), publisher, now));
         let registry = Registry::new();
-        let found = Found { board: found, sources: health.clone(), crosses };
+        let fetcher = fetcher(&config, redis.as_ref(), origin, &registry)?;
+        let found = Found { board: found, candles: own.clone(), sources: health.clone(), crosses };
         let surroundings = (origin, clock.clone(), standards.clone());
-        let Told { board, crosses, reports, cluster } =
+        let Told { board, candles: hub, crosses, reports, cluster } =
             Told::new(&config, redis, found, followed.is_some(), surroundings, &registry)?;
         // What is kept is what callers were told.
-        let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, hub.clone(), now);
+        let chronicle = history::chronicle(&config, keeper.as_ref(), &listened, &board, own, now);
 
         let (reporter, health_service) = tonic_health::server::health_reporter();
         let readiness = Readiness {
@@ -227,6 +229,7 @@ impl Application {
             pipeline,
             cluster,
             reloader,
+            fetcher,
             stopping,
             streams: config.streams,
         })
@@ -267,14 +270,14 @@ impl Application {
         &self.calls
     }
 
-    /// Follows the role that the lease gives, where there are several replicas: for what only whoever leads may do.
-    pub fn role(&self) -> Option<watch::Receiver<lease::Role>> {
-        self.cluster.as_ref().map(Cluster::role)
-    }
-
     /// Takes out what applies another configuration while the service runs; where it listens to the venues of one.
     pub fn reloader(&mut self) -> Option<Reloader> {
         self.reloader.take()
+    }
+
+    /// Gets what keeps answers of upstreams, for all that asks them.
+    pub fn fetcher(&self) -> Fetcher {
+        self.fetcher.clone()
     }
 
     /// Gets what tells the true prices of the simulated market, if there is one.
@@ -328,6 +331,7 @@ impl Application {
         }
         stopping.cancel();
         tasks.join_all().await;
+        self.fetcher.close().await;
         feeds.cancel();
         let outcome = match ended {
             Some(outcome) => outcome,
@@ -377,6 +381,7 @@ fn crosses(config: &Config, origin: Origin, required: &[Pair]) -> (BTreeSet<Pair
 /// What callers are told: what this replica finds out, or where there are several, what all of them tell.
 struct Told {
     board: Board,
+    candles: CandleHub,
     crosses: Crosses,
     reports: Reports,
     cluster: Option<Cluster>,
@@ -392,15 +397,42 @@ impl Told {
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let Some(pool) = redis else {
-            let Found { board, sources, crosses } = found;
-            return Ok(Self { board, crosses, reports: Reports::Own(sources), cluster: None });
+            let Found { board, candles, sources, crosses } = found;
+            return Ok(Self { board, candles, crosses, reports: Reports::Own(sources), cluster: None });
         };
         let (board, applier) = Board::mirrored(wire::ENCODER);
-        let crosses = found.crosses.elsewhere();
+        let (crosses, candles) = (found.crosses.elsewhere(), CandleHub::new(None));
         let found = (!follows).then_some(found);
-        let cluster = Cluster::new(config, pool, applier, crosses.clone(), found, surroundings, registry)?;
-        Ok(Self { board, crosses, reports: Reports::Told(cluster.told()), cluster: Some(cluster) })
+        let told = (crosses.clone(), candles.clone());
+        let cluster = Cluster::new(config, pool, applier, told, found, surroundings, registry)?;
+        Ok(Self { board, candles, crosses, reports: Reports::Told(cluster.told()), cluster: Some(cluster) })
     }
+}
+
+/// Makes what keeps answers of upstreams, with the other replicas if there are any.
+fn fetcher(
+    config: &Config,
+    redis: Option<&Pool>,
+    origin: Origin,
+    registry: &Registry,
+) -> anyhow::Result<Fetcher> {
+    let cache = &config.cache;
+    let options = FetchOptions { memory: cache.memory, max_answer: cache.max_answer };
+    let shared = redis.map(|pool| (pool.clone(), Keys::new(&cache.prefix, origin)));
+    let fetcher = Fetcher::new(options, shared);
+    registry.register(Box::new(FetchMetrics::new(fetcher.clone())?))?;
+    Ok(fetcher)
+}
+
+/// Opens the store. Whoever only follows writes nothing into it, and reads what others have written.
+fn open_store(config: &Config, origin: Origin, follows: bool) -> anyhow::Result<Store> {
+    let store = Store::open(store_options(config, origin)?);
+    if follows && !matches!(store.location(), Location::Postgres(_)) {
+        warn!(
+            "there is no shared history without PostgreSQL (store.url): only the newest candles are known here"
+        );
+    }
+    Ok(store)
 }
 
 /// Says how venues are listened to, and what applies another configuration to that.

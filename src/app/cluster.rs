@@ -4,7 +4,7 @@ use std::{os::fd::AsFd as _, time::Duration};
 
 use anyhow::Context as _;
 use prometheus::Registry;
-use tokio::{net::TcpListener, sync::watch, time::sleep};
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -24,6 +24,7 @@ use crate::{
     domain::price::Origin,
     pipeline::{
         board::{Applier, Board},
+        candles::hub::CandleHub,
         crosses::Crosses,
         health::{Sources, Told},
         lead::{
@@ -45,13 +46,14 @@ const MOMENT: Duration = Duration::from_secs(5);
 pub(super) struct Cluster {
     replica: Replica,
     lease: Option<Lease>,
-    role: watch::Receiver<lease::Role>,
 }
 
 /// What a replica finds out itself.
 pub(super) struct Found {
     /// The prices.
     pub(super) board: Board,
+    /// The candles.
+    pub(super) candles: CandleHub,
     /// The sources.
     pub(super) sources: Sources,
     /// The derived pairs.
@@ -130,7 +132,7 @@ impl Cluster {
         config: &Config,
         pool: Pool,
         applier: Applier,
-        crosses: Crosses,
+        (crosses, candles): (Crosses, CandleHub),
         found: Option<Found>,
         (origin, clock, standards): (Origin, Clock, Standards),
         registry: &Registry,
@@ -146,9 +148,10 @@ impl Cluster {
         registry.register(Box::new(ReplicaMetrics::new(standing.clone())?))?;
         let options = LeaseOptions { holder, span: cache.lease, renew_every: cache.renew_lease };
         let (lease, role) = Lease::new(&pool, keys.clone(), options, clock.clone());
-        let own = found.map(|Found { board, sources, crosses }| {
+        let own = found.map(|Found { board, candles, sources, crosses }| {
             let epochs = lease.epochs();
-            Own { board, sources, crosses, role: role.clone(), epochs }
+            let patience = cache.lease + cache.connect_timeout + cache.command_timeout;
+            Own { board, candles, sources, crosses, role, epochs, patience }
         });
         let lease = own.is_some().then_some(lease);
         let options =
@@ -160,6 +163,7 @@ impl Cluster {
             applier,
             decode: wire::decode_price,
             told: Told::default(),
+            candles,
             crosses,
             options,
             standards,
@@ -167,7 +171,7 @@ impl Cluster {
             own,
             standing,
         };
-        Ok(Self { replica, lease, role })
+        Ok(Self { replica, lease })
     }
 
     /// Gets what callers are told of the sources.
@@ -178,11 +182,6 @@ impl Cluster {
     /// Gets what tells how it stands.
     pub(super) fn standing(&self) -> Standing {
         self.replica.standing.clone()
-    }
-
-    /// Follows the role that the lease gives, for what only whoever leads may do.
-    pub(super) fn role(&self) -> watch::Receiver<lease::Role> {
-        self.role.clone()
     }
 
     /// Plays its part until told to stop. A lease is given up at once, so that another one need not wait for its end.

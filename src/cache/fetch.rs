@@ -7,6 +7,8 @@
 //!
 //! While Redis is away each process does so by itself.
 
+pub mod metrics;
+
 mod entry;
 mod flight;
 mod shared;
@@ -14,7 +16,10 @@ mod shared;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -105,6 +110,9 @@ struct Inner {
     options: FetchOptions,
     flights: Mutex<HashMap<Name, watch::Receiver<Option<Outcome>>>>,
     tasks: TaskTracker,
+    /// How often an answer was wanted, and how often an upstream was asked.
+    asked: AtomicU64,
+    fetched: AtomicU64,
 }
 
 /// Of whom, and what.
@@ -123,6 +131,8 @@ impl Fetcher {
             options,
             flights: Mutex::default(),
             tasks: TaskTracker::new(),
+            asked: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
         }))
     }
 
@@ -142,6 +152,7 @@ impl Fetcher {
         if name.len() > MAX_NAME {
             return Err(FetchError::Name(name.len()));
         }
+        self.0.asked.fetch_add(1, Relaxed);
         let key = Name { upstream: upstream.name.as_str().into(), name: name.into() };
         let known = self.0.answers.get(&key).await;
         if let Some(entry) = known.as_ref().filter(|entry| !entry.is_due()) {

@@ -43,7 +43,7 @@ pub struct IngestKeys {
     pub head: String,
     /// Hash: the latest record of each pair, by its name.
     pub latest: String,
-    /// Hash: `sources` and `candles`, as they are.
+    /// Hash: the states of sources, and candles by the names of what they are of, as they are.
     pub states: String,
     /// Stream: what has changed, with the ids `epoch-entry`.
     pub updates: String,

@@ -184,7 +184,7 @@ impl Lease {
     }
 
     async fn ask(&mut self, epoch: u64) -> Result<Taken, CacheError> {
-        let least = self.epochs.above(&self.clock);
+        let least = self.epochs.next(&self.clock);
         let (span, epoch, least) =
             (self.options.span.as_millis().to_string(), epoch.to_string(), least.to_string());
         let arguments = [&self.options.holder, &span, &epoch, &least].map(String::as_bytes);

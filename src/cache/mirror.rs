@@ -11,12 +11,11 @@
 
 mod follower;
 mod reply;
-mod words;
 mod writer;
 
-use std::{fmt, ops::RangeInclusive};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
-use bytes::{BufMut as _, Bytes};
+use bytes::{BufMut, Bytes};
 
 pub use self::{
     follower::{Follow, Follower, Reset},
@@ -24,11 +23,19 @@ pub use self::{
 };
 use super::CacheError;
 
-/// The name of the sources' states in a hash or an entry. No pair has such a name.
+/// What the names of states begin with, in a hash or an entry. No pair has such a name, and who reads a name that it does
+/// not know leaves it out.
+const STATE: char = '@';
+
+/// The name of the sources' states.
 const SOURCES: &str = "@sources";
 
-/// The name of the forming candles.
-const CANDLES: &str = "@candles";
+/// What the names of candles begin with.
+const CANDLE: &str = "@candle:";
+
+/// How much longer than a command everything may take to go out or to come in: tens of megabytes, where there are many
+/// pairs.
+const WHOLE: Duration = Duration::from_secs(10);
 
 /// The bytes of a record before the price.
 const HEAD: usize = 1 + 8 + 4;
@@ -53,8 +60,8 @@ pub struct Update {
 pub struct States {
     /// The states of all sources, encoded.
     pub sources: Option<Bytes>,
-    /// The forming candles, encoded.
-    pub candles: Option<Bytes>,
+    /// Candles, by the names of what they are of, encoded. Those of each name stand by themselves: most change seldom.
+    pub candles: Vec<(String, Bytes)>,
 }
 
 /// What has changed and is written together.
@@ -95,7 +102,7 @@ impl Update {
     }
 
     /// Writes all but the name.
-    fn write_record(&self, record: &mut Vec<u8>) -> Result<(), CacheError> {
+    fn write_record(&self, mut record: impl BufMut) -> Result<(), CacheError> {
         let length = u32::try_from(self.price.len())
             .map_err(|_| CacheError::Foreign(format!("a price of {} bytes", self.price.len())))?;
         record.put_u8(self.last.into());
@@ -124,10 +131,16 @@ impl Update {
 }
 
 impl States {
-    /// Lists what there is, by name.
-    fn named(&self) -> impl Iterator<Item = (&'static str, &Bytes)> {
-        let all = [(SOURCES, &self.sources), (CANDLES, &self.candles)];
-        all.into_iter().filter_map(|(name, state)| Some((name, state.as_ref()?)))
+    /// Gets how many words they take: a name and a value each.
+    fn words(&self) -> usize {
+        2 * (usize::from(self.sources.is_some()) + self.candles.len())
+    }
+
+    /// Gets what they take, in bytes.
+    fn size(&self) -> usize {
+        let sources = self.sources.as_ref().map_or(0, |sources| SOURCES.len() + sources.len());
+        let candles = self.candles.iter().map(|(name, candles)| CANDLE.len() + name.len() + candles.len());
+        sources + candles.sum::<usize>()
     }
 }
 

@@ -99,7 +99,7 @@ impl Pool {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<T, CacheError> {
-        let call = call(script, keys, arguments);
+        let call = call_with(script, keys, arguments);
         let ask = async |connection: &mut Connection| run_script(connection, script, &call).await;
         read(self.run(name, ask).await?)
     }
@@ -107,11 +107,6 @@ impl Pool {
     /// Makes a connection apart from the pool, for what must not wait for others or holds a connection for long.
     pub fn line(&self) -> Line {
         Line::new(self.clone())
-    }
-
-    /// Gets how long a command may take.
-    pub const fn command_timeout(&self) -> Duration {
-        self.command_timeout
     }
 
     /// Gets the state of the connections.
@@ -184,17 +179,21 @@ impl Pool {
     }
 }
 
-/// Makes the call of a script by its hash.
-fn call(script: &Script, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
-    let mut call =
-        Cmd::with_capacity(3 + keys.len() + arguments.len(), arguments.iter().map(|a| a.len()).sum());
-    call.arg("EVALSHA").arg(script.get_hash()).arg(keys.len());
-    for key in keys {
-        call.arg(*key);
-    }
-    for argument in arguments {
-        call.arg(*argument);
-    }
+/// Begins the call of a script by its hash, with room for so many arguments of so many bytes.
+pub(super) fn call(script: &Script, keys: &[&str], arguments: usize, bytes: usize) -> Cmd {
+    const NAME: &str = "EVALSHA";
+    let head = NAME.len() + script.get_hash().len() + keys.iter().map(|key| key.len()).sum::<usize>();
+    let count = keys.len().to_string();
+    let mut call = Cmd::with_capacity(3 + keys.len() + arguments, head + count.len() + bytes);
+    call.arg(NAME).arg(script.get_hash()).arg(count);
+    call.arg(keys);
+    call
+}
+
+/// Makes the call of a script with its arguments.
+fn call_with(script: &Script, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
+    let mut call = call(script, keys, arguments.len(), arguments.iter().map(|argument| argument.len()).sum());
+    call.arg(arguments);
     call
 }
 

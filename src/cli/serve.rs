@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -105,40 +105,39 @@ async fn try_serve(start: StartArgs, mode: Mode) -> anyhow::Result<()> {
         info!(?mode, "starting in development mode");
         config.to_toml().lines().filter(|line| !line.is_empty()).for_each(|line| info!("setting: {line}"));
     }
-    let mut application = Application::build(config, mode).await?;
+    // Before it is built, which may take as long as nobody leads: it can be told to end from the first moment on.
+    let shutdown = CancellationToken::new();
+    tokio::spawn(signalled(shutdown.clone())?);
+    let hang_up = signal(SignalKind::hangup())?;
+    let Some(built) = shutdown.run_until_cancelled(Application::build(config, mode)).await else {
+        info!("stopped before anything was served");
+        return Ok(());
+    };
+    let mut application = built?;
     if start.dev {
         application.components().into_iter().for_each(|component| info!("component: {component}"));
         application.calls().iter().for_each(|call| info!("call: {call}"));
     }
-    let shutdown = CancellationToken::new();
-    tokio::spawn(signalled(shutdown.clone())?);
-    tokio::spawn(reload_when_told(start, application.reloader())?);
+    tokio::spawn(reload_when_told(start, application.reloader(), hang_up));
     application.run_until_stopped(shutdown).await
 }
 
 /// Reads the configuration again at each SIGHUP, and applies it. One that is not valid changes nothing.
-fn reload_when_told(
-    start: StartArgs,
-    reloader: Option<Reloader>,
-) -> std::io::Result<impl Future<Output = ()>> {
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        let mut reloader = reloader;
-        while hang_up.recv().await.is_some() {
-            let Some(reloader) = &mut reloader else {
-                warn!("SIGHUP changes nothing: what is played or simulated is not configured");
-                continue;
-            };
-            info!("reading the configuration again");
-            let outcome = match start.load() {
-                Ok(config) => reloader.apply(config).await.map(drop),
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = outcome {
-                error!("the configuration is not valid, nothing changes: {error:#}");
-            }
+async fn reload_when_told(start: StartArgs, mut reloader: Option<Reloader>, mut hang_up: Signal) {
+    while hang_up.recv().await.is_some() {
+        let Some(reloader) = &mut reloader else {
+            warn!("SIGHUP changes nothing: what is played or simulated is not configured");
+            continue;
+        };
+        info!("reading the configuration again");
+        let outcome = match start.load() {
+            Ok(config) => reloader.apply(config).await.map(drop),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = outcome {
+            error!("the configuration is not valid, nothing changes: {error:#}");
         }
-    })
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -7,6 +7,7 @@ pub mod counts;
 pub mod hub;
 pub mod listeners;
 mod progress;
+pub(in crate::pipeline) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 

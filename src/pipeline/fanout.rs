@@ -13,7 +13,8 @@
 //! comes gets the whole as its snapshot. No reader has a queue, so a slow one costs nothing but its position, and
 //! there is nothing to hold back for it.
 //!
-//! When another epoch begins, whoever stands in an earlier one is told so, and gets a snapshot.
+//! When another epoch begins, whoever stands in an earlier one is told so, and gets a snapshot. So is whoever knows of a
+//! pair that has left without an update that says so.
 
 mod channel;
 mod readers;
@@ -81,8 +82,9 @@ impl Fanout {
     /// Starts from the board as it is, with so many lanes. The first is that of the thread that flushes.
     pub fn new(board: Board, lanes: usize) -> Self {
         let lanes: Box<[Lane]> = (0..lanes.max(1)).map(|_| Lane::default()).collect();
-        let (state, flushed) = settled(&board);
-        let everything = Channel::new(board.clone(), 0, None, state, flushed, flushed.sequence, lanes.len());
+        let Settled { state, to: flushed, begun } = Settled::of(&board);
+        let places = (begun, flushed, flushed.sequence);
+        let everything = Channel::new(board.clone(), 0, None, state, places, lanes.len());
         let everything = Arc::new(everything);
         let hub = Hub { everything, by_filter: HashMap::new(), by_pair: HashMap::new(), next: 1 };
         let (flushed, hub) = (ArcSwap::from_pointee(flushed), Mutex::new(hub));
@@ -169,15 +171,15 @@ impl Fanout {
             head
         } else {
             // The log has moved past the last flush, or it is that of another epoch: what is on the board is left to tell.
-            let (state, to) = settled(self.board());
+            let Settled { state, to, begun } = Settled::of(self.board());
             if to.epoch == before.epoch {
                 let mut newer: Vec<_> =
                     state.values().filter(|update| update.stamp.cursor > before).cloned().collect();
                 newer.sort_by_key(|update| update.stamp.cursor);
                 hub.tell(&newer, false, before, to, &self.shared.lanes);
-                hub.keep(&state);
+                hub.keep(&state, to, &self.shared.lanes);
             } else {
-                hub.turn(&state, to, &self.shared.lanes);
+                hub.turn(&state, begun, to, &self.shared.lanes);
             }
             to
         };
@@ -214,10 +216,10 @@ impl Fanout {
             entry.readers += 1;
             return Arc::clone(&entry.channel);
         }
-        let state = hub.everything.of(&filter);
-        let (board, to) = (self.board().clone(), self.flushed());
+        let (state, begun) = hub.everything.of(&filter);
+        let (board, places) = (self.board().clone(), (begun, self.flushed(), 0));
         let lanes = self.shared.lanes.len();
-        let channel = Channel::new(board, hub.next, Some(Arc::clone(&filter)), state, to, 0, lanes);
+        let channel = Channel::new(board, hub.next, Some(Arc::clone(&filter)), state, places, lanes);
         let channel = Arc::new(channel);
         hub.next += 1;
         for pair in filter.iter() {
@@ -265,16 +267,18 @@ impl Hub {
     }
 
     /// Lets all channels begin another epoch.
-    fn turn(&self, state: &BTreeMap<Pair, Arc<Update>>, to: Cursor, lanes: &[Lane]) {
+    fn turn(&self, state: &BTreeMap<Pair, Arc<Update>>, begun: Cursor, to: Cursor, lanes: &[Lane]) {
         for channel in self.channels() {
-            channel.turn(state, to);
+            channel.turn(state, begun, to);
             channel.call(lanes);
         }
     }
 
     /// Has all channels forget pairs that are not on the board any more, of which no update has told.
-    fn keep(&self, state: &BTreeMap<Pair, Arc<Update>>) {
-        self.channels().for_each(|channel| channel.keep(state));
+    fn keep(&self, state: &BTreeMap<Pair, Arc<Update>>, to: Cursor, lanes: &[Lane]) {
+        for channel in self.channels().filter(|channel| channel.keep(state, to)) {
+            channel.call(lanes);
+        }
     }
 
     fn channels(&self) -> impl Iterator<Item = &Arc<Channel>> {
@@ -288,19 +292,37 @@ impl Lane {
     }
 }
 
-/// Reads the board as it is at one place of the sequence, though it changes meanwhile.
-fn settled(board: &Board) -> (BTreeMap<Pair, Arc<Update>>, Cursor) {
-    loop {
-        let before = board.cursor();
-        let mut state: BTreeMap<_, _> =
-            board.list(None, None).map(|update| (update.price.pair, update)).collect();
-        // An update is listed a moment before the board's own cursor shows it.
-        let listed = state.values().map(|update| update.stamp.cursor).max().unwrap_or_default();
-        let after = board.cursor().max(listed);
-        // What was listed early may have changed since: the log knows.
-        if let Some(updates) = board.logged_between(before, after) {
-            state.extend(updates.into_iter().map(|update| (update.price.pair, update)));
-            return (state, after);
+/// The board as it is at one place of the sequence, though it changes meanwhile.
+struct Settled {
+    /// The latest update of each pair; and the last of those that have left, as far as the log knows.
+    state: BTreeMap<Pair, Arc<Update>>,
+    /// The place.
+    to: Cursor,
+    /// From here on the log knows all that led there.
+    begun: Cursor,
+}
+
+impl Settled {
+    fn of(board: &Board) -> Self {
+        loop {
+            let before = board.cursor();
+            let mut state: BTreeMap<_, _> =
+                board.list(None, None).map(|update| (update.price.pair, update)).collect();
+            // An update is listed a moment before the board's own cursor shows it.
+            let listed = state.values().map(|update| update.stamp.cursor).max().unwrap_or_default();
+            let to = board.cursor().max(listed);
+            // What was listed early may have changed since: the log knows.
+            if let Some(updates) = board.logged_between(before, to) {
+                state.extend(updates.into_iter().map(|update| (update.price.pair, update)));
+                let mut begun = to;
+                while let Some(update) = board.logged(begun) {
+                    if update.price.is_gone() {
+                        state.entry(update.price.pair).or_insert(update);
+                    }
+                    begun.sequence -= 1;
+                }
+                return Self { state, to, begun };
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ use tracing::debug;
 pub use self::standing::{Part, Standing, StandingReport};
 use super::{
     board::{Applier, Board, Decode},
+    candles::hub::CandleHub,
     crosses::Crosses,
     follow,
     health::{Sources, Told},
@@ -32,24 +33,28 @@ use crate::{
     cache::{
         keys::IngestKeys,
         lease::{Epochs, Role, Tenure},
-        mirror::WriterOptions,
+        mirror::{Formats, WriterOptions},
         pool::Pool,
     },
     clock::{Clock, uptime},
     domain::price::Origin,
 };
 
-/// The format of what is mirrored: of the encoded price, the contributions and the states.
-pub const FORMAT: u32 = 1;
+/// The format of what is mirrored: of the encoded price, the contributions, the states and the candles.
+pub const FORMAT: u32 = 2;
 
-/// How long nothing is known of who leads before a replica serves by itself. Who has just woken up is told in less.
+/// The formats that are read. In the first there are no candles.
+pub(super) const READ: Formats = 1..=FORMAT;
+
+/// How long nothing is known of who leads before a replica that has led serves by itself. Who has just woken up is told in
+/// less.
 const GRACE: Duration = Duration::from_millis(800);
 
 /// How often it is looked whether another part is to be played, beside at every change of the role.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How often a follower looks whether prices have grown old.
-const AGEING: Duration = Duration::from_secs(1);
+/// How often it is looked whether prices have grown old, while whoever leads is not heard of.
+pub(super) const AGEING: Duration = Duration::from_secs(1);
 
 /// What a replica is made of.
 #[derive(Debug)]
@@ -66,6 +71,8 @@ pub struct Replica {
     pub decode: Decode,
     /// What callers are told of the sources.
     pub told: Told,
+    /// What callers are told of candles.
+    pub candles: CandleHub,
     /// How derived prices are made for callers.
     pub crosses: Crosses,
     /// How the mirror is written.
@@ -85,6 +92,8 @@ pub struct Replica {
 pub struct Own {
     /// The prices, in an epoch that nobody else knows.
     pub board: Board,
+    /// The candles.
+    pub candles: CandleHub,
     /// The sources.
     pub sources: Sources,
     /// The derived pairs.
@@ -93,6 +102,8 @@ pub struct Own {
     pub role: watch::Receiver<Role>,
     /// The epochs that were seen.
     pub epochs: Epochs,
+    /// How long the first answer of Redis may take: longer than another one may have led without being heard of.
+    pub patience: Duration,
 }
 
 /// What there is to do.
@@ -109,13 +120,15 @@ struct Decider {
     role: Option<watch::Receiver<Role>>,
     standing: Standing,
     unknown_since: Option<Duration>,
+    patience: Duration,
 }
 
 impl Replica {
     /// Plays its part until told to stop.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let role = self.own.as_ref().map(|own| own.role.clone());
-        let mut decider = Decider { role, standing: self.standing.clone(), unknown_since: None };
+        let patience = self.own.as_ref().map_or(GRACE, |own| own.patience.max(GRACE));
+        let mut decider = Decider { role, standing: self.standing.clone(), unknown_since: None, patience };
         let wants = wants::Wants::of(&self);
         let play = async {
             loop {
@@ -163,7 +176,7 @@ impl Replica {
     }
 
     /// Says that prices are old where whoever leads has not been heard of.
-    fn age(&mut self) {
+    pub(super) fn age(&mut self) {
         if self.standing.is_silent() {
             self.applier.age(self.standards.max_age(), self.clock.now());
         }
@@ -186,7 +199,8 @@ impl Decider {
             }
             Role::Leader(_) | Role::Unknown => {
                 let since = *self.unknown_since.get_or_insert_with(uptime);
-                let waited = uptime().saturating_sub(since) >= GRACE;
+                let grace = if self.standing.has_shown_nothing() { self.patience } else { GRACE };
+                let waited = uptime().saturating_sub(since) >= grace;
                 if waited && !self.standing.has_of_another() { Task::Alone } else { Task::Follow }
             }
         }

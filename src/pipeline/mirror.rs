@@ -4,25 +4,28 @@
 //! published keeps its place in the sequence; the epoch is that of the lease. A term begins with everything there is.
 
 mod bytes;
+pub(in crate::pipeline) mod candles;
 pub(in crate::pipeline) mod contributions;
 pub(in crate::pipeline) mod states;
 mod tap;
 
 use std::time::Duration;
 
+use ::bytes::Bytes;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, warn};
 
-use self::{states::States, tap::Tap};
+use self::{candles::CandleTap, states::States, tap::Tap};
 use super::{
-    board::Record,
-    lead::{Own, Part, Replica},
+    board::{Board, Record},
+    candles::hub::CandleHub,
+    lead::{AGEING, Own, Part, Replica},
 };
 use crate::{
     cache::{
         CacheError,
         lease::Tenure,
-        mirror::{Batch, States as Bytes, Update, Writer, Written},
+        mirror::{Batch, States as Mirrored, Update, Writer, Written},
     },
     domain::price::Cursor,
 };
@@ -40,6 +43,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 struct Term<'a> {
     replica: &'a mut Replica,
     tap: Tap,
+    candles: CandleTap,
     epoch: u64,
     /// What is written, or being written, and not yet on the public board.
     pending: Vec<Record>,
@@ -47,13 +51,15 @@ struct Term<'a> {
     reached: u64,
     states: Option<States>,
     states_due: Instant,
+    /// When it was last seen that nothing could be mirrored for long.
+    stuck: Option<Instant>,
 }
 
 /// Leads while the tenure lasts.
 pub(super) async fn lead(replica: &mut Replica, tenure: Tenure) {
     let Some(own) = &replica.own else { return };
     let mut writer = Writer::new(&replica.pool, replica.keys.clone(), replica.options, tenure.clone());
-    let mut term = Term::new(own.board.clone(), tenure.epoch(), replica);
+    let mut term = Term::new(own.board.clone(), own.candles.clone(), tenure.epoch(), replica);
     if let Err(error) = term.lead(&mut writer).await {
         warn!(epoch = tenure.epoch(), %error, "this replica mirrors no longer");
     }
@@ -62,11 +68,13 @@ pub(super) async fn lead(replica: &mut Replica, tenure: Tenure) {
 /// Serves from its own board, under an epoch that nobody else has.
 pub(super) async fn alone(replica: &mut Replica) {
     let Some(own) = &replica.own else { return };
-    let epoch = own.epochs.begin(&replica.clock);
+    // Whoever leads since this replica was last sure to has a higher epoch, and need not give way when Redis is back.
+    let epoch = own.epochs.begin(replica.standing.agreed_at(&replica.clock));
     warn!(epoch, "Redis cannot be reached: this replica serves by itself");
-    let mut term = Term::new(own.board.clone(), epoch, replica);
+    let mut term = Term::new(own.board.clone(), own.candles.clone(), epoch, replica);
     loop {
         let (sequence, records) = term.tap.everything();
+        drop(term.candles.everything());
         term.begin(Part::Alone, sequence, records);
         loop {
             term.news().await;
@@ -79,10 +87,11 @@ pub(super) async fn alone(replica: &mut Replica) {
 }
 
 impl<'a> Term<'a> {
-    fn new(board: super::board::Board, epoch: u64, replica: &'a mut Replica) -> Self {
+    fn new(board: Board, candles: CandleHub, epoch: u64, replica: &'a mut Replica) -> Self {
         let tap = Tap::new(board, replica.applier.board().clone(), epoch);
+        let candles = CandleTap::new(candles, replica.candles.clone());
         let (pending, states_due) = (Vec::new(), Instant::now());
-        Self { replica, tap, epoch, pending, reached: 0, states: None, states_due }
+        Self { replica, tap, candles, epoch, pending, reached: 0, states: None, states_due, stuck: None }
     }
 
     async fn lead(&mut self, writer: &mut Writer) -> Result<(), CacheError> {
@@ -110,7 +119,8 @@ impl<'a> Term<'a> {
         loop {
             let (sequence, records) = self.tap.everything();
             self.look_at_states();
-            let everything = self.batch(sequence, &records);
+            let candles = self.candles.everything();
+            let everything = self.batch(sequence, &records, candles);
             match writer.replace(&everything).await {
                 Ok(_) => {
                     self.replica.standing.snapshot();
@@ -121,13 +131,20 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// Waits a moment after what may pass; what does not ends the term.
-    async fn failed(&self, error: CacheError) -> Result<(), CacheError> {
+    /// Waits a moment after what may pass; what does not ends the term. Where it does not pass, while the lease does not
+    /// end either, callers are told that prices are old.
+    async fn failed(&mut self, error: CacheError) -> Result<(), CacheError> {
         self.replica.standing.failed();
         if matches!(error, CacheError::Deposed { .. } | CacheError::Lapsed { .. }) {
             return Err(error);
         }
         debug!(%error, "what is new could not be mirrored");
+        if self.replica.standing.is_silent() && self.stuck.is_none_or(|at| at.elapsed() >= AGEING) {
+            if self.stuck.replace(Instant::now()).is_none() {
+                warn!(%error, "Redis takes nothing of this replica, which leads: its prices grow old");
+            }
+            self.replica.age();
+        }
         sleep(PAUSE).await;
         Ok(())
     }
@@ -137,13 +154,14 @@ impl<'a> Term<'a> {
         self.tap.moves_to(sequence);
         self.pending.clear();
         self.reached = sequence;
-        self.replica.applier.replace(Cursor { epoch: self.epoch, sequence }, records);
+        self.replica.applier.replace(Cursor { epoch: self.epoch, sequence }, records, Vec::new());
         self.replica.standing.begins(part, self.epoch);
         if part == Part::Leader {
             self.replica.standing.mirrored(0);
         } else {
             self.look_at_states();
         }
+        self.candles.show_everything();
         self.show_states();
     }
 
@@ -151,6 +169,7 @@ impl<'a> Term<'a> {
     async fn news(&mut self) {
         tokio::select! {
             () = self.tap.changed() => {}
+            () = self.candles.changed() => {}
             () = sleep_until(self.states_due) => {}
         }
         sleep(GATHER).await;
@@ -162,19 +181,21 @@ impl<'a> Term<'a> {
             self.look_at_states();
         }
         let (sequence, records) = self.tap.news()?;
-        let batch = self.batch(sequence, &records);
+        let candles = self.candles.news();
+        let batch = self.batch(sequence, &records, candles);
         self.pending.extend(records);
         self.reached = sequence;
         Some(batch)
     }
 
-    fn batch(&self, sequence: u64, records: &[Record]) -> Batch {
+    fn batch(&self, sequence: u64, records: &[Record], candles: Vec<(String, Bytes)>) -> Batch {
         let updates = records.iter().map(update).collect();
         let sources = self.states.as_ref().map(States::write);
-        Batch { sequence, updates, states: Bytes { sources, candles: None } }
+        Batch { sequence, updates, states: Mirrored { sources, candles } }
     }
 
     fn show_mirrored(&mut self) {
+        self.stuck = None;
         self.replica.standing.mirrored(self.pending.len());
         self.show();
     }
@@ -187,6 +208,7 @@ impl<'a> Term<'a> {
         }
         let to = Cursor { epoch: self.epoch, sequence: self.reached };
         self.replica.applier.apply(to, std::mem::take(&mut self.pending));
+        self.candles.show();
         self.show_states();
     }
 

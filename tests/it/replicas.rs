@@ -2,7 +2,11 @@
 //! callers when one of them, Redis, or the way to it fails.
 
 mod answers;
+mod candles;
 mod failures;
 mod node;
+mod partitions;
+mod postgres_trouble;
 mod redis_trouble;
+mod resume;
 mod subscriber;

@@ -2,6 +2,7 @@
 
 pub(crate) mod faults;
 mod histories;
+pub(crate) mod postgres;
 mod revisions;
 pub(crate) mod server;
 mod upkeep;

@@ -1,6 +1,6 @@
 //! One fetch, for all who wait for it.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use bytes::Bytes;
 use rand::Rng as _;
@@ -104,6 +104,7 @@ impl Flight {
         A: Future<Output = Result<Option<Bytes>, String>> + Send,
     {
         self.budget.take(1).await.map_err(FetchError::Budget)?;
+        self.landing.fetcher.0.fetched.fetch_add(1, Relaxed);
         let patience = self.policy.patience;
         Ok(match timeout(patience, fetch()).await {
             Ok(Ok(Some(body))) => Stored::Body(body),

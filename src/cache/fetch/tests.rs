@@ -69,6 +69,14 @@ async fn all_that_can_be_answered_is_asked_once() {
         assert_eq!(counted.count(), 1);
         let _ = get(&fetcher, &upstream, "b", &POLICY, &counted, answer.clone()).await;
         assert_eq!(counted.count(), 2, "another name is another answer");
+        let told =
+            prometheus::core::Collector::collect(&metrics::FetchMetrics::new(fetcher.clone()).unwrap());
+        let told: Vec<f64> = told
+            .iter()
+            .flat_map(prometheus::proto::MetricFamily::get_metric)
+            .map(|metric| metric.get_gauge().get_value() + metric.get_counter().get_value())
+            .collect();
+        assert_eq!(told[2..], [102.0, 2.0], "how often it was wanted, and asked for");
         fetcher.close().await;
         assert_eq!(get(&fetcher, &upstream, "c", &POLICY, &counted, answer).await, Err(FetchError::Closed));
     }

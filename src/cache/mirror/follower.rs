@@ -7,8 +7,8 @@ use redis::{Pipeline, cmd, pipe};
 use tokio::time::sleep;
 
 use super::{
-    Batch, Formats, Position, States, Update,
-    reply::{self, Entry, Fields, Head, HeadReply, ReadReply},
+    Batch, Formats, Position, States, Update, WHOLE,
+    reply::{self, Entry, Fields, Head, HeadReply, RangeReply, ReadReply},
 };
 use crate::cache::{
     CacheError,
@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// The most entries that are taken at once.
 const MAX_ENTRIES: usize = 256;
 
+/// The most entries that are looked back at once.
+const LOOK_BACK: usize = 64;
+
 /// The wait after a failure is drawn from half of this to this.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -31,7 +34,10 @@ pub struct Follower {
     line: Line,
     keys: IngestKeys,
     formats: Formats,
+    /// How far this has come; nothing before the first snapshot and after a reset.
     position: Option<Position>,
+    /// How many updates before a snapshot are wanted.
+    depth: usize,
     /// What was read and not yet given.
     read: VecDeque<Entry>,
     failed: bool,
@@ -46,6 +52,8 @@ pub enum Follow {
         position: Position,
         /// All pairs and states.
         everything: Batch,
+        /// The last updates that led there, in order, as far as they are wanted and kept.
+        before: Vec<Update>,
     },
     /// What has changed since the last.
     Changes {
@@ -80,12 +88,14 @@ pub enum Reset {
 impl Follower {
     /// Follows from a snapshot on.
     pub fn new(pool: &Pool, keys: IngestKeys, formats: Formats) -> Self {
-        Self { line: pool.line(), keys, formats, position: None, read: VecDeque::new(), failed: false }
+        let (line, read) = (pool.line(), VecDeque::new());
+        Self { line, keys, formats, position: None, depth: 0, read, failed: false }
     }
 
-    /// Gets how far this has come; nothing before the first snapshot and after a reset.
-    pub const fn position(&self) -> Option<Position> {
-        self.position
+    /// Wants so many of the updates before a snapshot, too.
+    #[must_use]
+    pub fn looking_back(self, updates: usize) -> Self {
+        Self { depth: updates, ..self }
     }
 
     /// Waits for what comes next. Where this is given up in between, nothing is lost.
@@ -114,14 +124,41 @@ impl Follower {
         self.ask_head(&mut ask);
         ask.cmd("HGETALL").arg(&self.keys.latest).cmd("HGETALL").arg(&self.keys.states);
         let (head, latest, states): (HeadReply, Fields, Fields) =
-            self.line.pipeline("mirror_snapshot", &ask).await?;
+            self.line.pipeline_for("mirror_snapshot", &ask, WHOLE).await?;
         let Some(head) = Head::read(head).filter(|head| self.formats.contains(&head.format)) else {
             return Ok(Follow::Nothing);
         };
         let (updates, states) = (reply::latest(&latest)?, States::read(&states)?);
         let position = head.position;
+        let before = self.look_back(position).await;
         self.position = Some(position);
-        Ok(Follow::Snapshot { position, everything: Batch { sequence: position.sequence, updates, states } })
+        let everything = Batch { sequence: position.sequence, updates, states };
+        Ok(Follow::Snapshot { position, everything, before })
+    }
+
+    /// Reads what led to a position. Entries up to there do not change; where they are gone, or cannot be read, what is
+    /// further back is not known.
+    async fn look_back(&mut self, position: Position) -> Vec<Update> {
+        let (mut updates, mut end) = (VecDeque::new(), position);
+        while updates.len() < self.depth && self.look_further_back(&mut end, &mut updates).await {}
+        updates.into()
+    }
+
+    /// Goes on before the entry `end`. Tells whether there may be more.
+    async fn look_further_back(&mut self, end: &mut Position, updates: &mut VecDeque<Update>) -> bool {
+        let mut ask = cmd("XREVRANGE");
+        let start = Position { entry: 0, ..*end };
+        ask.arg(&self.keys.updates).arg(end.to_string()).arg(start.to_string()).arg("COUNT").arg(LOOK_BACK);
+        let read = self.line.query_for::<RangeReply>("mirror_look_back", &ask, Duration::ZERO).await;
+        let entries = read.unwrap_or_default();
+        for (id, fields) in &entries {
+            let entry = Entry::read(id, fields).ok();
+            let next = entry.filter(|entry| !entry.reset && entry.position.entry == end.entry);
+            let Some(entry) = next else { return false };
+            entry.updates.into_iter().rev().for_each(|update| updates.push_front(update));
+            end.entry -= 1;
+        }
+        entries.len() == LOOK_BACK
     }
 
     async fn follow(&mut self, position: Position) -> Result<Follow, CacheError> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{CANDLES, Position, SOURCES, States, Update};
+use super::{CANDLE, Position, SOURCES, STATE, States, Update};
 use crate::cache::CacheError;
 
 /// What the head says: format, epoch, entry, sequence; nothing where nothing is mirrored.
@@ -13,6 +13,9 @@ pub(super) type Fields = Vec<Bytes>;
 
 /// What `XREAD` of one stream answers: its name, and the ids and fields of entries.
 pub(super) type ReadReply = Option<Vec<(String, Vec<(String, Fields)>)>>;
+
+/// What `XREVRANGE` answers: ids and fields of entries.
+pub(super) type RangeReply = Vec<(String, Fields)>;
 
 /// What is mirrored last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,7 @@ impl Head {
 }
 
 impl Entry {
-    fn read(id: &str, fields: &[Bytes]) -> Result<Self, CacheError> {
+    pub(super) fn read(id: &str, fields: &[Bytes]) -> Result<Self, CacheError> {
         let foreign = || CacheError::Foreign(format!("the entry {id}"));
         let (epoch, number) = id.split_once('-').ok_or_else(foreign)?;
         let (epoch, number) = epoch.parse().ok().zip(number.parse().ok()).ok_or_else(foreign)?;
@@ -55,7 +58,7 @@ impl Entry {
                     entry.position.sequence = sequence.ok_or_else(foreign)?;
                 }
                 "reset" => entry.reset = true,
-                _ if entry.states.set(name, value) => {}
+                state if state.starts_with(STATE) => entry.states.set(state, value),
                 pair => entry.updates.push(Update::read(pair, value)?),
             }
         }
@@ -64,15 +67,13 @@ impl Entry {
 }
 
 impl States {
-    /// Takes a state, if the name is that of one.
-    fn set(&mut self, name: &str, value: &Bytes) -> bool {
-        let state = match name {
-            SOURCES => &mut self.sources,
-            CANDLES => &mut self.candles,
-            _ => return false,
-        };
-        *state = Some(value.clone());
-        true
+    /// Takes a state, if its name is known.
+    fn set(&mut self, name: &str, value: &Bytes) {
+        if name == SOURCES {
+            self.sources = Some(value.clone());
+        } else if let Some(name) = name.strip_prefix(CANDLE) {
+            self.candles.push((name.to_owned(), value.clone()));
+        }
     }
 
     pub(super) fn read(fields: &[Bytes]) -> Result<Self, CacheError> {
@@ -80,6 +81,7 @@ impl States {
         for (name, value) in named(fields)? {
             states.set(name, value);
         }
+        states.candles.sort_unstable();
         Ok(states)
     }
 }

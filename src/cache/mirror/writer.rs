@@ -2,22 +2,28 @@
 
 use std::{collections::VecDeque, sync::LazyLock, time::Duration};
 
-use redis::Script;
+use redis::{Cmd, RedisWrite as _, Script};
 
-use super::{Batch, Position, States, Update, words::Words};
+use super::{Batch, CANDLE, Position, SOURCES, States, Update, WHOLE};
 use crate::{
     cache::{
         CacheError,
         fence::{self, Answer},
         keys::IngestKeys,
         lease::Tenure,
-        pool::{Line, Pool},
+        pool::{self, Line, Pool},
     },
     clock::uptime,
 };
 
-/// The most updates of one entry: what one call in a script can take is bounded.
+/// The most updates of one entry, and the most names of candles: what one call in a script can take is bounded, by less
+/// than 8,000 words.
 const MAX_UPDATES: usize = 3_000;
+const MAX_CANDLES: usize = 900;
+
+/// The words before those, and what they take in bytes at most.
+const HEAD_WORDS: usize = 7;
+const HEAD_BYTES: usize = HEAD_WORDS * 20;
 
 /// The most that waits for Redis, in bytes. What is more is given up, and everything is written anew.
 const MAX_WAITING: usize = 32 << 20;
@@ -45,14 +51,17 @@ redis.call('HSET', KEYS[2], 'entry', ARGV[3], 'sequence', ARGV[4])
 return {'done', ARGV[3]}
 ";
 
-/// Replaces everything. `KEYS` and `ARGV` as above; nobody leaves, and nothing is kept of the stream.
+/// Replaces everything, unless it comes late. `KEYS` and `ARGV` as above; nobody leaves, and nothing is kept of the stream.
 const REPLACE: &str = "\
+local head = redis.call('HMGET', KEYS[2], 'epoch', 'entry')
+if head[1] == ARGV[1] and tonumber(head[2]) >= tonumber(ARGV[3]) then return {'late', head[2]} end
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
-local updates = 8 + tonumber(ARGV[7])
-if updates > 8 then redis.call('HSET', KEYS[4], unpack(ARGV, 8, updates - 1)) end
-for at = updates, #ARGV, 6000 do
-  redis.call('HSET', KEYS[3], unpack(ARGV, at, math.min(at + 5999, #ARGV)))
+local function set(key, from, to)
+  for at = from, to, 6000 do redis.call('HSET', key, unpack(ARGV, at, math.min(at + 5999, to))) end
 end
+local updates = 8 + tonumber(ARGV[7])
+set(KEYS[4], 8, updates - 1)
+set(KEYS[3], updates, #ARGV)
 redis.call('XADD', KEYS[5], ARGV[1] .. '-' .. ARGV[3], 'sequence', ARGV[4], 'reset', '1')
 redis.call('HSET', KEYS[2], 'format', ARGV[2], 'epoch', ARGV[1], 'entry', ARGV[3], 'sequence', ARGV[4])
 return {'done', ARGV[3]}
@@ -107,7 +116,9 @@ pub enum Written {
 struct Entry {
     number: u64,
     sequence: u64,
-    words: Words,
+    /// What it takes, about.
+    bytes: usize,
+    call: Cmd,
 }
 
 #[derive(Debug)]
@@ -142,8 +153,15 @@ impl Writer {
     /// If it is uncertain whether it was done, it is to be done again.
     pub async fn replace(&mut self, everything: &Batch) -> Result<Position, CacheError> {
         self.forget();
-        let entry = self.entry(everything.sequence, &everything.updates, &everything.states)?;
-        self.send(&REPLACE_SCRIPT, &entry).await?;
+        let entry =
+            self.entry(&REPLACE_SCRIPT, everything.sequence, &everything.updates, &everything.states)?;
+        // The lease is renewed over another connection, and bounds it, too.
+        let answer = self.send(&REPLACE_SCRIPT, &entry, WHOLE).await?;
+        if answer.outcome != "done" {
+            // Another one writes under this epoch: the entries beyond its own are free.
+            self.entry = self.entry.max(answer.number);
+            return Err(CacheError::Foreign(format!("entry {} of this epoch", answer.number)));
+        }
         self.complete = true;
         self.keep(&entry);
         self.reached = self.position(&entry);
@@ -165,14 +183,14 @@ impl Writer {
     /// Writes what is not yet written for certain.
     pub async fn settle(&mut self) -> Result<Written, CacheError> {
         while let Some(entry) = self.waiting.pop_front() {
-            let answer = match self.send(&APPEND_SCRIPT, &entry).await {
+            let answer = match self.send(&APPEND_SCRIPT, &entry, Duration::ZERO).await {
                 Ok(answer) => answer,
                 Err(error) => {
                     self.waiting.push_front(entry);
                     return Err(error);
                 }
             };
-            self.waiting_bytes -= entry.words.size();
+            self.waiting_bytes -= entry.bytes;
             if answer.outcome != "done" {
                 self.forget();
                 break;
@@ -181,11 +199,6 @@ impl Writer {
             self.reached = self.position(&entry);
         }
         Ok(if self.complete { Written::Mirrored(self.reached) } else { Written::Incomplete })
-    }
-
-    /// Gets the tenure that it writes under.
-    pub const fn tenure(&self) -> &Tenure {
-        &self.tenure
     }
 
     fn position(&self, entry: &Entry) -> Position {
@@ -206,12 +219,20 @@ impl Writer {
         while rest.len() > MAX_UPDATES {
             let (part, others) = rest.split_at(MAX_UPDATES);
             let sequence = part.last().map_or(batch.sequence, |update| update.sequence);
-            let entry = self.entry(sequence, part, &States::default())?;
+            let entry = self.entry(&APPEND_SCRIPT, sequence, part, &States::default())?;
             self.wait(entry);
             rest = others;
         }
-        let entry = self.entry(batch.sequence, rest, &batch.states)?;
+        let States { sources, candles } = &batch.states;
+        let (first, others) = candles.split_at(candles.len().min(MAX_CANDLES));
+        let states = States { sources: sources.clone(), candles: first.to_vec() };
+        let entry = self.entry(&APPEND_SCRIPT, batch.sequence, rest, &states)?;
         self.wait(entry);
+        for candles in others.chunks(MAX_CANDLES) {
+            let states = States { sources: None, candles: candles.to_vec() };
+            let entry = self.entry(&APPEND_SCRIPT, batch.sequence, &[], &states)?;
+            self.wait(entry);
+        }
         if self.waiting_bytes > MAX_WAITING {
             self.forget();
         }
@@ -219,38 +240,23 @@ impl Writer {
     }
 
     fn wait(&mut self, entry: Entry) {
-        self.waiting_bytes += entry.words.size();
+        self.waiting_bytes += entry.bytes;
         self.waiting.push_back(entry);
     }
 
-    /// Gives the next number to what is to be written.
-    fn entry(&mut self, sequence: u64, updates: &[Update], states: &States) -> Result<Entry, CacheError> {
+    /// Gives the next number to what is to be written, and puts it into words.
+    fn entry(
+        &mut self,
+        script: &Script,
+        sequence: u64,
+        updates: &[Update],
+        states: &States,
+    ) -> Result<Entry, CacheError> {
         let leaving = updates.iter().filter(|update| update.last);
-        let states_words = 2 * states.named().count();
-        let bytes: usize = updates.iter().map(Update::size).sum();
-        let mut words = Words::with_capacity(8 + 3 * updates.len(), bytes);
-        words.push(leaving.clone().count().to_string().as_bytes());
-        words.push(states_words.to_string().as_bytes());
-        leaving.for_each(|update| words.push(update.pair.as_bytes()));
-        for (name, state) in states.named() {
-            words.push(name.as_bytes());
-            words.push(state);
-        }
-        for update in updates {
-            words.push(update.pair.as_bytes());
-            words.write(|record| update.write_record(record))?;
-        }
-        self.entry += 1;
-        Ok(Entry { number: self.entry, sequence, words })
-    }
-
-    async fn send(&mut self, script: &Script, entry: &Entry) -> Result<Answer, CacheError> {
-        self.tenure.guard()?;
-        let epoch = self.tenure.epoch();
-        let oldest = self.oldest();
-        let head = [epoch, self.options.format.into(), entry.number, entry.sequence, oldest]
-            .map(|number| number.to_string());
-        let arguments: Vec<&[u8]> = head.iter().map(String::as_bytes).chain(entry.words.iter()).collect();
+        let (left, leaving_bytes) =
+            leaving.clone().fold((0, 0), |(left, bytes), update| (left + 1, bytes + update.pair.len()));
+        let words = left + states.words() + 2 * updates.len();
+        let bytes = leaving_bytes + states.size() + updates.iter().map(Update::size).sum::<usize>();
         let keys = [
             self.keys.epoch.as_str(),
             &self.keys.head,
@@ -258,11 +264,33 @@ impl Writer {
             &self.keys.states,
             &self.keys.updates,
         ];
-        Answer::read(self.line.script("mirror", script, &keys, &arguments).await?, epoch)
+        let mut call = pool::call(script, &keys, HEAD_WORDS + words, HEAD_BYTES + bytes);
+        self.entry += 1;
+        let (number, oldest) = (self.entry, self.oldest());
+        call.arg(self.tenure.epoch()).arg(self.options.format).arg(number).arg(sequence).arg(oldest);
+        call.arg(left).arg(states.words());
+        leaving.for_each(|update| _ = call.arg(&update.pair));
+        if let Some(sources) = &states.sources {
+            call.arg(SOURCES).arg(&sources[..]);
+        }
+        for (name, candles) in &states.candles {
+            call.write_arg_fmt(format_args!("{CANDLE}{name}"));
+            call.arg(&candles[..]);
+        }
+        for update in updates {
+            call.arg(&update.pair);
+            update.write_record(call.bufmut_for_next_arg(update.size()))?;
+        }
+        Ok(Entry { number, sequence, bytes: bytes + words * size_of::<usize>(), call })
+    }
+
+    async fn send(&mut self, script: &Script, entry: &Entry, longer: Duration) -> Result<Answer, CacheError> {
+        self.tenure.guard()?;
+        Answer::read(self.line.call("mirror", script, &entry.call, longer).await?, self.tenure.epoch())
     }
 
     fn keep(&mut self, entry: &Entry) {
-        let bytes = entry.words.size();
+        let bytes = entry.bytes;
         self.kept.push_back(Kept { number: entry.number, since: uptime(), bytes });
         self.kept_bytes += bytes;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bb8_redis::bb8::ManageConnection as _;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, Script, Value};
 
-use super::{CacheError, Connection, Pool, call, read, run_script};
+use super::{CacheError, Connection, Pool, call_with, read, run_script};
 
 /// A connection apart from the pool. It is made when it is needed, and anew after it was lost.
 #[derive(Debug)]
@@ -17,16 +17,6 @@ pub struct Line {
 impl Line {
     pub(super) const fn new(pool: Pool) -> Self {
         Self { pool, connection: None }
-    }
-
-    /// Gets how long a command may take.
-    pub const fn command_timeout(&self) -> Duration {
-        self.pool.command_timeout
-    }
-
-    /// Tells whether the connection has to be made before the next command.
-    pub const fn is_down(&self) -> bool {
-        self.connection.is_none()
     }
 
     /// Sends a command that Redis may think about for a while before it answers.
@@ -46,8 +36,18 @@ impl Line {
         name: &'static str,
         pipeline: &Pipeline,
     ) -> Result<T, CacheError> {
+        self.pipeline_for(name, pipeline, Duration::ZERO).await
+    }
+
+    /// Sends several commands at once, whose answers may take so much longer to come whole.
+    pub async fn pipeline_for<T: FromRedisValue>(
+        &mut self,
+        name: &'static str,
+        pipeline: &Pipeline,
+        longer: Duration,
+    ) -> Result<T, CacheError> {
         let ask = async |connection: &mut Connection| pipeline.query_async(&mut connection.inner).await;
-        read(self.run(name, self.pool.command_timeout, ask).await?)
+        read(self.run(name, longer + self.pool.command_timeout, ask).await?)
     }
 
     /// Runs a script, which Redis is given if it does not know it yet.
@@ -58,9 +58,19 @@ impl Line {
         keys: &[&str],
         arguments: &[&[u8]],
     ) -> Result<T, CacheError> {
-        let call = call(script, keys, arguments);
-        let ask = async |connection: &mut Connection| run_script(connection, script, &call).await;
-        read(self.run(name, self.pool.command_timeout, ask).await?)
+        self.call(name, script, &call_with(script, keys, arguments), Duration::ZERO).await
+    }
+
+    /// Runs a script by its call, which may take so much longer to go out whole.
+    pub(in crate::cache) async fn call<T: FromRedisValue>(
+        &mut self,
+        name: &'static str,
+        script: &Script,
+        call: &Cmd,
+        longer: Duration,
+    ) -> Result<T, CacheError> {
+        let ask = async |connection: &mut Connection| run_script(connection, script, call).await;
+        read(self.run(name, longer + self.pool.command_timeout, ask).await?)
     }
 
     async fn run(

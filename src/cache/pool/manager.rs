@@ -81,9 +81,10 @@ impl Manager {
                 self.losses.fetch_add(1, Ordering::Relaxed);
                 CacheError::Unavailable(error.to_string())
             }
-            ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
-                CacheError::Unavailable(error.to_string())
-            }
+            // One that only reads is not the one that was meant, or is so no longer: another connection may find it.
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ReadOnly,
+            ) => CacheError::Unavailable(error.to_string()),
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => CacheError::Foreign(error.to_string()),
             _ => CacheError::Refused(error.to_string()),
         }

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Board, Directory, Explanation, Slot, Update};
+use super::{Board, Directory, Explanation, LOG, Slot, Update};
 use crate::domain::{
     aggregate::Contribution,
     pair::Pair,
@@ -44,14 +44,24 @@ impl Applier {
     }
 
     /// Replaces the whole board by what it is at a place: that of another epoch, or a later one of this epoch, of which
-    /// what lies between is not known. Tells whether that is ahead.
-    pub fn replace(&mut self, to: Cursor, records: Vec<Record>) -> bool {
+    /// what lies between is not known, but for the last updates `before` that place, from the newest. Tells whether that is
+    /// ahead.
+    pub fn replace(&mut self, to: Cursor, records: Vec<Record>, before: Vec<Arc<Update>>) -> bool {
         let ahead = to > self.board.cursor();
         if ahead {
             let kept = records.into_iter().filter(|record| !record.update.price.is_gone());
             let newest: BTreeMap<Pair, Record> =
                 kept.map(|record| (record.update.price.pair, record)).collect();
             let slots = newest.into_values().map(|record| Arc::new(record.slot())).collect();
+            // What was before leads nowhere, unless it leads here without a hole.
+            self.board.0.log.iter().for_each(|entry| entry.store(None));
+            let places = (1..=to.sequence).rev().map(|sequence| Cursor { sequence, ..to });
+            let before = before.into_iter().zip(places).take(LOG);
+            for (update, at) in before.take_while(|(update, at)| update.stamp.cursor == *at) {
+                if let Some(entry) = self.board.entry(at.sequence) {
+                    entry.store(Some(update));
+                }
+            }
             self.board.0.directory.store(Arc::new(Directory::of(slots)));
             self.board.0.head.send_replace(to);
         }
@@ -187,7 +197,11 @@ mod tests {
     #[test]
     fn updates_keep_their_places_and_what_comes_late_or_twice_changes_nothing() {
         let (board, mut applier) = board();
-        assert!(applier.replace(at(5, 7), vec![record(A, 5, 3, Some(1)), record(B, 5, 7, Some(1))]));
+        assert!(applier.replace(
+            at(5, 7),
+            vec![record(A, 5, 3, Some(1)), record(B, 5, 7, Some(1))],
+            Vec::new()
+        ));
         applier.apply(at(5, 9), vec![record(A, 5, 8, Some(2)), record(A, 5, 9, Some(3))]);
         let expected = vec![(A, 5, 9), (B, 5, 7)];
         assert_eq!((board.cursor(), shown(&board)), (at(5, 9), expected.clone()));
@@ -196,16 +210,45 @@ mod tests {
         applier.apply(at(5, 9), vec![record(A, 5, 9, Some(4))]);
         applier.apply(at(5, 10), vec![record(A, 5, 8, Some(4)), record(B, 5, 10, None)]);
         assert_eq!((board.cursor(), shown(&board)), (at(5, 10), vec![(A, 5, 9)]));
-        assert!(!applier.replace(at(5, 4), Vec::new()));
-        assert!(!applier.replace(at(4, 99), Vec::new()));
+        assert!(!applier.replace(at(5, 4), Vec::new(), Vec::new()));
+        assert!(!applier.replace(at(4, 99), Vec::new(), Vec::new()));
         assert_eq!(board.get(A).unwrap().price.value.unwrap().price, 3.into());
+    }
+
+    #[test]
+    fn after_a_jump_nobody_goes_on_from_before_it() {
+        let (board, mut applier) = board();
+        applier.replace(at(5, 7), vec![record(A, 5, 7, Some(1))], Vec::new());
+        applier.apply(at(5, 9), vec![record(A, 5, 8, Some(2)), record(A, 5, 9, Some(3))]);
+        assert!(board.logged(at(5, 8)).is_some());
+        assert!(applier.replace(at(5, 90), vec![record(A, 5, 90, Some(4))], Vec::new()));
+        for sequence in 1..=90 {
+            assert!(board.logged(at(5, sequence)).is_none(), "{sequence}");
+        }
+        applier.apply(at(5, 91), vec![record(A, 5, 91, Some(5))]);
+        assert_eq!(board.logged_between(at(5, 90), at(5, 91)).map(|updates| updates.len()), Some(1));
+    }
+
+    #[test]
+    fn what_came_before_is_known_as_far_back_as_there_is_no_hole() {
+        let (board, mut applier) = board();
+        let before = |sequences: &[u64]| -> Vec<_> {
+            sequences.iter().map(|sequence| record(A, 5, *sequence, Some(1)).update).collect()
+        };
+        applier.replace(at(5, 90), vec![record(A, 5, 90, Some(1))], before(&[90, 89, 88, 86]));
+        let known = |from| board.logged_between(at(5, from), at(5, 90)).map(|updates| updates.len());
+        assert_eq!([known(89), known(87), known(86), known(85)], [Some(1), Some(3), None, None]);
+        applier.replace(at(5, 99), vec![record(A, 5, 99, Some(1))], before(&[98, 97]));
+        assert!(board.logged(at(5, 98)).is_none(), "it does not lead to where the board is");
+        applier.replace(at(6, 1), vec![record(A, 6, 1, Some(1))], before(&[1]));
+        assert!(board.logged(at(6, 1)).is_none(), "it is of another epoch");
     }
 
     #[test]
     fn another_epoch_replaces_everything_though_its_sequences_are_lower() {
         let (board, mut applier) = board();
-        applier.replace(at(5, 700), vec![record(A, 5, 700, Some(1))]);
-        assert!(applier.replace(at(6, 2), vec![record(B, 6, 2, Some(1))]));
+        applier.replace(at(5, 700), vec![record(A, 5, 700, Some(1))], Vec::new());
+        assert!(applier.replace(at(6, 2), vec![record(B, 6, 2, Some(1))], Vec::new()));
         assert_eq!((board.cursor(), shown(&board)), (at(6, 2), vec![(B, 6, 2)]));
         assert!(!board.contains(A));
         applier.apply(at(6, 3), vec![record(A, 5, 701, Some(1))]);
@@ -215,7 +258,7 @@ mod tests {
     #[test]
     fn what_has_grown_old_is_stale_in_its_place_until_something_newer_comes() {
         let (board, mut applier) = board();
-        applier.replace(at(5, 7), vec![record(A, 5, 7, Some(1))]);
+        applier.replace(at(5, 7), vec![record(A, 5, 7, Some(1))], Vec::new());
         let second = TimeDelta::seconds(1);
         applier.age(second, START + second);
         let update = board.get(A).unwrap();

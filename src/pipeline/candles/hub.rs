@@ -8,7 +8,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::listeners::{Listeners, Subscription};
+use super::{
+    listeners::{Listeners, Subscription},
+    watch::{Watch, Watched},
+};
 use crate::{
     domain::candle::{Candle, CandleState, Interval},
     pipeline::historian::inbox::Inbox,
@@ -28,6 +31,7 @@ struct Shared {
     series: ArcSwap<HashMap<Series, Arc<Newest>>>,
     listeners: Listeners,
     inbox: Option<Inbox>,
+    watched: Watched,
 }
 
 /// The newest of one series.
@@ -42,7 +46,12 @@ struct Newest {
 impl CandleHub {
     /// Begins empty. Closed candles go on to an inbox, if history is kept.
     pub fn new(inbox: Option<Inbox>) -> Self {
-        Self(Arc::new(Shared { series: ArcSwap::default(), listeners: Listeners::default(), inbox }))
+        Self(Arc::new(Shared {
+            series: ArcSwap::default(),
+            listeners: Listeners::default(),
+            inbox,
+            watched: Watched::default(),
+        }))
     }
 
     /// Takes in all that a tick gave, forming candles too.
@@ -60,8 +69,19 @@ impl CandleHub {
             if let Some(newest) = series.get(&Series::of(&candle)) {
                 newest.take(&candle);
             }
+            self.0.watched.note(&candle);
             self.0.listeners.tell(&candle);
         }
+    }
+
+    /// Watches all series, for whoever passes on what is said of them. There is one that does.
+    pub(in crate::pipeline) fn watch(&self) -> Watch {
+        Watch::new(self.0.watched.clone())
+    }
+
+    /// Lists the series of which something is known.
+    pub(in crate::pipeline) fn series(&self) -> Vec<Series> {
+        self.0.series.load().keys().copied().collect()
     }
 
     /// Gets the candle of a series that forms now, if something is known of it.
@@ -89,7 +109,13 @@ impl CandleHub {
     /// Forgets the series that do not go on.
     pub fn retain(&self, goes_on: impl Fn(Series) -> bool) {
         let mut series = HashMap::clone(&self.0.series.load());
-        series.retain(|series, _| goes_on(*series));
+        series.retain(|series, _| {
+            let goes_on = goes_on(*series);
+            if !goes_on {
+                self.0.watched.forget(*series);
+            }
+            goes_on
+        });
         self.0.series.store(Arc::new(series));
     }
 

@@ -1,7 +1,6 @@
 //! What has changed of some pairs, for all who ask for just these.
 
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -33,6 +32,8 @@ pub(super) struct Channel {
 struct State {
     latest: BTreeMap<Pair, Arc<Update>>,
     to: Cursor,
+    /// Who stands before this place has to begin anew: what was between is not known.
+    begun: Cursor,
     /// Matching updates so far, counted from anywhere.
     total: u64,
     last: Option<Flush>,
@@ -81,7 +82,7 @@ pub(super) enum Since {
     Nothing,
     /// These.
     Taken(Taken),
-    /// Its epoch is over.
+    /// It has to begin anew: its epoch is over, or a pair has left unheard.
     Turned,
 }
 
@@ -91,16 +92,16 @@ impl Channel {
         id: u64,
         filter: Option<Arc<[Pair]>>,
         latest: BTreeMap<Pair, Arc<Update>>,
-        to: Cursor,
-        total: u64,
+        (begun, to, total): (Cursor, Cursor, u64),
         lanes: usize,
     ) -> Self {
         let state = State {
+            gone: gone(&latest),
             latest,
             to,
+            begun,
             total,
             last: None,
-            gone: VecDeque::new(),
             catch_ups: BTreeMap::new(),
             snapshot: None,
         };
@@ -154,10 +155,11 @@ impl Channel {
         }
     }
 
-    /// Gets what it knows of some pairs.
-    pub(super) fn of(&self, pairs: &[Pair]) -> BTreeMap<Pair, Arc<Update>> {
+    /// Gets what it knows of some pairs, and since when.
+    pub(super) fn of(&self, pairs: &[Pair]) -> (BTreeMap<Pair, Arc<Update>>, Cursor) {
         let state = self.state();
-        pairs.iter().filter_map(|pair| Some((*pair, Arc::clone(state.latest.get(pair)?)))).collect()
+        let known = |pair: &Pair| Some((*pair, Arc::clone(state.latest.get(pair)?)));
+        (pairs.iter().filter_map(known).collect(), state.begun)
     }
 
     /// Takes in what has changed between two flushes, in order: every update, or only the newest of each pair.
@@ -182,27 +184,34 @@ impl Channel {
         state.last = Some(Flush { after, every: complete.then(every), latest });
     }
 
-    /// Begins another epoch, with the board as it is there.
-    pub(super) fn turn(&self, board: &BTreeMap<Pair, Arc<Update>>, to: Cursor) {
+    /// Begins another epoch, with the board as it is there, and all that led there from a place on.
+    pub(super) fn turn(&self, board: &BTreeMap<Pair, Arc<Update>>, begun: Cursor, to: Cursor) {
         let mut state = self.state();
         state.latest = match &self.filter {
             None => board.clone(),
             Some(pairs) => pairs.iter().filter_map(|pair| board.get_key_value(pair)).map(cloned).collect(),
         };
-        state.to = to;
+        (state.begun, state.to) = (begun, to);
         if self.filter.is_none() {
             state.total = to.sequence;
         }
         (state.last, state.snapshot) = (None, None);
-        state.gone.clear();
+        state.gone = gone(&state.latest);
         state.catch_ups.clear();
     }
 
-    /// Forgets pairs that are not on the board any more.
-    pub(super) fn keep(&self, board: &BTreeMap<Pair, Arc<Update>>) {
+    /// Forgets pairs that are not on the board any more, of which no update has told, and tells whether there were any.
+    /// Who knows of them begins anew.
+    pub(super) fn keep(&self, board: &BTreeMap<Pair, Arc<Update>>, to: Cursor) -> bool {
         let mut state = self.state();
+        let before = state.latest.len();
         state.latest.retain(|pair, update| update.price.is_gone() || board.contains_key(pair));
+        let lost = state.latest.len() < before;
+        if lost {
+            (state.to, state.begun) = (to, to);
+        }
         state.snapshot = None;
+        lost
     }
 
     /// Gets how many matching updates there have been up to the last flush, counted from anywhere.
@@ -332,12 +341,12 @@ impl State {
         }
     }
 
-    /// Tells what a reader has to know that is not just behind: it is here already, or in another epoch.
+    /// Tells what a reader has to know that is not just behind: it is here already, or has to begin anew.
     fn apart(&self, place: Place) -> Option<Since> {
-        match place.position.epoch.cmp(&self.to.epoch) {
-            Ordering::Less => Some(Since::Turned),
-            Ordering::Equal if place.position < self.to => None,
-            Ordering::Equal | Ordering::Greater => Some(Since::Nothing),
+        if place.position < self.begun {
+            Some(Since::Turned)
+        } else {
+            (place.position >= self.to).then_some(Since::Nothing)
         }
     }
 
@@ -351,6 +360,14 @@ impl Flush {
     fn is_in_step(&self, position: u64) -> bool {
         (self.after.0..=self.after.1).contains(&position)
     }
+}
+
+/// Lists pairs that have left, in the order in which they did.
+fn gone(latest: &BTreeMap<Pair, Arc<Update>>) -> VecDeque<(u64, Pair)> {
+    let gone = latest.iter().filter(|(_, update)| update.price.is_gone());
+    let mut gone: Vec<_> = gone.map(|(pair, update)| (update.stamp.cursor.sequence, *pair)).collect();
+    gone.sort_unstable();
+    gone.into()
 }
 
 fn cloned((pair, update): (&Pair, &Arc<Update>)) -> (Pair, Arc<Update>) {

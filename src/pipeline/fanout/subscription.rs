@@ -32,7 +32,7 @@ pub enum News {
     Nothing,
     /// These messages.
     Batch(Batch),
-    /// Another epoch has begun. Nothing comes before the reader has taken a snapshot.
+    /// Another epoch has begun, or a pair has left unheard. Nothing comes before the reader has taken a snapshot.
     Turned,
 }
 

@@ -8,9 +8,15 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use prometheus::Histogram;
 
-use crate::{cache::lease::Role, clock::uptime, domain::price::Cursor, pipeline::board::Board};
+use crate::{
+    cache::lease::Role,
+    clock::{Clock, uptime},
+    domain::price::Cursor,
+    pipeline::board::Board,
+};
 
 /// Whoever leads says something every second; after this time without it, it is not heard of.
 const SILENT: Duration = Duration::from_secs(3);
@@ -137,15 +143,20 @@ impl Standing {
         }
     }
 
-    /// Tells whether what it has may be old, as nobody has been heard of who would say so.
+    /// Tells whether what it has may be old: nobody has been heard of who would say so, or Redis does not take what it
+    /// leads with.
     pub fn is_stale(&self) -> bool {
-        let follows = matches!(self.known().part, Part::Starting | Part::Standby | Part::Follower);
-        follows && self.mirror_age().is_none_or(|age| age > self.0.max_silence)
+        self.known().part != Part::Alone && self.mirror_age().is_none_or(|age| age > self.0.max_silence)
     }
 
-    /// Tells whether whoever leads has not been heard of.
-    pub(super) fn is_silent(&self) -> bool {
+    /// Tells whether whoever leads has not been heard of, be it by Redis.
+    pub(in crate::pipeline) fn is_silent(&self) -> bool {
         self.mirror_age().is_none_or(|age| age > SILENT)
+    }
+
+    /// Tells whether nothing was on the board yet.
+    pub(super) fn has_shown_nothing(&self) -> bool {
+        self.0.board.cursor() == Cursor::default()
     }
 
     /// Tells whether what is on the board was published by another.
@@ -183,12 +194,14 @@ impl Standing {
         (known.part, known.own_epoch, known.of_another) = (part, epoch, false);
     }
 
-    /// Notes that something was taken over from the mirror, which is as old as this.
-    pub(in crate::pipeline) fn followed(&self, epoch: u64, updates: usize, age: Duration) {
+    /// Notes that something was taken over from the mirror, which is as old as this, where that is known.
+    pub(in crate::pipeline) fn followed(&self, epoch: u64, updates: usize, age: Option<Duration>) {
         let mut known = self.known();
         known.of_another |= known.own_epoch != epoch;
         self.0.counts.followed.fetch_add(updates as u64, Relaxed);
-        self.agrees(age);
+        if let Some(age) = age {
+            self.agrees(age);
+        }
     }
 
     /// Notes that so many updates were mirrored.
@@ -228,6 +241,11 @@ impl Standing {
     /// Gets what measures how long updates take.
     pub(super) fn delays(&self) -> &Histogram {
         &self.0.delays
+    }
+
+    /// Gets when the board last agreed with what is mirrored; now, if it never did.
+    pub(in crate::pipeline) fn agreed_at(&self, clock: &Clock) -> DateTime<Utc> {
+        clock.now() - TimeDelta::from_std(self.mirror_age().unwrap_or_default()).unwrap_or_default()
     }
 
     fn agrees(&self, age: Duration) {

@@ -46,11 +46,17 @@ impl Sink {
 
     pub(super) fn number(&mut self, number: impl Into<u128>) {
         let mut rest = number.into();
-        while rest >= u128::from(HIGH) {
+        // What is wider than a word is rare, and dear.
+        while u64::try_from(rest).is_err() {
             self.byte(low_bits(rest) | HIGH);
             rest >>= 7;
         }
-        self.byte(low_bits(rest));
+        let Ok(mut rest) = u64::try_from(rest) else { return };
+        while rest >= u64::from(HIGH) {
+            self.byte(low_bits(rest.into()) | HIGH);
+            rest >>= 7;
+        }
+        self.byte(low_bits(rest.into()));
     }
 
     pub(super) fn count(&mut self, count: usize) {

@@ -1,6 +1,7 @@
 //! Answers that replicas fetch once for all.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,13 +12,21 @@ use std::{
 use bytes::Bytes;
 use cryptoprice::cache::{
     budget::{Budget, Rate},
-    fetch::{FetchError, FetchOptions, Fetcher, Policy, Upstream},
+    fetch::{Answer, FetchError, FetchOptions, Fetcher, Policy, Upstream},
     pool::Pool,
 };
 use futures::future::join_all;
-use tokio::time::sleep;
+use redis::cmd;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
 
-use super::server::{COMMAND, CONNECT, Redis, keys};
+use super::{
+    other_process,
+    server::{COMMAND, CONNECT, Redis, keys},
+};
 
 const POLICY: Policy = Policy {
     fresh: Duration::from_secs(60),
@@ -81,8 +90,83 @@ fn fresh(count: usize) -> Result<(String, bool), FetchError> {
     Ok((count.to_string(), false))
 }
 
+/// Set once all processes are ready.
+const BEGIN: &str = "begin";
+
+/// What another process does: asks so many times at once, when it is told to, and says what it got.
+pub(super) async fn ask_for_another(pool: Pool, upstream: &str, asked: usize) {
+    let replica = Replica::new(pool.clone(), 9);
+    other_process::say("ready");
+    while pool.query::<Option<String>>("begin", cmd("GET").arg(BEGIN)).await.unwrap().is_none() {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let ask = async || {
+        let upstream = upstream.to_owned();
+        let fetch = async move || {
+            let mut body = Vec::new();
+            let mut stream = TcpStream::connect(upstream).await.map_err(|error| error.to_string())?;
+            stream.read_to_end(&mut body).await.map_err(|error| error.to_string())?;
+            Ok(Some(Bytes::from(body)))
+        };
+        replica.fetcher.get_or_fetch(&replica.upstream, "assets", &POLICY, fetch).await
+    };
+    let mut bodies = BTreeMap::<_, usize>::new();
+    for answer in join_all((0..asked).map(|_| ask())).await {
+        *bodies.entry(format!("{:?}", answer.unwrap())).or_default() += 1;
+    }
+    other_process::say(&format!("{bodies:?}"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_who_miss_the_same_over_three_replicas_ask_once() {
+async fn a_thousand_who_miss_the_same_over_three_processes_ask_once() {
+    let Some(redis) = Redis::start("cache: fetch: three processes") else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap().to_string();
+    let counted = Counted::default();
+    let told = counted.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let told = told.clone();
+            tokio::spawn(async move {
+                let body = told.ask().await.unwrap().unwrap();
+                stream.write_all(&body).await.unwrap();
+            });
+        }
+    });
+    let ask = |asked: usize| {
+        let asked = asked.to_string();
+        other_process::start("fetch", &[("URL", &redis.url()), ("UPSTREAM", &upstream), ("ASKED", &asked)])
+    };
+    let mut processes = [ask(334), ask(333), ask(333)];
+    let mut lines = processes.each_mut().map(other_process::listen);
+    // Reading what they say blocks, and the upstream answers meanwhile.
+    let said = tokio::task::spawn_blocking(move || {
+        for lines in &mut lines {
+            assert_eq!(other_process::said(lines).as_deref(), Some("ready"));
+        }
+        redis.ask(&["SET", BEGIN, "1"]);
+        lines.map(|mut lines| {
+            let said = other_process::said(&mut lines);
+            // To the end: who says something that nobody reads fails.
+            lines.for_each(drop);
+            said.unwrap()
+        })
+    });
+    let answer = Answer { body: Some(Bytes::from_static(b"1")), stale: false };
+    let expected =
+        [334, 333, 333].map(|asked| format!("{:?}", BTreeMap::from([(format!("{answer:?}"), asked)])));
+    assert_eq!(said.await.unwrap(), expected);
+    assert_eq!(counted.count(), 1);
+    for process in &mut processes {
+        assert!(process.wait().unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_who_miss_the_same_over_three_fetchers_ask_once() {
     let Some(redis) = Redis::start("cache: fetch: a thousand") else {
         return;
     };

@@ -1,7 +1,9 @@
 //! What is mirrored: followers get each update once and in order, or are told that they cannot.
 
+mod edges;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -24,7 +26,6 @@ use super::{
     proxy::Proxy,
     server::{self, Redis, keys},
 };
-use crate::harness::eventually;
 
 const FORMATS: Formats = 1..=2;
 
@@ -61,7 +62,9 @@ impl Market {
             updates.push(update);
         }
         let sources = self.chance.random_ratio(1, 4).then(|| self.bytes());
-        let candles = self.chance.random_ratio(1, 4).then(|| self.bytes());
+        let series: BTreeSet<_> =
+            (0..self.chance.random_range(0..4)).map(|_| self.chance.random_range(0..9)).collect();
+        let candles = series.into_iter().map(|series| (format!("S{series}:okx:1m"), self.bytes())).collect();
         let states = States { sources, candles };
         take(&mut self.states, &states);
         Batch { sequence: self.sequence, updates, states }
@@ -85,6 +88,7 @@ struct Heard {
     pairs: BTreeMap<String, Update>,
     states: States,
     updates: Vec<Update>,
+    before: Vec<Update>,
     resets: Vec<Reset>,
     position: Option<Position>,
 }
@@ -92,7 +96,8 @@ struct Heard {
 impl Heard {
     fn take(&mut self, follow: Follow) {
         match follow {
-            Follow::Snapshot { position, everything } => {
+            Follow::Snapshot { position, everything, before } => {
+                self.before = before;
                 self.pairs = everything.updates.iter().map(|u| (u.pair.clone(), u.clone())).collect();
                 self.states = everything.states.clone();
                 self.everything = Some(everything);
@@ -148,7 +153,8 @@ impl Heard {
 
 fn take(states: &mut States, changed: &States) {
     states.sources = changed.sources.clone().or(states.sources.take());
-    states.candles = changed.candles.clone().or(states.candles.take());
+    let candles = std::mem::take(&mut states.candles).into_iter().chain(changed.candles.clone());
+    states.candles = candles.collect::<BTreeMap<_, _>>().into_iter().collect();
 }
 
 fn follower(pool: &Pool) -> Follower {
@@ -371,39 +377,4 @@ async fn a_format_that_is_not_read_is_not_taken_for_one_that_is() {
     next_heard.until(&mut next, position).await;
     let position = writer(&pool, 3, options()).replace(&market.everything()).await.unwrap();
     heard.until(&mut old, position).await;
-}
-
-#[tokio::test]
-async fn more_than_fits_in_one_entry_is_written_and_heard_whole() {
-    let Some(redis) = Redis::start("cache: mirror: large") else {
-        return;
-    };
-    let pool = redis.pool();
-    let all = |from: u64| Batch {
-        sequence: from + 10_000,
-        updates: (1..=10_000)
-            .map(|at| Update {
-                pair: format!("P{at}-USD"),
-                sequence: from + at,
-                price: Bytes::from_static(&[7; 160]),
-                contributions: Bytes::from_static(&[9; 160]),
-                last: from > 0 && at % 2 == 0,
-            })
-            .collect(),
-        states: States { sources: Some(Bytes::from(from.to_string())), candles: None },
-    };
-    let mut writer = writer(&pool, 1, options());
-    let begun = writer.replace(&all(0)).await.unwrap();
-    let (mut follower, mut heard) = (follower(&pool), Heard::default());
-    heard.until(&mut follower, begun).await;
-    assert_eq!(heard.everything.as_ref(), Some(&all(0)));
-    let position = mirrored(append(&mut writer, &all(10_000)).await);
-    assert_eq!((position.entry, position.sequence), (begun.entry + 4, 20_000));
-    heard.until(&mut follower, position).await;
-    assert_eq!(heard.updates, all(10_000).updates);
-    assert_eq!((heard.pairs.len(), heard.states.sources), (5_000, Some(Bytes::from_static(b"10000"))));
-    eventually("who leaves is gone from the latest", async || {
-        (redis.ask(&["HLEN", &keys().ingest().latest]) == "5000").then_some(())
-    })
-    .await;
 }

@@ -18,7 +18,10 @@ use cryptoprice::{
 use redis::cmd;
 use tokio_util::sync::CancellationToken;
 
-use super::server::{keys, pool};
+use super::{
+    fetch,
+    server::{keys, pool},
+};
 use crate::harness::provide_crypto;
 
 /// Tells the other process what to do.
@@ -56,7 +59,7 @@ pub(crate) fn ask(task: &str, environment: &[(&str, &str)]) -> String {
 }
 
 #[expect(clippy::print_stdout, reason = "that is how the process that has started this one is told")]
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     println!("SAID {text}");
 }
 
@@ -73,6 +76,10 @@ async fn the_other_process() {
             Ok(answer) => answer,
             Err(error) => error.to_string(),
         });
+    }
+    if task == "fetch" {
+        let asked = std::env::var("ASKED").unwrap().parse().unwrap();
+        return fetch::ask_for_another(pool, &std::env::var("UPSTREAM").unwrap(), asked).await;
     }
     // Leads, and writes its epoch as often as it can, for as long as it lives.
     let options = LeaseOptions {

@@ -1,4 +1,4 @@
-//! A way to Redis that can be slow, or cut.
+//! A way to a server that can be slow, or cut.
 
 use std::{
     net::SocketAddr,
@@ -53,6 +53,10 @@ impl Proxy {
 
     pub(crate) fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Lets everything take so much longer, each way.

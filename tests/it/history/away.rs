@@ -1,6 +1,6 @@
 //! A server that goes away, and comes back.
 
-use std::{io::Write as _, time::Instant};
+use std::time::Instant;
 
 use cryptoprice::app::Mode;
 use tokio_postgres::NoTls;
@@ -10,6 +10,7 @@ use crate::{
     harness::{Running, eventually},
     store::{
         faults::{Holder, Traffic, Way},
+        postgres::Postgres,
         server,
     },
 };
@@ -86,8 +87,8 @@ async fn prices_flow_and_no_candle_is_lost_whatever_the_server_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_for_a_minute_costs_no_candle() {
-    let Some((url, mut warden)) = server::launch("history: a minute without a server").await else { return };
-    let mut tell = |word: &str| writeln!(warden.stdin.as_mut().unwrap(), "{word}").unwrap();
+    let Some(mut postgres) = Postgres::start("history: a minute without a server").await else { return };
+    let url = server::address(postgres.port);
     let location = Location::parse(&url).unwrap();
     Store::open(store_options(location, Origin::Simulated)).migrate().await.unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -102,7 +103,7 @@ async fn a_server_that_is_stopped_for_a_minute_costs_no_candle() {
     eventually("candles are written", async || (count(written).await > 500).then_some(())).await;
 
     // It cuts all connections, in the middle of whatever they do; several ask for prices meanwhile.
-    tell("stop");
+    postgres.stop();
     let callers = (0..4).map(|_| took(&running, Duration::from_secs(60)));
     let mut times = futures::future::join_all(callers).await.concat();
     times.sort_unstable();
@@ -111,7 +112,7 @@ async fn a_server_that_is_stopped_for_a_minute_costs_no_candle() {
     let waiting = count("cryptoprice_history_spool_rows").await;
     assert!(waiting > 10_000, "{waiting} rows wait after a minute");
     assert!(server::execute(&url, "SELECT 1").await.is_err(), "it is stopped");
-    tell("start");
+    postgres.restart().await;
     eventually("nothing waits any more", async || {
         let metrics = running.metrics().await;
         let done = metrics.get("cryptoprice_history_spool_rows") == 0

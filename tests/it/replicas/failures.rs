@@ -2,17 +2,25 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead as _, BufReader},
+    ops::Range,
+    process::Stdio,
     time::{Duration, Instant},
 };
 
 use futures::future::join_all;
+use rustix::process::Signal;
 use tokio::time::sleep;
 
 use super::{
     node::{BRISK, Node, agree, take_leader},
     subscriber::{Account, Addresses, Subscriber},
 };
-use crate::{cache::server::Redis, harness::eventually};
+use crate::{
+    cache::server::{Redis, signal},
+    harness::eventually,
+    program::command,
+};
 
 /// Pairs that callers follow.
 const PAIRS: [&str; 3] = ["BTC-USD", "ETH-USD", "BTC-EUR"];
@@ -20,19 +28,11 @@ const PAIRS: [&str; 3] = ["BTC-USD", "ETH-USD", "BTC-EUR"];
 /// Those who follow all pairs: what they are told is what there was.
 const OF_ALL: usize = 3;
 
-/// How much of a trial is made.
-struct Extent {
-    kills: usize,
-    callers: usize,
-}
+/// How often whoever leads dies.
+const KILLS: usize = 9;
 
-#[expect(clippy::disallowed_methods, reason = "how long a test may take is the environment of the tests")]
-fn extent() -> Extent {
-    match std::env::var_os("CRYPTOPRICE_TEST_LONG") {
-        Some(_) => Extent { kills: 9, callers: 200 },
-        None => Extent { kills: 3, callers: 24 },
-    }
-}
+/// How many follow meanwhile.
+const CALLERS: usize = 200;
 
 /// Waits until all callers have been told of a later epoch.
 async fn all_go_on(subscribers: &[Subscriber], after: u64) {
@@ -48,7 +48,6 @@ async fn callers_miss_nothing_and_get_nothing_twice_while_replicas_die_and_are_r
         return;
     };
     let url = redis.url();
-    let Extent { kills, callers } = extent();
     let addresses = Addresses::default();
     let (one, other, first, second) = tokio::join!(
         Node::demo(&url, &[]),
@@ -66,13 +65,13 @@ async fn callers_miss_nothing_and_get_nothing_twice_while_replicas_die_and_are_r
     let mut listening = vec![one, other];
     let pair = |number: usize| (number >= OF_ALL).then(|| PAIRS[number % PAIRS.len()]);
     let subscribers: Vec<_> =
-        (0..callers).map(|number| Subscriber::start(number, pair(number), &addresses)).collect();
+        (0..CALLERS).map(|number| Subscriber::start(number, pair(number), &addresses)).collect();
     all_go_on(&subscribers, 0).await;
     sleep(Duration::from_secs(1)).await;
 
     // Whoever leads dies, again and again.
     let mut killed = Vec::new();
-    for _ in 0..kills {
+    for _ in 0..KILLS {
         let leader = take_leader(&mut listening).await;
         let (epoch, _) = leader.reached().await;
         addresses.remove(leader.address);
@@ -106,19 +105,23 @@ async fn callers_miss_nothing_and_get_nothing_twice_while_replicas_die_and_are_r
 
     let accounts = join_all(subscribers.into_iter().map(Subscriber::stop)).await;
     settle(&accounts);
-    let kills: Vec<_> = killed.iter().map(|killed| silences(&accounts, *killed)).collect();
+    let next = killed.iter().skip(1).copied().chain([told]);
+    let kills: Vec<_> =
+        killed.iter().zip(next).map(|(killed, next)| silences(&accounts, *killed..next)).collect();
     let mut medians: Vec<_> = kills.iter().map(|(median, _)| *median).collect();
     medians.sort_unstable();
     let median = medians[medians.len() / 2];
     let worst = kills.iter().map(|(_, worst)| *worst).max().unwrap();
-    let given_up = silences(&accounts, told);
-    eprintln!("silence after a kill: median {median:?}, worst {worst:?}; after SIGTERM {given_up:?}");
+    let given_up = silences(&accounts, told..Instant::now());
+    eprintln!(
+        "silence of {CALLERS} callers after each of {KILLS} kills: median {median:?}, worst {worst:?}; after SIGTERM {given_up:?}"
+    );
     assert!(median < Duration::from_secs(2), "{kills:?}");
 }
 
-/// Gets the median and the worst of how long callers heard nothing.
-fn silences(accounts: &[Account], around: Instant) -> (Duration, Duration) {
-    let mut silences: Vec<_> = accounts.iter().map(|account| account.silence(around)).collect();
+/// Gets the median and the worst of how long callers heard nothing after something had happened, before the next did.
+fn silences(accounts: &[Account], after: Range<Instant>) -> (Duration, Duration) {
+    let mut silences: Vec<_> = accounts.iter().map(|account| account.silence(&after)).collect();
     silences.sort_unstable();
     (silences[silences.len() / 2], silences[silences.len() - 1])
 }
@@ -140,9 +143,32 @@ fn settle(accounts: &[Account]) {
         compared += account.updates.keys().filter(|place| truth.contains_key(place)).count();
     }
     assert!(compared > 100, "{compared} updates were compared");
-    let (resets, connections): (Vec<_>, Vec<_>) =
-        accounts.iter().map(|account| (account.resets, account.connections)).unzip();
-    eprintln!("{compared} updates compared; resets {resets:?}, connections {connections:?}");
+    let (resets, connections) = accounts.iter().fold((0, 0), |(resets, connections), account| {
+        (resets + account.resets, connections + account.connections)
+    });
+    eprintln!("{compared} updates compared; {resets} resets, {connections} connections");
+}
+
+#[tokio::test]
+async fn one_that_waits_for_a_leader_ends_when_it_is_told_to() {
+    let Some(redis) = Redis::start("replicas: waiting") else {
+        return;
+    };
+    let mut waiting = command()
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("REDIS_URL", redis.url())
+        .env("CRYPTOPRICE__ROLE", "serve")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("waiting for a replica that leads")));
+    signal(&waiting, Signal::HUP);
+    sleep(Duration::from_millis(200)).await;
+    assert!(waiting.try_wait().unwrap().is_none(), "there is nothing to reload yet");
+    signal(&waiting, Signal::TERM);
+    let ended = eventually("it ends", async || waiting.try_wait().unwrap()).await;
+    assert!(ended.success(), "{ended}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

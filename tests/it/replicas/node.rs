@@ -8,8 +8,9 @@ use std::{
 };
 
 use cryptoprice::client::v1::{
-    ExplainPriceRequest, ExplainPriceResponse, GetPriceRequest, ListPricesRequest, ListSourcesRequest, Price,
-    Source, price_service_client::PriceServiceClient, source_service_client::SourceServiceClient,
+    Candle, ExplainPriceRequest, ExplainPriceResponse, GetPriceRequest, ListCandlesRequest,
+    ListPricesRequest, ListSourcesRequest, Price, Source, candle_service_client::CandleServiceClient,
+    price_service_client::PriceServiceClient, source_service_client::SourceServiceClient,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -101,9 +102,18 @@ impl Node {
 
     /// Lists the reasons why it is not ready.
     pub(super) async fn reasons(&self) -> Vec<String> {
+        self.told("reasons").await
+    }
+
+    /// Lists what is amiss although it is ready.
+    pub(super) async fn warnings(&self) -> Vec<String> {
+        self.told("warnings").await
+    }
+
+    async fn told(&self, of: &str) -> Vec<String> {
         let report = self.readiness().await;
-        let reasons = report["reasons"].as_array().unwrap().iter();
-        reasons.map(|reason| reason["reason"].as_str().unwrap().to_owned()).collect()
+        let all = report[of].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+        all.map(|reason| reason["reason"].as_str().unwrap().to_owned()).collect()
     }
 
     pub(super) async fn channel(&self) -> Channel {
@@ -130,6 +140,23 @@ impl Node {
     pub(super) async fn explained(&self, pair: &str) -> ExplainPriceResponse {
         let request = ExplainPriceRequest { pair: pair.to_owned(), ..Default::default() };
         self.prices().await.explain_price(request).await.unwrap().into_inner()
+    }
+
+    pub(super) async fn candles(&self) -> CandleServiceClient<Channel> {
+        CandleServiceClient::new(self.channel().await)
+    }
+
+    /// Lists the last candles, from the newest: those of a minute, and those that form.
+    pub(super) async fn last_candles(&self, pair: &str, source: &str, interval: &str) -> Vec<Candle> {
+        let request = ListCandlesRequest {
+            pair: pair.to_owned(),
+            interval: interval.to_owned(),
+            source: source.to_owned(),
+            order_by: "open_time desc".to_owned(),
+            page_size: 60,
+            ..Default::default()
+        };
+        self.candles().await.list_candles(request).await.unwrap().into_inner().candles
     }
 
     pub(super) async fn sources(&self) -> Vec<Source> {

@@ -18,6 +18,9 @@ use crate::{
 const IMPATIENT: [(&str, &str); 2] =
     [("CRYPTOPRICE__CLUSTER__MAX_SILENCE", "1500ms"), ("CRYPTOPRICE__AGGREGATION__MAX_AGE", "4s")];
 
+/// For how long Redis stands still.
+const PAUSE: Duration = Duration::from_secs(30);
+
 fn impatient(lease: [(&'static str, &'static str); 1]) -> Vec<(&'static str, &'static str)> {
     [&IMPATIENT[..], &lease].concat()
 }
@@ -47,6 +50,7 @@ async fn a_leader_serves_on_by_itself_while_redis_is_away_and_leads_again_in_a_h
 
     for trouble in ["paused", "killed"] {
         let (before, _) = leader.reached().await;
+        let began = Instant::now();
         if trouble == "paused" {
             redis.pause();
         } else {
@@ -81,6 +85,12 @@ async fn a_leader_serves_on_by_itself_while_redis_is_away_and_leads_again_in_a_h
         assert!(status["mirrorAgeSeconds"].as_f64().unwrap() > 1.0, "{status}");
 
         if trouble == "paused" {
+            // For thirty seconds altogether: nothing more comes of it.
+            sleep(PAUSE.saturating_sub(began.elapsed())).await;
+            assert_eq!((leader.reached().await.0, follower.reached().await.0), (alone, before));
+            let (first, second) = (leader.price("BTC-USD").await, follower.price("BTC-USD").await);
+            assert_eq!(first.unwrap().status(), PriceStatus::Live);
+            assert_eq!(second.unwrap().status(), PriceStatus::Stale);
             redis.go_on();
         } else {
             redis.restart();
@@ -93,6 +103,85 @@ async fn a_leader_serves_on_by_itself_while_redis_is_away_and_leads_again_in_a_h
         })
         .await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_far_from_redis_leads_on_and_all_have_what_it_has() {
+    let Some(redis) = Redis::start("replicas: leader far away") else {
+        return;
+    };
+    let proxy = Proxy::to(redis.port).await;
+    let leader = Node::demo(&proxy.url(), &impatient(BRISK)).await;
+    leader.becomes("leader").await;
+    let follower = Node::serve(&redis.url(), &impatient(BRISK)).await;
+    catches_up(&leader, &follower).await;
+    let (epoch, _) = leader.reached().await;
+    proxy.delay(Duration::from_millis(120));
+    for _ in 0..5 {
+        let before = leader.reached().await;
+        sleep(Duration::from_secs(1)).await;
+        catches_up(&leader, &follower).await;
+        assert!(leader.reached().await.1 > before.1, "updates go on");
+        for node in [&leader, &follower] {
+            assert_eq!(node.price("BTC-USD").await.unwrap().status(), PriceStatus::Live);
+            assert_eq!(node.reasons().await, Vec::<String>::new());
+        }
+    }
+    assert_eq!(leader.reached().await.0, epoch, "it has led all the time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_has_left_behind_is_old_from_the_first_answer_on() {
+    let Some(redis) = Redis::start("replicas: left behind") else {
+        return;
+    };
+    let url = redis.url();
+    let leader = Node::demo(&url, &impatient(BRISK)).await;
+    leader.becomes("leader").await;
+    let left = leader.price("BTC-USD").await.unwrap();
+    leader.kill();
+    // Until prices of that time are STALE wherever they are judged.
+    sleep(Duration::from_secs(5)).await;
+    let origin = [("CRYPTOPRICE__CLUSTER__ORIGIN", "simulated")];
+    let late = Node::serve(&url, &[&impatient(BRISK)[..], &origin].concat()).await;
+    let first = eventually("there is a price", async || late.price("BTC-USD").await).await;
+    assert_eq!((first.epoch, first.status()), (left.epoch, PriceStatus::Stale), "{first:?}");
+    assert!(late.reasons().await.contains(&"MIRROR_STALE".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_whose_writes_are_refused_says_that_its_prices_are_old_until_they_are_taken() {
+    let Some(redis) = Redis::start("replicas: Redis full") else {
+        return;
+    };
+    let url = redis.url();
+    let leader = Node::demo(&url, &impatient(BRISK)).await;
+    leader.becomes("leader").await;
+    let follower = Node::serve(&url, &impatient(BRISK)).await;
+    catches_up(&leader, &follower).await;
+    let (epoch, _) = leader.reached().await;
+
+    // It has no room for what is new, but the lease, which is there already, goes on.
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    for node in [&leader, &follower] {
+        eventually("it is not ready", async || {
+            node.reasons().await.contains(&"MIRROR_STALE".to_owned()).then_some(())
+        })
+        .await;
+        eventually("what it has is STALE", async || {
+            node.price("BTC-USD").await.filter(|price| price.status() == PriceStatus::Stale)
+        })
+        .await;
+    }
+    assert_eq!(leader.status().await["part"], "leader");
+
+    assert_eq!(redis.ask(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    catches_up(&leader, &follower).await;
+    eventually("its prices are LIVE again", async || {
+        leader.price("BTC-USD").await.filter(|price| price.status() == PriceStatus::Live)
+    })
+    .await;
+    assert_eq!(leader.reached().await.0, epoch, "it has led all the time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

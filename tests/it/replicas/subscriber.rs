@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -195,10 +196,9 @@ impl Account {
         lacking.map(|(place, _)| *place).collect()
     }
 
-    /// Gets the longest time without an update around an instant.
-    pub(super) fn silence(&self, around: Instant) -> Duration {
-        let end = around + Duration::from_secs(15);
-        let gaps = self.arrivals.windows(2).filter(|gap| gap[1] > around && gap[0] < end);
+    /// Gets the longest time without an update that ended in a span.
+    pub(super) fn silence(&self, span: &Range<Instant>) -> Duration {
+        let gaps = self.arrivals.windows(2).filter(|gap| span.contains(&gap[1]));
         gaps.map(|gap| gap[1] - gap[0]).max().unwrap_or(Duration::MAX)
     }
 }

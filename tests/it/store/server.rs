@@ -13,29 +13,25 @@ use tokio_postgres::NoTls;
 
 use crate::data::skip;
 
-/// Stops and starts the server when it is told. Its input ends when the test's process does, however that happens; then it takes
-/// away what it made.
+/// Stops the server when it is told, and starts it with any other word of its input, after it has ended. At the end of that, which
+/// comes when the test's process ends, however that happens, it takes away what it made.
 const WARDEN: &str = r#"
 set -e
-folder=$1 port=$2
-"$3/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >"$folder/log"
-start() {
-    "$1/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c fsync=off \
+folder=$1 port=$2 programs=$3
+"$programs/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >"$folder/log"
+run() {
+    "$programs/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c fsync=off \
         -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >>"$folder/log" 2>&1 </dev/null &
     server=$!
 }
-stop() {
-    kill "-$1" "$server"
-    wait "$server" || true
-}
-start "$3"
+run
 while read -r word; do
-    case $word in
-        start) start "$3" ;;
-        stop) stop INT ;;
-    esac
+    [ "$word" != stop ] || kill -INT "$server"
+    wait "$server" || true
+    [ "$word" = stop ] || run
 done
-stop QUIT
+kill -QUIT "$server" || true
+wait "$server" || true
 rm -rf "$folder"
 "#;
 
@@ -46,6 +42,11 @@ struct Server {
     url: String,
     /// Ends by itself when its input does.
     _warden: Option<Child>,
+}
+
+/// Gets the address of the one at a port.
+pub(crate) fn address(port: u16) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/postgres")
 }
 
 /// Makes an empty database, and gives its address; or says why the test is skipped.
@@ -76,17 +77,13 @@ async fn start(test: &str) -> Option<Server> {
     if let Ok(url) = std::env::var("CRYPTOPRICE_TEST_POSTGRES") {
         return Some(Server { url, _warden: None });
     }
-    let (url, warden) = launch(test).await?;
-    Some(Server { url, _warden: Some(warden) })
+    let (warden, _, port) = run(test).await?;
+    Some(Server { url: address(port), _warden: Some(warden) })
 }
 
-/// Starts a server that is nobody else's: gives its address, and who stops and starts it as its input says, and ends with it; or
-/// says why the test is skipped. In a crash it would lose what it has confirmed, as it waits for no disk.
-pub(crate) async fn launch(test: &str) -> Option<(String, Child)> {
-    let Some(programs) = programs() else {
-        skip(test, "PostgreSQL is not installed");
-        return None;
-    };
+/// Starts a private one: what looks after it, where it lies, and its port.
+pub(super) async fn run(test: &str) -> Option<(Child, PathBuf, u16)> {
+    let programs = programs()?;
     // Below /tmp, as the path of a socket has to be short.
     let folder = tempfile::Builder::new().prefix("cryptoprice-test-").tempdir_in("/tmp").unwrap().keep();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -115,10 +112,9 @@ pub(crate) async fn launch(test: &str) -> Option<(String, Child)> {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
     for _ in 0..600 {
-        if execute(&url, "SELECT 1").await.is_ok() {
-            return Some((url, warden));
+        if execute(&address(port), "SELECT 1").await.is_ok() {
+            return Some((warden, folder, port));
         }
         if warden.try_wait().unwrap().is_some() {
             break;
