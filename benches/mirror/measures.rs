@@ -211,7 +211,9 @@ impl Bench {
     async fn ours(&self, pairs: usize) -> anyhow::Result<Ours> {
         let options =
             WriterOptions { format: 1, keep_for: Duration::from_secs(3_600), keep_bytes: KEPT_BYTES };
-        let tenure = Tenure::new(1, uptime() + Duration::from_secs(86_400));
+        // Each begins an epoch of its own, as each leader does.
+        let epoch = u64::try_from(uptime().as_micros())?;
+        let tenure = Tenure::new(epoch, uptime() + Duration::from_secs(86_400));
         let keys = Keys::new("bench", Origin::Simulated).ingest();
         let writer = Writer::new(&self.pool()?, keys, options, tenure);
         let mut ours = Ours { writer, sequence: 0, pairs, at: 0 };
