@@ -4,32 +4,30 @@
 
 pub mod check;
 
+mod aggregation;
 mod backfill;
 mod cluster;
 mod doors;
 mod history;
+mod input;
 mod markets;
+mod metrics;
 mod pipeline;
 mod record;
 mod reload;
+mod serving;
 mod store;
+mod told;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chrono::TimeDelta;
-use prometheus::{Histogram, Registry, process_collector::ProcessCollector};
-use rust_decimal::Decimal;
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
+use prometheus::Registry;
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 pub use self::{
     backfill::Backfiller,
@@ -38,38 +36,33 @@ pub use self::{
     store::store_options,
 };
 use self::{
-    cluster::{Cluster, Found},
+    cluster::{Cluster, Found, fetcher},
     doors::{Doors, Services},
     history::History as Keeper,
-    markets::{Listened, Shared},
+    input::{listened, simulate, sockets},
+    metrics::Measured,
     pipeline::{Input, Pipeline},
+    serving::{bind_ops, threads, transport, workers},
+    store::open_store,
+    told::Told,
 };
 use crate::{
     api::{
         front::Front,
         grpc, ops,
         ops::{Readiness, StatusOf},
-        server::{self, Serving, Transport, stall::Watchdog, workers::Workers},
+        server::{self, Serving, Transport, stall::Watchdog},
         wire,
     },
-    cache::{
-        fetch::{FetchOptions, Fetcher, metrics::FetchMetrics},
-        keys::Keys,
-        pool::Pool,
-    },
+    cache::fetch::Fetcher,
     clock::Clock,
     config::{self, Config, Role},
-    domain::pair::Pair,
-    domain::{aggregate, cross::CrossPolicy, jump::JumpPolicy, peg::PegPolicy, price::Origin, venue::Venue},
-    feed::venues,
     pipeline::{
-        aggregator::{Aggregator, Options},
+        aggregator::Aggregator,
         board::{Board, Encoder},
-        candles::{counts::CountMetrics, hub::CandleHub},
-        crosses::Crosses,
+        candles::hub::CandleHub,
         fanout::Fanout,
-        health::{Reports, Sources as SourceHealth},
-        metrics::{self, BoardMetrics, SourceMetrics},
+        health::Sources as SourceHealth,
         replay::{Replay, ReplayOptions},
         standards::Standards,
     },
@@ -77,12 +70,8 @@ use crate::{
         archive::Archive, candles::Candles, history::History, prices::Prices, sources::Sources,
         streams::Streams,
     },
-    sim::{SimOptions, Simulation, Truth},
-    store::{Location, PoolMetrics, Store},
+    sim::Truth,
 };
-
-/// How often the simulated market moves in a second.
-const SIMULATED_RATE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// Where prices come from.
 #[derive(Debug, Clone)]
@@ -142,7 +131,7 @@ impl Application {
         let simulation = simulate(&mode, &clock).await?;
         let (listened, origin) = listened(&config, followed, replay.as_ref(), simulation.as_ref())?;
 
-        let options = options(&config, origin, &listened);
+        let options = aggregation::options(&config, origin, &listened);
         let standards = Standards::new(&options);
         let health = SourceHealth::new(listened.venues(), origin, standards.clone(), now);
         // Rises at every start. In a replay it hangs on the recordings alone, so that two runs are the same.
@@ -150,7 +139,7 @@ impl Application {
         let encoder = if redis.is_some() { Encoder::NONE } else { wire::ENCODER };
         let (found, publisher) = Board::new(epoch, encoder);
         let required: Arc<[_]> = config.health.required_pairs.iter().map(|pair| pair.0).collect();
-        let (kept, crosses) = crosses(&config, origin, &required);
+        let (kept, crosses) = aggregation::crosses(&config, origin, &required);
         let store = Arc::new(open_store(&config, origin, followed.is_some())?);
         // Whoever only follows finds out nothing that could be kept.
         let keeper = if followed.is_none() { Keeper::open(&config, origin, &store, &clock)? } else { None };
@@ -190,32 +179,28 @@ impl Application {
             prices,
             streams,
         };
-        let times = metrics::ingest_times()?;
-        let board_metrics = BoardMetrics::new(board.clone(), clock.clone(), kept)?;
-        let source_metrics = SourceMetrics::new(health.clone(), clock.clone())?;
-        registry.register(Box::new(CountMetrics::new(chronicle.counts())?))?;
-        register(&registry, board_metrics, source_metrics, times.clone(), (&store, keeper.as_ref()))?;
+        let (sources, keeps) = (&health, keeper.as_ref());
+        let measured = Measured { board: &board, kept, sources, chronicle: &chronicle, store: &store, keeps };
+        let times = measured.register(&clock, &registry)?;
         let doors = Doors::new(services, health_service, readiness.clone(), &config.server, &registry)?;
 
-        let (input, reloader) = match (replay, followed) {
-            (_, Some(_)) => (None, None),
-            (Some(replay), _) => (Some(Input::Replay(replay)), None),
-            (None, None) => {
-                let surroundings = (&store, &clock, &registry, standards);
-                let (input, reloader) = sockets(&config, listened, origin, simulation, surroundings)?;
-                (Some(input), reloader)
-            }
+        let surroundings = (&store, &clock, &registry, standards);
+        let (input, reloader) = match replay {
+            _ if followed.is_some() => (None, None),
+            Some(replay) => (Some(Input::Replay(replay)), None),
+            None => sockets(&config, listened, origin, simulation, surroundings)?,
         };
+        let (history, sources) = (keeper, health);
         let pipeline = aggregator.zip(input).map(|(aggregator, input)| Pipeline {
             aggregator,
             chronicle,
-            history: keeper,
-            sources: health,
+            history,
+            sources,
             clock,
             times,
             input,
         });
-        let status = StatusOf { readiness: readiness.clone(), role: role_name(config.role), origin };
+        let status = StatusOf { readiness: readiness.clone(), role: config.role.name(), origin };
         Ok(Self {
             public,
             ops,
@@ -339,239 +324,6 @@ impl Application {
         };
         info!("stopped");
         outcome.context("the pipeline has failed")?
-    }
-}
-
-/// Starts the simulated market, if that is what prices come from.
-async fn simulate(mode: &Mode, clock: &Clock) -> anyhow::Result<Option<(Simulation, CancellationToken)>> {
-    let Mode::Demo { seed, trouble } = *mode else { return Ok(None) };
-    let (clock, shutdown) = (clock.clone(), CancellationToken::new());
-    let now = Arc::new(move || clock.now());
-    let options = SimOptions { seed, trouble, updates_per_second: SIMULATED_RATE, now };
-    let simulation = Simulation::start(options, shutdown.clone());
-    Ok(Some((simulation.await.context("cannot start the simulated market")?, shutdown)))
-}
-
-/// Says what is listened to, and where prices come from.
-fn listened(
-    config: &Config,
-    followed: Option<Origin>,
-    replay: Option<&Replay>,
-    simulation: Option<&(Simulation, CancellationToken)>,
-) -> anyhow::Result<(Listened, Origin)> {
-    Ok(match (replay, simulation, followed) {
-        (_, _, Some(origin)) => (Listened::nothing(), origin),
-        (Some(replay), ..) => (Listened::met(replay), Origin::Replay),
-        (_, Some((simulation, _)), _) => (Listened::simulated(simulation, config)?, Origin::Simulated),
-        _ => (Listened::configured(config)?, Origin::Live),
-    })
-}
-
-/// Says which derived pairs are kept on the board, and makes what keeps them.
-fn crosses(config: &Config, origin: Origin, required: &[Pair]) -> (BTreeSet<Pair>, Crosses) {
-    let policy = CrossPolicy { max_hops: config.cross.max_hops, max_skew: delta(config.cross.max_skew) };
-    let configured = config.cross.pairs.iter().map(|pair| pair.0);
-    // A recording holds what it holds: derived pairs come when they are asked for.
-    let configured = configured.filter(|_| origin != Origin::Replay);
-    let kept: BTreeSet<_> = configured.chain(required.iter().copied()).collect();
-    let crosses = Crosses::new(kept.iter().copied(), config.cross.max_streamed, policy);
-    (kept, crosses)
-}
-
-/// What callers are told: what this replica finds out, or where there are several, what all of them tell.
-struct Told {
-    board: Board,
-    candles: CandleHub,
-    crosses: Crosses,
-    reports: Reports,
-    cluster: Option<Cluster>,
-}
-
-impl Told {
-    fn new(
-        config: &Config,
-        redis: Option<Pool>,
-        found: Found,
-        follows: bool,
-        surroundings: (Origin, Clock, Standards),
-        registry: &Registry,
-    ) -> anyhow::Result<Self> {
-        let Some(pool) = redis else {
-            let Found { board, candles, sources, crosses } = found;
-            return Ok(Self { board, candles, crosses, reports: Reports::Own(sources), cluster: None });
-        };
-        let (board, applier) = Board::mirrored(wire::ENCODER);
-        let (crosses, candles) = (found.crosses.elsewhere(), CandleHub::new(None));
-        let found = (!follows).then_some(found);
-        let told = (crosses.clone(), candles.clone());
-        let cluster = Cluster::new(config, pool, applier, told, found, surroundings, registry)?;
-        Ok(Self { board, candles, crosses, reports: Reports::Told(cluster.told()), cluster: Some(cluster) })
-    }
-}
-
-/// Makes what keeps answers of upstreams, with the other replicas if there are any.
-fn fetcher(
-    config: &Config,
-    redis: Option<&Pool>,
-    origin: Origin,
-    registry: &Registry,
-) -> anyhow::Result<Fetcher> {
-    let cache = &config.cache;
-    let options = FetchOptions { memory: cache.memory, max_answer: cache.max_answer };
-    let shared = redis.map(|pool| (pool.clone(), Keys::new(&cache.prefix, origin)));
-    let fetcher = Fetcher::new(options, shared);
-    registry.register(Box::new(FetchMetrics::new(fetcher.clone())?))?;
-    Ok(fetcher)
-}
-
-/// Opens the store. Whoever only follows writes nothing into it, and reads what others have written.
-fn open_store(config: &Config, origin: Origin, follows: bool) -> anyhow::Result<Store> {
-    let store = Store::open(store_options(config, origin)?);
-    if follows && !matches!(store.location(), Location::Postgres(_)) {
-        warn!(
-            "there is no shared history without PostgreSQL (store.url): only the newest candles are known here"
-        );
-    }
-    Ok(store)
-}
-
-/// Says how venues are listened to, and what applies another configuration to that.
-fn sockets(
-    config: &Config,
-    listened: Listened,
-    origin: Origin,
-    simulation: Option<(Simulation, CancellationToken)>,
-    (store, clock, registry, standards): (&Arc<Store>, &Clock, &Registry, Standards),
-) -> anyhow::Result<(Input, Option<Reloader>)> {
-    let shared = Shared::new(config)?;
-    let venues = listened.listeners(&config.feed, &shared);
-    let (sender, changes) = mpsc::channel(1);
-    let backfill = backfill::beside(config, &venues, store, clock, registry)?.map(Box::new);
-    let live = origin == Origin::Live;
-    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender, standards));
-    Ok((Input::Sockets { venues, queue: config.feed.queue, changes, simulation, backfill }, reloader))
-}
-
-/// Has all of this told at `/metrics`.
-fn register(
-    registry: &Registry,
-    board: BoardMetrics,
-    sources: SourceMetrics,
-    times: Histogram,
-    (store, keeper): (&Arc<Store>, Option<&Keeper>),
-) -> anyhow::Result<()> {
-    registry.register(Box::new(PoolMetrics::new(Arc::clone(store))?))?;
-    registry.register(Box::new(board))?;
-    registry.register(Box::new(sources))?;
-    registry.register(Box::new(times))?;
-    registry.register(Box::new(metrics::build_info()?))?;
-    if let Some(keeper) = keeper {
-        registry.register(Box::new(keeper.metrics()?))?;
-    }
-    Ok(registry.register(Box::new(ProcessCollector::for_self()))?)
-}
-
-/// Takes the ops address. The default one gives way where it is taken, so that two instances run side by side.
-async fn bind_ops(config: &Config) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let wanted = config.ops.listen;
-    match server::bind(wanted).await {
-        Err(error)
-            if error.kind() == std::io::ErrorKind::AddrInUse && wanted == Config::default_ops_address() =>
-        {
-            let free = server::bind(SocketAddr::new(wanted.ip(), 0)).await?;
-            warn!(taken = %wanted, ops = %free.1, "the default ops address is taken, a free port is used");
-            Ok(free)
-        }
-        outcome => Ok(outcome?),
-    }
-}
-
-fn options(config: &Config, origin: Origin, listened: &Listened) -> Options {
-    let aggregation = &config.aggregation;
-    let replayed = origin == Origin::Replay;
-    Options {
-        policy: aggregate::Policy {
-            max_spread_bps: aggregation.max_spread_bps.0,
-            max_age: delta(aggregation.max_age),
-            outlier_mads: aggregation.outlier_mads.0,
-            outlier_floor_bps: aggregation.outlier_floor_bps.0,
-            weight_cap: aggregation.weight_cap.0,
-            min_sources: if replayed { aggregation.replay_min_sources } else { aggregation.min_sources },
-            max_dispersion_bps: aggregation.max_dispersion_bps.0,
-            frozen_after: delta(aggregation.frozen_after),
-            frozen_move_bps: aggregation.frozen_move_bps.0,
-            max_future: delta(aggregation.max_future),
-            factors: factors(config),
-        },
-        peg: PegPolicy {
-            anchors: config.peg.anchors,
-            pegged_bps: config.peg.pegged_bps.0,
-            depegged_bps: config.peg.depegged_bps.0,
-        },
-        coins: config.peg.coins.iter().map(|(coin, reference)| (coin.0, reference.0)).collect(),
-        jump: JumpPolicy {
-            jump: config.jump.threshold.0,
-            sources: config.jump.sources,
-            samples: config.jump.samples,
-            span: delta(config.jump.span),
-        },
-        refresh: delta(aggregation.refresh),
-        origin,
-        markets: listened.markets(),
-    }
-}
-
-/// Lists what the volumes of venues are multiplied by.
-fn factors(config: &Config) -> BTreeMap<Venue, Decimal> {
-    let named = config.venues.iter().filter_map(|(name, venue)| Some((name, venue.weight.as_ref()?.0)));
-    named.filter_map(|(name, weight)| Some((venues::by_name(name)?.venue(), weight))).collect()
-}
-
-/// Starts the threads that serve connections, each with a front of its own.
-fn workers(
-    fronts: Vec<Front>,
-    fanout: &Fanout,
-    transport: Transport,
-    watchdog: &Watchdog,
-    stopping: &CancellationToken,
-) -> std::io::Result<Workers> {
-    Workers::start(fronts.into_iter().zip(1..), |(front, lane), sockets| {
-        let serving = Serving::new(front, transport, watchdog.clone(), stopping.clone());
-        let relay = fanout.on_lane(lane).relay(stopping.clone());
-        async { tokio::join!(serving.take(sockets), relay).0 }
-    })
-}
-
-/// Names a role as the configuration does.
-const fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::All => "all",
-        Role::Ingest => "ingest",
-        Role::Serve => "serve",
-    }
-}
-
-/// Tells how many threads serve connections.
-fn threads(config: &Config) -> usize {
-    match config.server.threads {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
-        threads => threads,
-    }
-}
-
-fn transport(config: &Config) -> Transport {
-    let server = &config.server;
-    Transport {
-        send_buffer: config.streams.send_buffer,
-        max_streams: server.max_streams,
-        max_head: server.max_header,
-        keep_alive: server.keep_alive,
-        keep_alive_timeout: server.keep_alive_timeout,
-        // Longer than it takes until a reader is told why.
-        patience: (server.keep_alive + server.keep_alive_timeout).max(3 * config.streams.stall_timeout),
-        max_age: server.max_connection_age,
-        max_idle: server.max_idle,
-        grace: server.shutdown_grace,
     }
 }
 

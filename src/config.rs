@@ -83,6 +83,17 @@ pub enum Role {
     Serve,
 }
 
+impl Role {
+    /// Names it as the settings do.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Ingest => "ingest",
+            Self::Serve => "serve",
+        }
+    }
+}
+
 /// The public doors.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -12,6 +12,7 @@ use super::Mode;
 use crate::{
     api::{ops, wire},
     cache::{
+        fetch::{FetchOptions, Fetcher, metrics::FetchMetrics},
         keys::Keys,
         lease::{self, Lease, LeaseOptions},
         metrics::PoolMetrics,
@@ -193,4 +194,19 @@ impl Cluster {
         };
         tokio::join!(lease, self.replica.run(stopping.clone()));
     }
+}
+
+/// Makes what keeps answers of upstreams, with the other replicas if there are any.
+pub(super) fn fetcher(
+    config: &Config,
+    redis: Option<&Pool>,
+    origin: Origin,
+    registry: &Registry,
+) -> anyhow::Result<Fetcher> {
+    let cache = &config.cache;
+    let options = FetchOptions { memory: cache.memory, max_answer: cache.max_answer };
+    let shared = redis.map(|pool| (pool.clone(), Keys::new(&cache.prefix, origin)));
+    let fetcher = Fetcher::new(options, shared);
+    registry.register(Box::new(FetchMetrics::new(fetcher.clone())?))?;
+    Ok(fetcher)
 }

@@ -4,8 +4,8 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{
+    aggregation::options,
     markets::{Listened, Shared},
-    options,
 };
 use crate::{
     config::{Config, Plan},

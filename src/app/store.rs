@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use tracing::warn;
 
 use crate::{
     config::Config,
     domain::price::Origin,
-    store::{Location, Options},
+    store::{Location, Options, Store},
 };
 
 /// Gets what the store is made of. Without an address it is a file that is named for the origin of its prices; or where
@@ -35,6 +36,17 @@ pub fn store_options(config: &Config, origin: Origin) -> anyhow::Result<Options>
         lock_timeout: store.lock_timeout,
         max_bytes: store.max_bytes,
     })
+}
+
+/// Opens the store. Whoever only follows writes nothing into it, and reads what others have written.
+pub(super) fn open_store(config: &Config, origin: Origin, follows: bool) -> anyhow::Result<Store> {
+    let store = Store::open(store_options(config, origin)?);
+    if follows && !matches!(store.location(), Location::Postgres(_)) {
+        warn!(
+            "there is no shared history without PostgreSQL (store.url): only the newest candles are known here"
+        );
+    }
+    Ok(store)
 }
 
 #[cfg(test)]
