@@ -28,7 +28,13 @@ mod server;
 
 use std::{path::PathBuf, time::Instant};
 
-use cryptoprice::store::{Location, Store, candles::CandleQuery};
+use cryptoprice::{
+    domain::candle::Candle,
+    store::{
+        Location, Store,
+        candles::{CandleQuery, StoredCandle},
+    },
+};
 use serde_json::{Value, json};
 
 use self::tools::Tool;
@@ -82,10 +88,7 @@ async fn measure(name: &str, (location, tool): (Location, Tool), rows: u64, repo
         let from = next;
         let started = Instant::now();
         while next < size {
-            store
-                .write_candles(&data::candles(next..(next + 50_000).min(size)), data::start())
-                .await
-                .unwrap();
+            store.keep_candles(&told(&data::candles(next..(next + 50_000).min(size)))).await.unwrap();
             next = (next + 50_000).min(size);
         }
         let written = (size - from) as f64 / started.elapsed().as_secs_f64();
@@ -99,9 +102,9 @@ async fn measure(name: &str, (location, tool): (Location, Tool), rows: u64, repo
 
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..WRITES {
-        let candles = data::candles(next..next + TURN);
+        let candles = told(&data::candles(next..next + TURN));
         let started = Instant::now();
-        assert_eq!(store.write_candles(&candles, data::start()).await.unwrap(), TURN);
+        assert_eq!(store.keep_candles(&candles).await.unwrap(), TURN);
         ours.push(TURN as f64 / started.elapsed().as_secs_f64());
         let candles = data::candles(next + TURN..next + 2 * TURN);
         theirs.push(TURN as f64 / tool.write(&candles).as_secs_f64());
@@ -134,6 +137,11 @@ async fn measure(name: &str, (location, tool): (Location, Tool), rows: u64, repo
     }
     println!("| {name}: size | | | {bytes:.0} bytes for a candle | |");
     report.push(json!({ "measure": "size", "what": name, "bytes": bytes }));
+}
+
+/// Takes candles as the history is told them.
+fn told(candles: &[Candle]) -> Vec<StoredCandle> {
+    candles.iter().map(|candle| StoredCandle { candle: candle.clone(), record_time: data::start() }).collect()
 }
 
 /// Reads a page, and tells how many microseconds that took.

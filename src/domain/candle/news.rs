@@ -18,9 +18,10 @@ pub enum Teller {
 ///
 /// What covers more of the time always says more, and so does anything beside a gap. Beyond that
 ///
-/// - a listener is believed if it has all that is known and adds to it, or restates it: one that has just begun to listen, or
-///   missed something, does not take away what another heard, nor what a venue told of all of the time. What it has said before
-///   it may say again, as a batch of which nobody knows whether it was written is written once more;
+/// - a listener is believed if it restates what it has said, and has all that is known: one that has just begun to listen, or
+///   missed something, does not take away what another heard, nor what a venue told of all of the time, and two that heard the
+///   same time do not outbid each other. What it has said before it may say again, as a batch of which nobody knows whether it
+///   was written is written once more;
 /// - a witness is believed where it differs. The first price is not compared, as some venues take the last one before for it,
 ///   and neither are counts of trades, which venues count in different ways.
 ///
@@ -48,7 +49,7 @@ pub fn news(known: &[Candle], told: &Candle, teller: Teller) -> Option<Candle> {
     believed.then(|| Candle { revision, state, trade_count, ..told.clone() })
 }
 
-/// Tells whether a listener knows all that was said, and says something else of it.
+/// Tells whether a listener knows all that was said, and takes something of it back.
 fn restates(last: &Candle, told: &Candle) -> bool {
     let own = match last.source {
         CandleSource::Trades => true,
@@ -56,8 +57,7 @@ fn restates(last: &Candle, told: &Candle) -> bool {
         CandleSource::Venue => told.source == CandleSource::Venue && told.coverage == last.coverage,
     };
     let has_all = told.trade_count >= last.trade_count && told.base_volume >= last.base_volume;
-    let adds = told.coverage == last.coverage && told.trade_count > last.trade_count;
-    own && has_all && (told.revision > 0 || adds)
+    own && has_all && told.revision > 0
 }
 
 fn is_same(known: &Candle, told: &Candle) -> bool {
@@ -141,17 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn another_listener_takes_nothing_away_and_adds_what_it_has() {
+    fn another_listener_takes_nothing_away_and_outbids_nobody() {
         let known = [heard(0, 10, 5)];
-        // It has just begun, or it missed something.
-        assert_eq!(written(&known, &heard(1, 4, 3), Teller::Listener), None);
-        assert_eq!(written(&known, &heard(0, 10, 4), Teller::Listener), None);
-        assert_eq!(written(&known, &heard(0, 4, 5), Teller::Listener), None);
-        assert_eq!(
-            written(&known, &heard(0, 10, 6), Teller::Listener),
-            Some((1, CandleState::Restated)),
-            "it heard one more"
-        );
+        // It has just begun, or it missed something, or it heard one more.
+        for (revision, coverage, trades) in [(1, 4, 3), (0, 10, 4), (0, 4, 5), (0, 10, 6)] {
+            let told = heard(revision, coverage, trades);
+            assert_eq!(written(&known, &told, Teller::Listener), None, "{told:?}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Postgres {
         self.signal(Signal::KILL);
     }
 
-    /// Stops it in order: it waits for nobody. In a crash it would lose what it has confirmed, as it waits for no disk either.
+    /// Stops it in order: it waits for nobody.
     pub(crate) fn stop(&mut self) {
         self.tell("stop");
     }

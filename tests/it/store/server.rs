@@ -21,7 +21,7 @@ folder=$1 port=$2 programs=$3
 "$programs/initdb" --pgdata="$folder/data" --username=postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >"$folder/log"
 run() {
     "$programs/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 -c fsync=off \
-        -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 >>"$folder/log" 2>&1 </dev/null &
+        -c full_page_writes=off -c max_connections=200 >>"$folder/log" 2>&1 </dev/null &
     server=$!
 }
 run
