@@ -100,7 +100,7 @@ fn show_all(sources: &[api::Source], now: SystemTime) -> String {
         ("for", Align::Right),
         ("markets", Align::Right),
         ("frames/s", Align::Right),
-        ("lag", Align::Right),
+        ("lag p50", Align::Right),
         ("lag p99", Align::Right),
         ("bps p50", Align::Right),
         ("bps p99", Align::Right),
@@ -120,7 +120,7 @@ fn show_all(sources: &[api::Source], now: SystemTime) -> String {
             words::age(source.state_time.as_ref(), now).into(),
             source.markets.len().to_string().into(),
             format!("{:.1}", source.frame_rate).into(),
-            lag(source.lag).into(),
+            lag(source.lag_p50).into(),
             lag(source.lag_p99).into(),
             deviation(source.deviation_p50_bps.as_deref()).into(),
             deviation(source.deviation_p99_bps.as_deref()).into(),
@@ -319,9 +319,9 @@ mod tests {
             ..api::Source::default()
         };
         insta::assert_snapshot!(show_all(&[binance, kraken()], NOW), @r"
-        source   state                    for  markets  frames/s    lag  lag p99  bps p50  bps p99  frozen  polled  absent  malformed  reconnects  gaps  last received  reason or last error
-        binance  CONNECTING (simulated)     -        0       0.0      -        -        -        -       0       0       0          0           3     0              -  connection reset
-        kraken   LIVE                    0.0s        2      21.7  -12ms   1250ms      0.5     3.25       1       1       2          3           0     4           0.0s  1 of 2 connections stand: cut; 1 markets over REST
+        source   state                    for  markets  frames/s  lag p50  lag p99  bps p50  bps p99  frozen  polled  absent  malformed  reconnects  gaps  last received  reason or last error
+        binance  CONNECTING (simulated)     -        0       0.0        -        -        -        -       0       0       0          0           3     0              -  connection reset
+        kraken   LIVE                    0.0s        2      21.7      8ms   1250ms      0.5     3.25       1       1       2          3           0     4           0.0s  1 of 2 connections stand: cut; 1 markets over REST
         ");
         assert_eq!(show_all(&[], NOW), "the server has no sources\n");
     }

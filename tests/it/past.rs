@@ -329,7 +329,7 @@ async fn a_recorded_price_holds_until_it_would_have_been_recorded_again_and_as_i
         max_bytes: 1 << 30,
     };
     let store = Store::open(options);
-    store.check().await.unwrap();
+    eventually("the history is there", async || store.check().await.ok()).await;
     // Not so long ago that it is taken away.
     let since = DateTime::from_timestamp(Utc::now().timestamp() - 7_200, 0).unwrap();
     let rows = [
