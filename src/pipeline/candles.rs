@@ -7,6 +7,8 @@ pub mod counts;
 pub mod hub;
 pub mod listeners;
 mod progress;
+#[cfg(test)]
+pub(in crate::pipeline) mod sample;
 pub(in crate::pipeline) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};

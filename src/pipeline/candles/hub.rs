@@ -181,32 +181,10 @@ fn is_kept(candle: &Candle) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta, Utc};
-    use rust_decimal::Decimal;
+    use chrono::DateTime;
 
-    use super::*;
-    use crate::{
-        clock::Clock,
-        domain::{candle::CandleSource, pair::Pair, venue::Venue},
-    };
-
-    fn candle(second: i64, state: CandleState) -> Candle {
-        Candle {
-            pair: Pair::literal("BTC", "USD"),
-            venue: Some(Venue::new("kraken")),
-            interval: Interval::Second,
-            open_time: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second),
-            revision: 0,
-            state,
-            source: CandleSource::Trades,
-            prices: None,
-            base_volume: Decimal::ZERO,
-            quote_volume: Decimal::ZERO,
-            trade_count: 0,
-            source_count: 0,
-            coverage: Decimal::ONE,
-        }
-    }
+    use super::{super::sample::candle, *};
+    use crate::clock::Clock;
 
     #[test]
     fn the_newest_are_kept_and_a_restated_one_takes_its_own_place() {

@@ -134,32 +134,13 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta, Utc};
     use futures::FutureExt as _;
-    use rust_decimal::Decimal;
 
-    use super::*;
-    use crate::domain::{
-        candle::{CandleSource, Interval},
-        pair::Pair,
-    };
+    use super::{super::sample, *};
+    use crate::domain::candle::Interval;
 
     fn candle(second: i64, state: CandleState) -> Arc<Candle> {
-        Arc::new(Candle {
-            pair: Pair::literal("BTC", "USD"),
-            venue: None,
-            interval: Interval::Second,
-            open_time: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second),
-            revision: 0,
-            state,
-            source: CandleSource::Trades,
-            prices: None,
-            base_volume: Decimal::ZERO,
-            quote_volume: Decimal::ZERO,
-            trade_count: 0,
-            source_count: 0,
-            coverage: Decimal::ONE,
-        })
+        Arc::new(sample::candle(second, state))
     }
 
     fn words(subscription: &mut Subscription) -> Vec<Result<Word, FellBehind>> {

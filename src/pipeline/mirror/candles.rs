@@ -233,29 +233,10 @@ fn read_candle(source: &mut Source<'_>, Series { pair, venue, interval }: Series
 
 #[cfg(test)]
 mod tests {
-    use chrono::{TimeDelta, Utc};
     use rust_decimal::Decimal;
 
     use super::*;
-    use crate::domain::{candle::Interval, pair::Pair, venue::Venue};
-
-    fn candle(second: i64, state: CandleState) -> Candle {
-        Candle {
-            pair: Pair::literal("BTC", "USD"),
-            venue: Some(Venue::new("kraken")),
-            interval: Interval::Second,
-            open_time: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second),
-            revision: 0,
-            state,
-            source: CandleSource::Trades,
-            prices: None,
-            base_volume: Decimal::ZERO,
-            quote_volume: Decimal::ZERO,
-            trade_count: 0,
-            source_count: 0,
-            coverage: Decimal::ONE,
-        }
-    }
+    use crate::pipeline::candles::sample::candle;
 
     /// Passes on what a tap gives, as whoever follows gets it.
     fn follow(hub: &CandleHub, states: &[(String, Bytes)]) {
