@@ -25,7 +25,7 @@ use crate::{
     pipeline::{
         backfill::{
             Backfill, BackfillMetrics, Job, Options, Outcome, Progress, VenueClient,
-            service::{Service, ServiceOptions},
+            service::{Extender, Service, ServiceOptions},
             watch::Watch,
         },
         ingest::Listen,
@@ -99,11 +99,8 @@ pub(super) fn beside(
     store: &Arc<Store>,
     clock: &Clock,
     registry: &Registry,
-) -> anyhow::Result<Option<(Service, Watch)>> {
-    let client = |listen: &Listen| {
-        Some(VenueClient { protocol: listen.protocol, client: listen.options.rest.clone()? })
-    };
-    let clients: Vec<_> = listens.iter().filter_map(client).collect();
+) -> anyhow::Result<Option<(Service, Watch, Extender)>> {
+    let clients = clients(listens);
     if !config.backfill.enabled || clients.is_empty() {
         return Ok(None);
     }
@@ -116,8 +113,18 @@ pub(super) fn beside(
         look_back: delta(config.backfill.look_back),
         intervals: config.backfill.intervals.iter().map(|interval| interval.0).collect(),
     };
+    let look_back = options.look_back;
     let (service, handle) = Service::new(backfill, options);
-    Ok(Some((service, Watch::new(handle, clock.now()))))
+    let extender = service.extender(handle.clone());
+    Ok(Some((service, Watch::new(handle, clock.now(), look_back), extender)))
+}
+
+/// Lists how venues are asked that are listened to.
+pub(super) fn clients(listens: &[Listen]) -> Vec<VenueClient> {
+    let client = |listen: &Listen| {
+        Some(VenueClient { protocol: listen.protocol, client: listen.options.rest.clone()? })
+    };
+    listens.iter().filter_map(client).collect()
 }
 
 fn options(config: &Config, share: Decimal, patience: Duration) -> Options {
@@ -152,7 +159,7 @@ fn choose(config: &mut Config, pair: Pair, names: &[String]) -> anyhow::Result<(
 }
 
 /// Lists the pairs and the enabled venues that have them.
-fn markets(config: &Config) -> BTreeMap<Pair, BTreeSet<Venue>> {
+pub(super) fn markets(config: &Config) -> BTreeMap<Pair, BTreeSet<Venue>> {
     let mut markets: BTreeMap<Pair, BTreeSet<Venue>> = BTreeMap::new();
     for (name, venue) in config.venues.iter().filter(|(_, venue)| venue.enabled) {
         if let Some(protocol) = venues::by_name(name) {

@@ -64,9 +64,12 @@ pub(super) fn sockets(
     let shared = Shared::new(config)?;
     let venues = listened.listeners(&config.feed, &shared);
     let (sender, changes) = mpsc::channel(1);
-    let backfill = backfill::beside(config, &venues, store, clock, registry)?.map(Box::new);
+    let (backfill, extender) = match backfill::beside(config, &venues, store, clock, registry)? {
+        Some((service, watch, extender)) => (Some(Box::new((service, watch))), Some(extender)),
+        None => (None, None),
+    };
     let live = origin == Origin::Live;
-    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender, standards));
+    let reloader = live.then(|| Reloader::new(config.clone(), shared, sender, standards, extender));
     let queue = config.feed.queue;
     Ok((Some(Input::Sockets { venues, queue, changes, simulation, backfill }), reloader))
 }

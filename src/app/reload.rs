@@ -5,13 +5,14 @@ use tracing::{info, warn};
 
 use super::{
     aggregation::options,
+    backfill::{clients, markets},
     markets::{Listened, Shared},
 };
 use crate::{
     config::{Config, Plan},
     domain::price::Origin,
     feed::{venue::Protocol, venues},
-    pipeline::{ingest::Changes, standards::Standards},
+    pipeline::{backfill::service::Extender, ingest::Changes, standards::Standards},
 };
 
 /// Changes what venues a service listens to and how it makes prices, while it runs.
@@ -21,6 +22,8 @@ pub struct Reloader {
     shared: Shared,
     changes: mpsc::Sender<Changes>,
     standards: Standards,
+    /// Tells who fills in the history, if anybody does.
+    extender: Option<Extender>,
 }
 
 impl Reloader {
@@ -29,8 +32,9 @@ impl Reloader {
         shared: Shared,
         changes: mpsc::Sender<Changes>,
         standards: Standards,
+        extender: Option<Extender>,
     ) -> Self {
-        Self { config, shared, changes, standards }
+        Self { config, shared, changes, standards, extender }
     }
 
     /// Applies what can be applied without a restart. What stays is not touched; if something cannot be, nothing changes.
@@ -57,6 +61,9 @@ impl Reloader {
                 .filter(|listen| begins(listen.protocol.venue().as_str()))
                 .collect(),
         };
+        if let Some(extender) = &self.extender {
+            extender.extend(clients(&changes.started), markets(&new));
+        }
         plan.to_string().lines().for_each(|line| info!("configuration: {line}"));
         if !plan.later.is_empty() {
             warn!("some settings take effect when the service is started again");
@@ -84,7 +91,7 @@ mod tests {
         let standards = Standards::new(&options(&old, Origin::Live, &Listened::configured(&old).unwrap()));
         let (sender, mut changes) = mpsc::channel(1);
         let shared = Shared::new(&old).unwrap();
-        let mut reloader = Reloader::new(old, shared, sender, standards.clone());
+        let mut reloader = Reloader::new(old, shared, sender, standards.clone(), None);
         assert_eq!(standards.max_age(), TimeDelta::seconds(30));
         reloader.apply(new).await.unwrap();
         assert_eq!(standards.max_age(), TimeDelta::seconds(7));

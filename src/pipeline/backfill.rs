@@ -1,7 +1,7 @@
 //! Fills in candles that were missed, out of the venues' own history.
 //!
 //! What is missing is found in the store, asked of each venue a page at a time and written as it comes, so that whatever ends
-//! it, the next one goes on from there. Pure are `pages` (what to ask), `rows` (what answers say) and
+//! it, the next one goes on from there. Pure are `pages` (what to ask), `rows` (what answers say), `reach` (whom to ask) and
 //! [`composite`](crate::domain::candle::composite); `asker` asks, within its share of the venue's budget; `shelf` reads and
 //! writes. [`service`] does it in the background for a running service, which [`watch`] tells of gaps.
 
@@ -9,6 +9,7 @@ mod asker;
 mod metrics;
 mod pages;
 mod progress;
+mod reach;
 mod rows;
 pub mod service;
 mod shelf;
@@ -21,17 +22,18 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{FutureExt as _, StreamExt as _, stream};
 use rust_decimal::Decimal;
 use tracing::{debug, info, warn};
 
+pub use self::{asker::VenueClient, metrics::BackfillMetrics, progress::Progress};
 use self::{
-    asker::Asker,
     pages::{Pages, Span},
+    reach::Reach,
     shelf::Shelf,
 };
-pub use self::{asker::VenueClient, metrics::BackfillMetrics, progress::Progress};
 use crate::{
     clock::Clock,
     domain::{
@@ -121,9 +123,7 @@ pub struct Backfill {
     shelf: Shelf,
     clock: Clock,
     options: Options,
-    askers: BTreeMap<Venue, Asker>,
-    /// Who is expected to have candles of a pair.
-    markets: BTreeMap<Pair, BTreeSet<Venue>>,
+    reach: ArcSwap<Reach>,
     progress: Progress,
     metrics: BackfillMetrics,
 }
@@ -153,10 +153,18 @@ impl Backfill {
         clock: Clock,
     ) -> Self {
         let progress = Progress::default();
-        let askers =
-            venues.into_iter().map(|venue| (venue.protocol.venue(), Asker::new(venue, &options))).collect();
+        let reach = ArcSwap::from_pointee(Reach::new(venues, markets, &options));
         let shelf = Shelf::new(store, clock.clone(), progress.clone(), metrics.clone());
-        Self { shelf, clock, options, askers, markets, progress, metrics }
+        Self { shelf, clock, options, reach, progress, metrics }
+    }
+
+    /// Takes in that other markets are listened to from now on. Venues that are not among those that are new are asked as
+    /// before. Gives the markets of which nobody was asked until now.
+    fn reach(&self, new: Vec<VenueClient>, markets: BTreeMap<Pair, BTreeSet<Venue>>) -> Vec<(Pair, Venue)> {
+        let before = self.reach.load_full();
+        let after = Arc::new(before.with(new, markets, &self.options));
+        self.reach.store(Arc::clone(&after));
+        after.asked().filter(|market| !before.asks(*market)).collect()
     }
 
     /// Gets how it does.
@@ -180,11 +188,11 @@ impl Backfill {
         }
         let asked =
             outcomes.iter().filter(|outcome| outcome.filled.is_ok()).map(|outcome| outcome.venue).collect();
-        let ranges = job.venues.iter().map(|(_, range)| range);
+        let (reach, ranges) = (self.reach.load_full(), job.venues.iter().map(|(_, range)| range));
         if let (Some(from), Some(to), Some(expected)) = (
             ranges.clone().map(|range| range.start).min(),
             ranges.map(|range| range.end).max(),
-            self.markets.get(&job.pair),
+            reach.expected(job.pair),
         ) {
             let span = self.closed(job.interval, &(from..to));
             self.shelf.compose(job.pair, job.interval, span.clone(), expected, &asked).await?;
@@ -202,7 +210,8 @@ impl Backfill {
         range: &Range<DateTime<Utc>>,
     ) -> Result<Filled, BackfillError> {
         let not_offered = || BackfillError::NotOffered { venue, interval: job.interval };
-        let asker = self.askers.get(&venue).ok_or_else(not_offered)?;
+        let reach = self.reach.load_full();
+        let asker = reach.asker(venue).ok_or_else(not_offered)?;
         let interval = asker.offered(job.pair, job.interval).ok_or_else(not_offered)?;
         let series = Series { pair: job.pair, venue: Some(venue) };
         // Whole candles of what is wanted, of whatever they are made.

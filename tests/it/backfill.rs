@@ -3,7 +3,11 @@
 mod command;
 mod exchange;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cryptoprice::{
@@ -60,12 +64,6 @@ fn venue(name: &str) -> Venue {
 /// Makes one that asks these venues within their own budgets, at a minute at which time stands still.
 fn backfill(exchange: &Exchange, store: &Arc<Store>, names: &[&str], clock: &Clock) -> Backfill {
     provide_crypto();
-    let http = http_client().unwrap();
-    let client = |name: &&str| {
-        let protocol = venues::by_name(name).unwrap();
-        let client = RestClient::new(protocol.rest().unwrap(), Some(&exchange.base(name)), http.clone());
-        VenueClient { protocol, client: Arc::new(client) }
-    };
     let options = Options {
         max_concurrent: 4,
         share: Decimal::ONE,
@@ -73,15 +71,27 @@ fn backfill(exchange: &Exchange, store: &Arc<Store>, names: &[&str], clock: &Clo
         patience: Duration::from_secs(10),
         back_off: Duration::from_millis(5),
     };
-    let expected = names.iter().map(|name| venue(name)).collect();
     Backfill::new(
         Arc::clone(store),
-        names.iter().map(client).collect(),
-        BTreeMap::from([(PAIR, expected)]),
+        names.iter().map(|name| client(exchange, name)).collect(),
+        listing(names),
         options,
         BackfillMetrics::new().unwrap(),
         clock.clone(),
     )
+}
+
+/// Makes what asks a venue.
+fn client(exchange: &Exchange, name: &str) -> VenueClient {
+    let protocol = venues::by_name(name).unwrap();
+    let base = exchange.base(name);
+    let client = RestClient::new(protocol.rest().unwrap(), Some(&base), http_client().unwrap());
+    VenueClient { protocol, client: Arc::new(client) }
+}
+
+/// Says that these venues have the pair.
+fn listing(names: &[&str]) -> BTreeMap<Pair, BTreeSet<Venue>> {
+    BTreeMap::from([(PAIR, names.iter().map(|name| venue(name)).collect())])
 }
 
 fn job(names: &[&str], from: i64, to: i64) -> Job {
@@ -411,6 +421,42 @@ async fn a_service_fills_in_the_last_hours_and_then_every_gap() {
     clock.advance_to(at(1_007));
     minutes(64).await;
     assert_eq!(["binance", "coinbase"].map(|name| exchange.count(name)), [2, 2]);
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_hours_of_a_market_that_is_added_are_filled_in_as_at_a_start() {
+    let (clock, _, store) = rig(1_000).await;
+    let exchange = Exchange::start(at(1_010)).await;
+    let options = ServiceOptions { look_back: TimeDelta::hours(1), intervals: vec![Interval::Minute] };
+    let (service, handle) = Service::new(backfill(&exchange, &store, &["binance"], &clock), options);
+    let extender = service.extender(handle.clone());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(service.run(shutdown.clone()));
+    let filled = async |name: &str, count: usize| {
+        eventually("the candles are filled in", async || {
+            (stored(&store, Some(name), Interval::Minute).await.len() == count).then_some(())
+        })
+        .await;
+    };
+    filled("binance", 59).await;
+    extender.extend(vec![client(&exchange, "coinbase")], listing(&["binance", "coinbase"]));
+    filled("coinbase", 59).await;
+    assert_eq!(
+        ["binance", "coinbase"].map(|name| exchange.count(name)),
+        [1, 1],
+        "the other is not asked anew"
+    );
+
+    // One that is not listened to any more is not asked, and the other as before.
+    extender.extend(Vec::new(), listing(&["coinbase"]));
+    for name in ["binance", "coinbase"] {
+        handle.request(PAIR, venue(name), at(1_000)..at(1_004));
+    }
+    clock.advance_to(at(1_007));
+    filled("coinbase", 63).await;
+    assert_eq!(["binance", "coinbase"].map(|name| exchange.count(name)), [1, 2]);
     shutdown.cancel();
     running.await.unwrap();
 }

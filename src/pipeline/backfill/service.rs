@@ -1,7 +1,12 @@
 //! Back-filling in the background of a running service: a look at the last hours when it starts, then every gap, a while after
 //! it is over.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::{
@@ -11,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::{Backfill, BackfillMetrics, Job, Outcome, SETTLED_AFTER, Span};
+use super::{Backfill, BackfillMetrics, Job, Outcome, SETTLED_AFTER, Span, VenueClient};
 use crate::domain::{candle::Interval, pair::Pair, venue::Venue};
 
 /// Requests that wait to be looked at, at most.
@@ -47,6 +52,16 @@ pub struct Handle {
 pub(super) struct Request {
     market: (Pair, Venue),
     range: Span,
+    /// Whether messages are known to have been missed.
+    doubted: bool,
+}
+
+/// Tells a running service that other markets are listened to.
+#[derive(Debug)]
+pub struct Extender {
+    backfill: Arc<Backfill>,
+    handle: Handle,
+    look_back: TimeDelta,
 }
 
 /// Fills in for as long as the service runs.
@@ -87,13 +102,34 @@ impl Handle {
 
     /// Has a market filled in of which messages were missed within a range. Never waits.
     pub fn request(&self, pair: Pair, venue: Venue, range: Range<DateTime<Utc>>) {
-        if self.requests.try_send(Request { market: (pair, venue), range }).is_err() {
+        self.send(Request { market: (pair, venue), range, doubted: true });
+    }
+
+    fn send(&self, request: Request) {
+        if self.requests.try_send(request).is_err() {
             self.metrics.drop_gap();
         }
     }
 }
 
+impl Extender {
+    /// Takes in all markets that are listened to from now on, and how venues are asked that are new, or are asked in another
+    /// way. Of markets that are new, the last hours are looked at as at a start.
+    pub fn extend(&self, new: Vec<VenueClient>, markets: BTreeMap<Pair, BTreeSet<Venue>>) {
+        let now = self.backfill.clock.now();
+        let from = now.checked_sub_signed(self.look_back).unwrap_or(now);
+        for market in self.backfill.reach(new, markets) {
+            self.handle.send(Request { market, range: from..now, doubted: false });
+        }
+    }
+}
+
 impl Service {
+    /// Makes what tells it of other markets.
+    pub fn extender(&self, handle: Handle) -> Extender {
+        Extender { backfill: Arc::clone(&self.backfill), handle, look_back: self.options.look_back }
+    }
+
     /// Makes a service, and what requests of it.
     pub fn new(backfill: Backfill, options: ServiceOptions) -> (Self, Handle) {
         let (handle, requests) = Handle::new(backfill.metrics.clone());
@@ -139,19 +175,16 @@ impl Service {
         let Some(from) = now.checked_sub_signed(self.options.look_back).filter(|from| *from < now) else {
             return;
         };
-        for (pair, venues) in &self.backfill.markets {
-            for venue in venues.iter().filter(|venue| self.backfill.askers.contains_key(venue)) {
-                self.waiting.add((*pair, *venue, false), Gap { range: from..now, due: now, attempts: 0 });
-            }
+        for (pair, venue) in self.backfill.reach.load().asked() {
+            self.waiting.add((pair, venue, false), Gap { range: from..now, due: now, attempts: 0 });
         }
     }
 
-    fn wait_for(&mut self, Request { market: (pair, venue), range }: Request) {
-        let known = self.backfill.markets.get(&pair).is_some_and(|venues| venues.contains(&venue));
-        if known && self.backfill.askers.contains_key(&venue) {
+    fn wait_for(&mut self, Request { market: (pair, venue), range, doubted }: Request) {
+        if self.backfill.reach.load().asks((pair, venue)) {
             // The candle that the end falls into is over by then, and its makers have had their time.
-            let due = settled(self.shortest(), range.end);
-            self.waiting.add((pair, venue, true), Gap { range, due, attempts: 0 });
+            let due = if doubted { settled(self.shortest(), range.end) } else { range.end };
+            self.waiting.add((pair, venue, doubted), Gap { range, due, attempts: 0 });
         }
     }
 

@@ -18,6 +18,7 @@ const MISSED_WITHIN: TimeDelta = TimeDelta::seconds(60);
 pub struct Watch {
     handle: Handle,
     began: DateTime<Utc>,
+    look_back: TimeDelta,
     connections: BTreeMap<(Venue, Option<u64>), Connection>,
     /// Since when a market that has been listened to is not, if it is not.
     down: BTreeMap<(Venue, Pair), Option<DateTime<Utc>>>,
@@ -33,10 +34,10 @@ struct Connection {
 }
 
 impl Watch {
-    /// Begins to watch: what is first connected to later has been missed since.
-    pub fn new(handle: Handle, now: DateTime<Utc>) -> Self {
+    /// Begins to watch: what is first connected to later has been missed since, as far as is looked back.
+    pub fn new(handle: Handle, now: DateTime<Utc>, look_back: TimeDelta) -> Self {
         let (connections, down, mute) = Default::default();
-        Self { handle, began: now, connections, down, mute }
+        Self { handle, began: now, look_back, connections, down, mute }
     }
 
     /// Takes in what a venue said, as far as it tells of gaps.
@@ -58,7 +59,7 @@ impl Watch {
             }
             DeliveryKind::Connected(markets) => {
                 let markets: BTreeSet<Pair> = markets.iter().copied().collect();
-                let began = self.began;
+                let began = self.began.max(now.checked_sub_signed(self.look_back).unwrap_or(self.began));
                 let listened = |market: &Pair| {
                     let since = self.down.insert((venue, *market), None);
                     Some((*market, since.unwrap_or(Some(began))?))
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn a_market_is_missed_from_the_last_message_to_the_next_connection() {
         let (handle, _requests) = Handle::new(BackfillMetrics::new().unwrap());
-        let mut watch = Watch::new(handle, at(0));
+        let mut watch = Watch::new(handle, at(0), TimeDelta::hours(1));
         let connected = || DeliveryKind::Connected(MARKETS.into());
         let left = || DeliveryKind::Left(MARKETS.into());
         let [bitcoin, ether] = MARKETS;
@@ -167,7 +168,7 @@ mod tests {
     #[test]
     fn a_market_that_is_mute_on_a_standing_connection_is_missed_until_it_speaks() {
         let (handle, _requests) = Handle::new(BackfillMetrics::new().unwrap());
-        let mut watch = Watch::new(handle, at(0));
+        let mut watch = Watch::new(handle, at(0), TimeDelta::hours(1));
         let connected = || DeliveryKind::Connected(MARKETS.into());
         let spoken = |market| DeliveryKind::Ticker {
             market,
