@@ -17,7 +17,7 @@ use cryptoprice::{
         price::Origin,
         venue::Venue,
     },
-    pipeline::historian::{Historian, HistorianOptions, spool::SpoolOptions},
+    pipeline::historian::{Historian, HistorianOptions, spool::SpoolOptions, status::HistoryStatus},
     store::{
         Location, Options, Store,
         candles::{CandleQuery, Series},
@@ -92,13 +92,14 @@ fn historian_options(folder: &Path, max_bytes: u64) -> HistorianOptions {
 }
 
 /// Has what an earlier historian has left on the disk written by another.
-async fn drain(store: &Arc<Store>, folder: &Path) {
+async fn drain(store: &Arc<Store>, folder: &Path) -> HistoryStatus {
     let next = historian(store, folder, 1 << 24);
     let (status, shutdown) = (next.status(), CancellationToken::new());
     let running = tokio::spawn(next.run(shutdown.clone()));
     eventually("the spool is empty", async || (status.spool_rows() == 0).then_some(())).await;
     shutdown.cancel();
     running.await.unwrap();
+    status
 }
 
 /// Lists all that is stored of a series.
