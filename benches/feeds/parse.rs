@@ -122,7 +122,7 @@ impl Frames {
             .asking_for(self.pairs.iter().map(|pair| (protocol.symbol(*pair), *pair)));
         for text in self.each() {
             let parsed = protocol.parse(&mut session, black_box(text))?;
-            for event in parsed.events {
+            for event in &parsed.events {
                 hear(translator.translate(event, self.start)?);
             }
             parsed.reply.into_iter().for_each(&mut answer);

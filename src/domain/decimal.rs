@@ -8,6 +8,8 @@ pub mod digits;
 
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use self::digits::Short;
+
 /// Significant digits of a derived result.
 pub const SIGNIFICANT_DIGITS: u32 = 16;
 
@@ -116,7 +118,7 @@ fn shift(value: Decimal, exponent: i32) -> Option<Decimal> {
 /// Reads a decimal of at most 18 digits, which nearly all are; gives nothing of any other text.
 #[inline]
 fn short(text: &str) -> Option<Decimal> {
-    digits::decimal(text.as_bytes()).filter(|(_, end)| *end == text.len()).map(|(value, _)| value)
+    digits::decimal(text.as_bytes(), 0).filter(|short| short.length() == text.len()).map(Short::decimal)
 }
 
 fn exact(text: &str) -> Result<Decimal, DecimalError> {

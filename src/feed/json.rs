@@ -4,14 +4,19 @@
 //! knows less: strings are taken as they are written, so one with an escape is an error where it is wanted, and of what
 //! is skipped only quotes and brackets are looked at.
 //!
-//! A [`Message`] reads an object whose fields tell what one of them, the body, is about; [`Items`] reads an array whose
-//! items are not alike. Both do it in one pass where the body comes last, as it nearly always does. [`Raw`] is a part
-//! that is read later, [`Scalar`] the inside of a string or a number, as it is written.
+//! A [`Message`] reads an object whose fields tell what one of them, the body, is about; [`Tagged`] one of which a field tells
+//! what the others are; [`Items`] reads an array whose items are not alike. All do it in one pass where the body comes last and
+//! the tag first, as they nearly always do. [`Raw`] is a part that is read later, [`Scalar`] the inside of a string or a number,
+//! as it is written.
+
+#![expect(clippy::inline_always, reason = "a step is a few instructions, and a call costs as much")]
 
 mod deserializer;
 mod items;
 mod message;
 mod reader;
+mod scan;
+mod tagged;
 
 use std::{fmt, marker::PhantomData};
 
@@ -24,12 +29,14 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use self::reader::Reader;
-pub(super) use self::{items::Items, message::Message};
+pub(super) use self::{items::Items, message::Message, tagged::Tagged};
+use crate::domain::decimal::digits::Short;
 
 /// The names by which the types below ask for what they are.
 const RAW: &str = "feed::json::Raw";
 const SCALAR: &str = "feed::json::Scalar";
 const NUMBER: &str = "feed::json::Plain";
+const REST: &str = "feed::json::Rest";
 
 /// Any value, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,21 +70,6 @@ pub(super) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error
     let value = T::deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
-}
-
-/// Finds the first field of an object that has one of these names: what it holds, as in the head of a [`Message`]. What
-/// comes after it is not looked at.
-pub(super) fn find<'a>(text: &'a str, names: &[&str]) -> Result<Option<&'a str>, Error> {
-    let mut reader = Reader::new(text);
-    reader.pass(b'{', "an object")?;
-    let mut first = true;
-    while let Some(name) = reader.name(&mut first)? {
-        if names.iter().any(|known| known.as_bytes() == name) {
-            return reader.inside().map(Some);
-        }
-        reader.skip()?;
-    }
-    Ok(None)
 }
 
 impl<'a> Raw<'a> {
@@ -125,8 +117,9 @@ impl<'de> Visitor<'de> for Number {
     }
 
     #[inline]
-    fn visit_u128<E>(self, value: u128) -> Result<Self::Value, E> {
-        Ok(Plain::Decimal(Decimal::deserialize(value.to_le_bytes())))
+    fn visit_u128<E: de::Error>(self, value: u128) -> Result<Self::Value, E> {
+        let short = Short::unpack(value).ok_or_else(|| E::custom("expected a number of ours"))?;
+        Ok(Plain::Decimal(short.decimal()))
     }
 
     fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -160,8 +153,34 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for First<T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let first = items.next_element()?;
-        while items.next_element::<IgnoredAny>()?.is_some() {}
+        while items.next_element::<Rest>()?.is_some() {}
         Ok(first)
+    }
+}
+
+/// All the items of an array that are left, the next of them with those after it; one by one where they are read by
+/// another deserializer.
+struct Rest;
+
+impl<'de> Deserialize<'de> for Rest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_newtype_struct(REST, Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Rest {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("what is left of an array")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| self)
     }
 }
 
@@ -280,15 +299,32 @@ mod tests {
         assert_eq!(items.next::<i64>(), Ok(Some(1)));
         assert_eq!(items.end(), Ok(()));
         assert!(Items::open("[1] ]").unwrap().end().is_err());
-        assert!(!Items::open("[]").unwrap().has_more());
+        assert_eq!(Items::open("[]").unwrap().has_more(), Ok(false));
     }
 
     #[test]
-    fn a_field_is_found_by_its_name() {
-        let text = r#"{"a":{"type":"no"},"type":"yes","b":"#;
-        assert_eq!(find(text, &["type"]), Ok(Some("yes")));
-        assert_eq!(find(r#"{"a":1}"#, &["type"]), Ok(None));
-        assert!(find("[]", &["type"]).is_err());
+    fn a_tag_tells_what_the_other_fields_are() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Others<'a> {
+            a: &'a str,
+            b: u8,
+        }
+        for (text, tag) in [
+            (r#"{"type":"t","a":"x","b":7}"#, Some("t")),
+            (r#"{"a":"x","kind":"t","c":{"type":"no"},"b":7}"#, Some("t")),
+            (r#" { "a" : "x" , "b" : 7 , "type" : 1 } "#, Some("1")),
+            (r#"{"a":"x","b":7}"#, None),
+        ] {
+            let tagged = Tagged::open(text, &["type", "kind"]).unwrap();
+            assert_eq!(tagged.tag, tag, "{text}");
+            assert_eq!(tagged.read(), Ok(Others { a: "x", b: 7 }), "{text}");
+        }
+        for text in
+            ["[]", r#"{"type":"t","a":"x","b":7"#, r#"{"type":"t","a":"x","b":7} x"#, r#"{"type":"t"}"#]
+        {
+            let read = Tagged::open(text, &["type"]).and_then(Tagged::read::<Others<'_>>);
+            assert!(read.is_err(), "{text}");
+        }
     }
 
     prop_compose! {
@@ -297,7 +333,44 @@ mod tests {
         }
     }
 
+    prop_compose! {
+        /// A row with other fields between, before and after its own, and something long at times.
+        fn rows()(
+            name in "[a-z,{}\\[\\]:é]{0,70}",
+            price in prop_oneof!["-?[1-9][0-9]{0,20}(\\.[0-9]{1,20})?", "0\\.0{0,9}[0-9]{1,9}"],
+            quoted in any::<bool>(),
+            count in any::<Option<u32>>(),
+            levels in prop::collection::vec((any::<i64>(), "[\\[\"\\\\é]{0,9}"), 0..9),
+            others in prop::collection::vec((values(), "[ -~é]{0,90}"), 5),
+        ) -> Vec<(String, String)> {
+            let price = if quoted { format!("\"{price}\"") } else { price };
+            let own = [
+                ("name", Value::from(name).to_string()),
+                ("price", price),
+                ("count", Value::from(count).to_string()),
+                ("levels", serde_json::json!(levels).to_string()),
+            ];
+            let own = own.into_iter().map(|(name, value)| (name.to_owned(), value));
+            let others = others.into_iter().map(|(value, text)| [("x".to_owned() + &text, value.to_string()), ("y".to_owned(), Value::from(text).to_string())]);
+            let mut fields: Vec<_> = others.flatten().collect();
+            for (place, field) in own.enumerate() {
+                fields.insert(3 * place, field);
+            }
+            fields
+        }
+    }
+
     proptest! {
+        #[test]
+        fn another_deserializer_reads_the_same(fields in rows(), space in "[ \n\t]{0,3}", swap in 0usize..14) {
+            let mut fields = fields;
+            fields.rotate_left(swap);
+            let written = fields.iter().map(|(name, value)| format!("{}{space}:{value}", Value::from(name.as_str())));
+            let text = format!("{{{}{space}}}", written.collect::<Vec<_>>().join(&format!("{space},")));
+            let expected: Row<'_> = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(from_str::<Row<'_>>(&text).unwrap(), expected);
+        }
+
         #[test]
         fn whatever_is_skipped_what_is_wanted_is_found(value in values()) {
             #[derive(Deserialize)]
@@ -314,7 +387,7 @@ mod tests {
 
         #[test]
         fn no_text_makes_it_panic(text in any::<String>()) {
-            let _ = (from_str::<Row<'_>>(&text), from_str::<Raw<'_>>(&text), find(&text, &["a"]));
+            let _ = (from_str::<Row<'_>>(&text), from_str::<Raw<'_>>(&text), Tagged::open(&text, &["a"]).and_then(Tagged::read::<IgnoredAny>));
             if let Ok(mut items) = Items::open(&text) {
                 let _ = items.end();
             }

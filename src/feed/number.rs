@@ -8,7 +8,7 @@ use super::{
     json::{self, Plain, Raw, Scalar},
     venue::ParseError,
 };
-use crate::domain::decimal::{self, DecimalError};
+use crate::domain::decimal::{self, digits};
 
 /// Significant digits that every decimal can hold.
 const MAX_DIGITS: usize = 28;
@@ -48,38 +48,47 @@ impl<'a> Row<'a> {
 }
 
 impl Number {
-    fn read(text: &str) -> Result<Self, DecimalError> {
-        decimal::parse_venue(text).map(Self)
+    #[inline(never)]
+    fn read<E: de::Error>(text: &str) -> Result<Self, E> {
+        decimal::parse_venue(text).map(Self).map_err(E::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for Number {
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Plain::deserialize(deserializer)? {
             Plain::Decimal(value) => Ok(Self(value)),
-            Plain::Other(Scalar(text)) => Self::read(text).map_err(de::Error::custom),
+            Plain::Other(Scalar(text)) => Self::read(text),
         }
     }
 }
 
+impl Volume {
+    #[inline(never)]
+    fn read<E: de::Error>(text: &str) -> Result<Self, E> {
+        let value = decimal::parse_venue(text).or_else(|error| shortened(text).ok_or(error));
+        value.map(Self).map_err(E::custom)
+    }
+}
+
 impl<'de> Deserialize<'de> for Volume {
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Scalar(text) = match Plain::deserialize(deserializer)? {
-            Plain::Decimal(value) => return Ok(Self(value)),
-            Plain::Other(text) => text,
-        };
-        decimal::parse_venue(text)
-            .or_else(|error| shortened(text).ok_or(error))
-            .map(Self)
-            .map_err(de::Error::custom)
+        match Plain::deserialize(deserializer)? {
+            Plain::Decimal(value) => Ok(Self(value)),
+            Plain::Other(Scalar(text)) => Self::read(text),
+        }
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Scalar(text) = Scalar::deserialize(deserializer)?;
-        let is_else = text.bytes().any(|byte| matches!(byte, b'\\' | b'{' | b'['));
-        if text.is_empty() || is_else || text == "null" {
+        // Most of them are digits alone.
+        let is_plain = || !text.bytes().any(|byte| matches!(byte, b'\\' | b'{' | b'[')) && text != "null";
+        if text.is_empty() || (digits::count(text.as_bytes(), 0) < text.len() && !is_plain()) {
             return Err(de::Error::custom("expected a plain string or a number"));
         }
         Ok(Self(text))
@@ -113,7 +122,7 @@ pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     match Plain::deserialize(deserializer)? {
         Plain::Decimal(value) => Ok(Some(Number(value))),
         Plain::Other(Scalar("null" | "")) => Ok(None),
-        Plain::Other(Scalar(text)) => Number::read(text).map(Some).map_err(de::Error::custom),
+        Plain::Other(Scalar(text)) => Number::read(text).map(Some),
     }
 }
 
@@ -151,9 +160,18 @@ pub(super) fn millis(value: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp_millis(value)
 }
 
+/// Reads a whole number.
+#[inline]
+pub(super) fn whole(text: &str) -> Option<i64> {
+    match digits::whole(text.as_bytes(), 0) {
+        Some((value, end)) if end == text.len() => Some(value),
+        _ => text.parse().ok(),
+    }
+}
+
 /// Reads milliseconds since 1970 that are written as text or as a number.
 pub(super) fn milliseconds(field: &'static str, Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
-    text.parse().ok().and_then(millis).ok_or_else(|| ParseError::value(field, text))
+    whole(text).and_then(millis).ok_or_else(|| ParseError::value(field, text))
 }
 
 /// Reads `2026-01-02T03:04:05.123456Z`, the spelling of RFC 3339 that venues have; `None` of any other.

@@ -70,9 +70,6 @@ impl Scale {
 
     /// Tells a ticker in units of the assets themselves.
     pub fn ticker<'a>(self, ticker: &Ticker<'a>) -> Result<Ticker<'a>, ParseError> {
-        if self == Self::ONE {
-            return Ok(*ticker);
-        }
         let price = |price: Option<Decimal>| price.map(|price| self.price(price)).transpose();
         let book = ticker
             .book

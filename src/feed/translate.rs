@@ -81,22 +81,28 @@ impl Translator {
     /// how far the venue's clock is ahead; when it happened tells [`believed`].
     pub fn translate(
         &mut self,
-        event: Event<'_>,
+        event: &Event<'_>,
         receive_time: DateTime<Utc>,
     ) -> Result<DeliveryKind, ParseError> {
-        let latest = receive_time.checked_add_signed(MAX_AHEAD).unwrap_or(receive_time);
         let began = *self.began.get_or_insert(receive_time);
-        Ok(match event {
-            Event::Ticker(ticker) => {
+        Ok(match *event {
+            Event::Ticker(ref ticker) => {
                 let (market, scale) = self.market(ticker.symbol)?;
-                ticker_delivery(market, &scale.ticker(&ticker)?, latest)
+                if scale == Scale::ONE {
+                    ticker_delivery(market, ticker, receive_time)
+                } else {
+                    ticker_delivery(market, &scale.ticker(ticker)?, receive_time)
+                }
             }
-            Event::Trade(trade) => {
+            Event::Trade(ref trade) => {
                 let (market, scale) = self.market(trade.symbol)?;
-                let trade = scale.trade(&trade)?;
-                let answer = receive_time - began <= ANSWERED_WITHIN;
-                let snapshot = trade.snapshot || (answer && began - trade.time > PAST);
-                trade_delivery(market, &trade, snapshot)
+                let answer = || receive_time - began <= ANSWERED_WITHIN && began - trade.time > PAST;
+                let snapshot = trade.snapshot || (trade.time < began && answer());
+                if scale == Scale::ONE {
+                    trade_delivery(market, trade, snapshot)
+                } else {
+                    trade_delivery(market, &scale.trade(trade)?, snapshot)
+                }
             }
             Event::Confirm(None) => DeliveryKind::Confirm(None),
             Event::Confirm(Some(symbol)) => DeliveryKind::Confirm(Some(self.market(symbol)?.0.pair)),
@@ -134,10 +140,17 @@ impl Translator {
 
 /// Tells when something happened: when the venue says, unless that is more than a minute ahead of when it was received.
 pub fn believed(time: DateTime<Utc>, receive_time: DateTime<Utc>) -> DateTime<Utc> {
-    if time - receive_time > MAX_AHEAD { receive_time } else { time }
+    if is_far_ahead(time, receive_time) { receive_time } else { time }
 }
 
-fn ticker_delivery(market: Market, ticker: &Ticker<'_>, latest: DateTime<Utc>) -> DeliveryKind {
+/// Tells whether a time is more than a minute ahead. Most are not ahead at all, which is seen at once.
+fn is_far_ahead(time: DateTime<Utc>, receive_time: DateTime<Utc>) -> bool {
+    let moment = |time: DateTime<Utc>| (time.timestamp(), time.timestamp_subsec_nanos());
+    let (seconds, nanos) = moment(receive_time);
+    time > receive_time && moment(time) > (seconds + MAX_AHEAD.num_seconds(), nanos)
+}
+
+fn ticker_delivery(market: Market, ticker: &Ticker<'_>, receive_time: DateTime<Utc>) -> DeliveryKind {
     DeliveryKind::Ticker {
         market: market.pair,
         kind: market.kind,
@@ -145,7 +158,7 @@ fn ticker_delivery(market: Market, ticker: &Ticker<'_>, latest: DateTime<Utc>) -
         last: ticker.last,
         base_volume_24h: ticker.base_volume_24h,
         quote_volume_24h: ticker.quote_volume_24h,
-        time: ticker.time.filter(|time| *time <= latest),
+        time: ticker.time.filter(|time| !is_far_ahead(*time, receive_time)),
     }
 }
 
@@ -199,7 +212,7 @@ mod tests {
             let mut translator = Translator::new(&KuCoin);
             // Twice: looked up, then remembered.
             for _ in 0..2 {
-                let delivery = translator.translate(trade(symbol, RECEIVED), RECEIVED).unwrap();
+                let delivery = translator.translate(&trade(symbol, RECEIVED), RECEIVED).unwrap();
                 let DeliveryKind::Trade { market, kind: found, trade, snapshot } = delivery else {
                     panic!("{delivery:?}")
                 };
@@ -213,13 +226,13 @@ mod tests {
     #[test]
     fn multiples_of_an_asset_become_the_asset() {
         let mut translator = Translator::new(&Binance);
-        let delivery = translator.translate(trade("1000SATSUSDT", RECEIVED), RECEIVED).unwrap();
+        let delivery = translator.translate(&trade("1000SATSUSDT", RECEIVED), RECEIVED).unwrap();
         let DeliveryKind::Trade { market, trade, .. } = delivery else { panic!("{delivery:?}") };
         let told = (market.to_string(), decimal::text(trade.price), decimal::text(trade.amount));
         assert_eq!(told, ("SATS-USDT".to_owned(), "0.0015".to_owned(), "2000".to_owned()));
         let price = decimal::parse("0.5").unwrap();
         let ticker = Event::Ticker(Ticker { symbol: "1000SATSUSDT", last: Some(price), ..Ticker::default() });
-        let DeliveryKind::Ticker { last, .. } = translator.translate(ticker, RECEIVED).unwrap() else {
+        let DeliveryKind::Ticker { last, .. } = translator.translate(&ticker, RECEIVED).unwrap() else {
             panic!("no ticker")
         };
         assert_eq!(last.map(decimal::text).as_deref(), Some("0.0005"));
@@ -231,7 +244,7 @@ mod tests {
             let asked = asked.iter().map(|pair| pair.parse().unwrap());
             let asked = asked.map(|pair| (protocol.symbol(pair), pair));
             let mut translator = Translator::new(protocol).asking_for(asked);
-            let told = translator.translate(Event::Confirm(Some(symbol)), RECEIVED).unwrap();
+            let told = translator.translate(&Event::Confirm(Some(symbol)), RECEIVED).unwrap();
             assert_eq!(told, DeliveryKind::Confirm(Some(expected.parse().unwrap())), "{symbol}");
         };
         check(&BinanceUs, &["BNB-USD", "DOT-USD"], "BNBUSD", "BNB-USD");
@@ -244,10 +257,10 @@ mod tests {
     fn a_symbol_that_prices_nothing_is_refused() {
         let mut translator = Translator::new(&KuCoin);
         for symbol in ["", "NONSENSE", "XBT-BTC"] {
-            let error = translator.translate(trade(symbol, RECEIVED), RECEIVED).unwrap_err();
+            let error = translator.translate(&trade(symbol, RECEIVED), RECEIVED).unwrap_err();
             assert_eq!(error.kind(), "unknown_symbol", "{symbol}");
         }
-        assert!(translator.translate(Event::Confirm(Some("?")), RECEIVED).is_err());
+        assert!(translator.translate(&Event::Confirm(Some("?")), RECEIVED).is_err());
     }
 
     #[test]
@@ -256,13 +269,13 @@ mod tests {
         for (ahead, is_believed) in [(-3600, true), (0, true), (60, true), (61, false), (1_000_000, false)] {
             let time = RECEIVED + TimeDelta::seconds(ahead);
             let ticker = Event::Ticker(Ticker { symbol: "btcusdt", time: Some(time), ..Ticker::default() });
-            let DeliveryKind::Ticker { time: told, .. } = translator.translate(ticker, RECEIVED).unwrap()
+            let DeliveryKind::Ticker { time: told, .. } = translator.translate(&ticker, RECEIVED).unwrap()
             else {
                 panic!("no ticker")
             };
             assert_eq!(told, is_believed.then_some(time), "{ahead}");
             let event = trade("btcusdt", time);
-            let DeliveryKind::Trade { trade, .. } = translator.translate(event, RECEIVED).unwrap() else {
+            let DeliveryKind::Trade { trade, .. } = translator.translate(&event, RECEIVED).unwrap() else {
                 panic!("no trade")
             };
             assert_eq!(trade.time, time, "it tells how far the clock is ahead");
@@ -273,18 +286,18 @@ mod tests {
     #[test]
     fn a_trade_from_before_the_connection_is_past() {
         let mut translator = Translator::new(&KuCoin);
-        translator.translate(Event::Confirm(None), RECEIVED).unwrap();
+        translator.translate(&Event::Confirm(None), RECEIVED).unwrap();
         for (after, past) in [(-3600, true), (-3, true), (-2, false), (0, false), (90, false)] {
             let time = RECEIVED + TimeDelta::seconds(after);
             let Event::Trade(report) = trade("BTC-USDT", time) else { panic!("no trade") };
             let event = Event::Trade(TradeReport { snapshot: false, ..report });
             // Received late: what counts is when the connection began.
-            let delivery = translator.translate(event, RECEIVED + TimeDelta::seconds(10)).unwrap();
+            let delivery = translator.translate(&event, RECEIVED + TimeDelta::seconds(10)).unwrap();
             let DeliveryKind::Trade { snapshot, .. } = delivery else { panic!("no trade") };
             assert_eq!(snapshot, past, "{after}");
             // Later than any answer: the venue's clock is behind.
             let event = Event::Trade(TradeReport { snapshot: false, ..report });
-            let delivery = translator.translate(event, RECEIVED + TimeDelta::seconds(11)).unwrap();
+            let delivery = translator.translate(&event, RECEIVED + TimeDelta::seconds(11)).unwrap();
             assert!(matches!(delivery, DeliveryKind::Trade { snapshot: false, .. }), "{after}");
         }
     }
@@ -294,7 +307,7 @@ mod tests {
         let mut translator = Translator::new(&KuCoin);
         for n in 0..MAX_REMEMBERED + 10 {
             let symbol = format!("A{n}-USDT");
-            translator.translate(Event::Confirm(Some(&symbol)), RECEIVED).unwrap();
+            translator.translate(&Event::Confirm(Some(&symbol)), RECEIVED).unwrap();
         }
         assert_eq!(translator.markets.len(), MAX_REMEMBERED);
     }

@@ -165,7 +165,9 @@ pub struct Session {
     /// Symbols whose past trades have come, at venues that send them first and do not mark them.
     pub begun: HashSet<String, RandomState>,
     /// Books by symbol, at venues that send changes of them.
-    books: HashMap<String, Book, RandomState>,
+    books: Vec<Book>,
+    /// Which of them is that of a symbol.
+    book_of: HashMap<String, usize, RandomState>,
     /// The number of the last message, at venues that count all messages of a connection.
     number: Option<u64>,
 }
@@ -203,13 +205,13 @@ impl Session {
 
     /// Finds the book of a symbol, or starts to keep one of which nothing is known yet.
     pub(super) fn book(&mut self, symbol: &str) -> Result<&mut Book, ParseError> {
-        if !self.books.contains_key(symbol) {
-            if self.books.len() >= MAX_SYMBOLS {
-                return Err(ParseError::unknown_symbol(symbol));
-            }
-            self.books.insert(symbol.to_owned(), Book::default());
+        let next = self.books.len();
+        let at = self.book_of.get(symbol).copied().unwrap_or(next);
+        if at == next && next < MAX_SYMBOLS {
+            self.book_of.insert(symbol.to_owned(), next);
+            self.books.push(Book::default());
         }
-        self.books.get_mut(symbol).ok_or_else(|| ParseError::unknown_symbol(symbol))
+        self.books.get_mut(at).ok_or_else(|| ParseError::unknown_symbol(symbol))
     }
 }
 
@@ -304,6 +306,22 @@ impl From<serde_json::Error> for ParseError {
 fn names<P: Protocol + ?Sized>(protocol: &P) -> impl Iterator<Item = (&'static str, &'static str)> {
     let multiples = protocol.multiples().iter().map(|(native, canonical, _)| (*native, *canonical));
     protocol.aliases().iter().copied().chain(multiples)
+}
+
+/// Splits a name at the first of a letter; names are short, and the general search of the library pays off in longer ones.
+#[inline]
+pub(super) fn split(name: &str, letter: u8) -> Option<(&str, &str)> {
+    around(name, name.bytes().position(|other| other == letter)?)
+}
+
+/// Splits a name at the last of a letter.
+#[inline]
+pub(super) fn split_last(name: &str, letter: u8) -> Option<(&str, &str)> {
+    around(name, name.bytes().rposition(|other| other == letter)?)
+}
+
+fn around(name: &str, at: usize) -> Option<(&str, &str)> {
+    Some((name.get(..at)?, name.get(at + 1..)?))
 }
 
 fn shorten(text: &str) -> String {

@@ -187,7 +187,7 @@ fn understand(path: &Path) -> Heard {
         for event in protocol.parse(session, &text).unwrap().events {
             // What is older than the file is known, and said no second time.
             if record.time >= started {
-                heard.push((record.time, translator.translate(event, record.time).unwrap()));
+                heard.push((record.time, translator.translate(&event, record.time).unwrap()));
             }
         }
     }

@@ -6,38 +6,40 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::{Error, NUMBER, RAW, SCALAR, reader::Reader};
+use super::{
+    Error, NUMBER, RAW, REST, SCALAR,
+    reader::{Parts, Reader},
+};
 
-/// The parts of an object or an array, one after the other.
-struct Parts<'r, 'a> {
+/// An object or an array, part by part.
+struct Access<'r, 'a> {
     reader: &'r mut Reader<'a>,
-    closing: u8,
-    first: bool,
+    parts: Parts,
 }
 
-impl<'de> MapAccess<'de> for Parts<'_, 'de> {
+impl<'de> MapAccess<'de> for Access<'_, 'de> {
     type Error = Error;
 
-    #[inline]
+    #[inline(always)]
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        match self.reader.key(&mut self.first)? {
+        match self.reader.key(&mut self.parts)? {
             Some(name) => seed.deserialize(BorrowedBytesDeserializer::<Error>::new(name)).map(Some),
             None => Ok(None),
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         seed.deserialize(&mut *self.reader)
     }
 }
 
-impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
+impl<'de> SeqAccess<'de> for Access<'_, 'de> {
     type Error = Error;
 
     #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        if self.reader.more(self.closing, &mut self.first)? {
+        if self.reader.more(&mut self.parts)? {
             seed.deserialize(&mut *self.reader).map(Some)
         } else {
             Ok(None)
@@ -46,18 +48,49 @@ impl<'de> SeqAccess<'de> for Parts<'_, 'de> {
 }
 
 impl<'de> Reader<'de> {
-    /// Reads the parts between two brackets.
-    #[inline]
+    /// Reads the parts from an opening bracket on.
+    #[inline(always)]
     fn parts<T>(
         &mut self,
-        [opening, closing]: [u8; 2],
-        read: impl FnOnce(&mut Parts<'_, 'de>) -> Result<T, Error>,
+        opening: u8,
+        read: impl FnOnce(&mut Access<'_, 'de>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.pass(opening, if opening == b'{' { "an object" } else { "an array" })?;
-        let mut parts = Parts { reader: self, closing, first: true };
-        let value = read(&mut parts)?;
-        self.pass(closing, "a closing bracket")?;
+        let parts = self.enter(opening)?;
+        self.parts_from(parts, read)
+    }
+
+    /// Reads those that are left.
+    #[inline(always)]
+    fn parts_from<T>(
+        &mut self,
+        parts: Parts,
+        read: impl FnOnce(&mut Access<'_, 'de>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut access = Access { reader: self, parts };
+        let value = read(&mut access)?;
+        let mut parts = access.parts;
+        self.leave(&mut parts)?;
         Ok(value)
+    }
+}
+
+/// What is left of an object.
+pub(super) struct Fields<'r, 'a> {
+    pub(super) reader: &'r mut Reader<'a>,
+    pub(super) parts: Parts,
+}
+
+impl<'de> Deserializer<'de> for Fields<'_, 'de> {
+    type Error = Error;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.reader.parts_from(self.parts, |fields| visitor.visit_map(fields))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
@@ -76,12 +109,14 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.token()? {
-            "true" => visitor.visit_bool(true),
-            "false" => visitor.visit_bool(false),
-            _ => Err(self.wants("true or false before what stands")),
+        self.peek();
+        let is_true = self.is_word(b"true");
+        if is_true || self.is_word(b"false") {
+            visitor.visit_bool(is_true)
+        } else {
+            Err(self.wants("true or false"))
         }
     }
 
@@ -95,7 +130,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_u64(self.whole()?)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_borrowed_str(self.plain()?)
     }
@@ -107,13 +142,11 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     #[inline]
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.token()? {
-            "null" => visitor.visit_unit(),
-            _ => Err(self.wants("null before what stands")),
-        }
+        self.peek();
+        if self.is_word(b"null") { visitor.visit_unit() } else { Err(self.wants("null")) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -123,16 +156,20 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
             RAW => visitor.visit_borrowed_str(self.raw()?),
             SCALAR => visitor.visit_borrowed_str(self.scalar()?),
             NUMBER => match self.decimal() {
-                Some(value) => visitor.visit_u128(u128::from_le_bytes(value.serialize())),
-                None => visitor.visit_borrowed_str(self.scalar()?),
+                Some(short) => visitor.visit_u128(short.pack()),
+                None => visitor.visit_borrowed_str(self.other_scalar()?),
             },
+            REST => {
+                self.skip_rest()?;
+                visitor.visit_unit()
+            }
             _ => visitor.visit_newtype_struct(self),
         }
     }
 
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.parts(*b"[]", |parts| visitor.visit_seq(parts))
+        self.parts(b'[', |items| visitor.visit_seq(items))
     }
 
     #[inline]
@@ -150,12 +187,12 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self.deserialize_seq(visitor)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        self.parts(*b"{}", |parts| visitor.visit_map(parts))
+        self.parts(b'{', |fields| visitor.visit_map(fields))
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -165,7 +202,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self.deserialize_map(visitor)
     }
 
-    #[inline]
+    #[inline(always)]
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         self.skip()?;
         visitor.visit_unit()

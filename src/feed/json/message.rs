@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Error, reader::Reader};
+use super::{
+    Error,
+    reader::{Parts, Reader},
+};
 use crate::feed::venue::ParseError;
 
 /// An object of which one field, the body, can be read once others are known. Those may lie inside another object, and
@@ -16,24 +19,26 @@ pub(in crate::feed) struct Message<'a, const N: usize> {
     /// none, or null.
     pub(in crate::feed) head: [Option<&'a str>; N],
     reader: Reader<'a>,
-    state: Body,
+    parts: Parts,
+    state: Body<'a>,
     /// Objects around this one.
     depth: usize,
 }
 
 /// Where the body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Body {
+#[derive(Debug, Clone, Copy)]
+enum Body<'a> {
     /// There is none, or it has been read.
     Gone,
     /// It is what comes next.
     Next,
     /// It lies before what has been read: the whole object.
-    At(usize),
+    At(Reader<'a>),
 }
 
 impl<'a, const N: usize> Message<'a, N> {
     /// Reads an object up to its body; where that comes before the first `needed` of the fields asked for, to the end.
+    #[inline(always)]
     pub(in crate::feed) fn open(
         text: &'a str,
         needed: usize,
@@ -51,7 +56,7 @@ impl<'a, const N: usize> Message<'a, N> {
 
     /// Tells whether there is a body, as far as has been read.
     pub(in crate::feed) fn has_body(&self) -> bool {
-        self.state != Body::Gone
+        !matches!(self.state, Body::Gone)
     }
 
     /// Opens the body, which is an object itself.
@@ -64,27 +69,37 @@ impl<'a, const N: usize> Message<'a, N> {
         match self.state {
             Body::Gone => Err(ParseError::value(self.body, "absent")),
             Body::Next => Ok(Message::open_at(self.reader, self.depth + 1, needed, names, body)?),
-            Body::At(at) => Ok(Message::open(self.reader.back_to(at).raw()?, needed, names, body)?),
+            Body::At(mut reader) => Ok(Message::open(reader.raw()?, needed, names, body)?),
         }
     }
 
+    #[inline(always)]
     fn open_at(
-        mut reader: Reader<'a>,
+        reader: Reader<'a>,
         depth: usize,
         needed: usize,
         names: [&'static str; N],
         body: &'static str,
     ) -> Result<Self, Error> {
-        reader.pass(b'{', "an object")?;
-        let mut message = Self { names, needed, body, head: [None; N], reader, state: Body::Gone, depth };
-        message.fields(true)?;
+        let (head, parts, state) = ([None; N], Parts::default(), Body::Gone);
+        // It is large, and so is made where it stays.
+        let mut message = Self { names, needed, body, head, reader, parts, state, depth };
+        message.parts = message.reader.enter(b'{')?;
+        message.fields()?;
         Ok(message)
     }
 
+    /// Reads what comes after the body.
+    #[inline(never)]
+    fn tail(&mut self) -> Result<(), Error> {
+        self.fields()
+    }
+
     /// Reads fields: up to the body, or to the end of the text.
-    fn fields(&mut self, mut first: bool) -> Result<(), Error> {
-        while let Some(name) = self.reader.name(&mut first)? {
-            if let Some(at) = self.names.iter().position(|known| known.as_bytes() == name) {
+    #[inline(always)]
+    fn fields(&mut self) -> Result<(), Error> {
+        while let Some(name) = self.reader.name(&mut self.parts)? {
+            if let Some(at) = self.names.iter().position(|known| is_same(known, name)) {
                 self.note(at)?;
             } else if name != self.body.as_bytes() {
                 self.unfold(name)?;
@@ -94,13 +109,12 @@ impl<'a, const N: usize> Message<'a, N> {
                 self.state = Body::Next;
                 return Ok(());
             } else {
-                self.state = Body::At(self.reader.at);
+                self.state = Body::At(self.reader);
                 self.reader.skip()?;
             }
         }
         for _ in 0..std::mem::take(&mut self.depth) {
-            let mut first = false;
-            while self.reader.name(&mut first)?.is_some() {
+            while self.reader.name(&mut self.parts)?.is_some() {
                 self.reader.skip()?;
             }
         }
@@ -108,6 +122,7 @@ impl<'a, const N: usize> Message<'a, N> {
     }
 
     /// Keeps what a field asked for holds.
+    #[inline(always)]
     fn note(&mut self, at: usize) -> Result<(), Error> {
         let value = Some(self.reader.inside()?).filter(|value| *value != "null");
         if let Some(noted) = self.head.get_mut(at) {
@@ -122,9 +137,8 @@ impl<'a, const N: usize> Message<'a, N> {
         if self.reader.peek() != Some(b'{') || !self.names.iter().any(asked) {
             return self.reader.skip();
         }
-        self.reader.pass(b'{', "an object")?;
-        let mut first = true;
-        while let Some(name) = self.reader.name(&mut first)? {
+        let mut parts = self.reader.enter(b'{')?;
+        while let Some(name) = self.reader.name(&mut parts)? {
             match self.names.iter().position(|known| inner(known, outer) == Some(name)) {
                 Some(at) => self.note(at)?,
                 None => self.reader.skip()?,
@@ -139,20 +153,29 @@ impl<'a, const N: usize> Message<'a, N> {
             Body::Gone => Err(ParseError::value(self.body, "absent")),
             Body::Next => {
                 let value = T::deserialize(&mut self.reader)?;
-                self.fields(false)?;
+                self.tail()?;
                 Ok(value)
             }
-            Body::At(at) => Ok(T::deserialize(&mut self.reader.back_to(at))?),
+            Body::At(mut reader) => Ok(T::deserialize(&mut reader)?),
         }
     }
 
     /// Passes the body, if there is one, and what comes after it.
     pub(in crate::feed) fn end(&mut self) -> Result<(), ParseError> {
-        if self.state == Body::Gone { Ok(()) } else { self.body::<IgnoredAny>().map(drop) }
+        if matches!(self.state, Body::Gone) { Ok(()) } else { self.body::<IgnoredAny>().map(drop) }
     }
+}
+
+/// Compares names, most of which differ in their length or their first letter.
+#[inline]
+fn is_same(known: &str, name: &[u8]) -> bool {
+    let known = known.as_bytes();
+    known.len() == name.len() && known.first() == name.first() && known == name
 }
 
 /// Takes the inner name out of `outer.inner`.
 fn inner(known: &'static str, outer: &[u8]) -> Option<&'static [u8]> {
-    known.as_bytes().strip_prefix(outer)?.strip_prefix(b".")
+    let known = known.as_bytes();
+    let inner = known.get(outer.len() + 1..).filter(|_| known.get(outer.len()) == Some(&b'.'))?;
+    known.starts_with(outer).then_some(inner)
 }

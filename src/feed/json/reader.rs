@@ -1,34 +1,57 @@
 //! The text, and the small steps through it.
 
-use std::{ops::Range, str::FromStr};
+use std::str::FromStr;
 
-use rust_decimal::Decimal;
-
-use super::Error;
-use crate::domain::decimal::digits;
+use super::{
+    Error,
+    scan::{self, BLOCK, Quotes, Shape},
+};
+use crate::domain::decimal::digits::{self, Short};
 
 /// A text, and how far it has been read.
+///
+/// Where a string ends is not searched for: the quotes of a block of the text are known at once. So a step does not have to wait
+/// for what the step before it has found, which costs more than all else.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a> {
     text: &'a str,
-    pub(super) at: usize,
+    /// All before it has been read.
+    at: usize,
+    /// The quotes of a block of the text, but for those that have been passed.
+    quotes: u64,
+    /// Where that block ends.
+    end: usize,
+    /// The byte there has a backslash before it.
+    end_is_escaped: bool,
+    /// Backslashes have been seen.
+    has_backslashes: bool,
+}
+
+/// How far an object or an array has been read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Parts {
+    /// What stands before the next part: the opening bracket, or a comma.
+    before: u8,
+    closing: u8,
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, quotes: 0, end: 0, end_is_escaped: false, has_backslashes: false }
     }
 
-    /// Reads the same text from another place.
-    pub(super) fn back_to(self, at: usize) -> Self {
-        Self { at, ..self }
+    /// Gets a byte.
+    #[inline(always)]
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
     }
 
     /// Gets the next byte that is no white space.
-    #[inline]
+    #[inline(always)]
     pub(super) fn peek(&mut self) -> Option<u8> {
-        match self.text.as_bytes().get(self.at) {
-            Some(byte) if *byte > b' ' => Some(*byte),
+        match self.byte(self.at) {
+            Some(byte) if byte > b' ' => Some(byte),
             _ => self.peek_on(),
         }
     }
@@ -36,15 +59,52 @@ impl<'a> Reader<'a> {
     /// Does the same where there is white space, which venues seldom write.
     #[cold]
     fn peek_on(&mut self) -> Option<u8> {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.as_bytes().get(self.at) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte(self.at) {
             self.at += 1;
         }
-        self.text.as_bytes().get(self.at).copied()
+        self.byte(self.at)
     }
 
-    /// Passes a byte that must come next.
+    /// Tells where the first of some quotes is.
+    #[inline(always)]
+    fn place(&self, quotes: u64) -> usize {
+        (self.end + quotes.trailing_zeros() as usize).wrapping_sub(BLOCK)
+    }
+
+    /// Looks at the block that begins where reading is, outside of strings.
+    #[inline(never)]
+    fn look(&mut self) {
+        (self.end, self.end_is_escaped) = (self.at, false);
+        self.look_on();
+    }
+
+    /// Looks at the next block.
     #[inline]
-    pub(super) fn pass(&mut self, byte: u8, name: &str) -> Result<(), Error> {
+    fn look_on(&mut self) {
+        let quotes = Quotes::at(self.text.as_bytes(), self.end);
+        self.quotes = quotes.places;
+        if quotes.has_backslashes || self.end_is_escaped {
+            self.leave_escaped_out();
+        }
+        self.end += BLOCK;
+    }
+
+    /// Takes out the quotes that have a backslash before them.
+    #[inline(never)]
+    fn leave_escaped_out(&mut self) {
+        let (escaped, next) = scan::escaped(self.text.as_bytes(), self.end, self.end_is_escaped);
+        self.quotes &= !escaped;
+        (self.end_is_escaped, self.has_backslashes) = (next, true);
+    }
+
+    /// Goes on to a place outside of strings.
+    fn go_to(&mut self, at: usize) {
+        (self.at, self.end, self.quotes) = (at, at, 0);
+    }
+
+    /// Passes a bracket that must come next.
+    #[inline(always)]
+    fn pass(&mut self, byte: u8, name: &str) -> Result<(), Error> {
         if self.peek() == Some(byte) {
             self.at += 1;
             Ok(())
@@ -65,64 +125,76 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the inside of a string, as it is written.
-    #[inline]
+    #[inline(always)]
     pub(super) fn string(&mut self) -> Result<&'a str, Error> {
         let start = self.pass_string()?;
         self.text.get(start..self.at - 1).ok_or_else(|| self.wants("a whole character"))
     }
 
     /// Reads a string in which nothing is escaped.
-    #[inline]
+    #[inline(always)]
     pub(super) fn plain(&mut self) -> Result<&'a str, Error> {
-        let start = self.pass_string()?;
-        let inside = start..self.at - 1;
-        if find(self.text.as_bytes(), b'\\', inside.clone()).is_some() {
+        let inside = self.string()?;
+        if self.has_backslashes && inside.contains('\\') {
             return Err(self.wants("a string without escapes"));
         }
-        self.text.get(inside).ok_or_else(|| self.wants("a whole character"))
+        Ok(inside)
     }
 
     /// Passes a string; tells where its inside begins.
-    #[inline]
+    #[inline(always)]
     fn pass_string(&mut self) -> Result<usize, Error> {
-        self.pass(b'"', "a string")?;
-        let start = self.at;
-        loop {
-            match find(self.text.as_bytes(), b'"', self.at..self.text.len()) {
-                Some(quote) => self.at = quote + 1,
-                None => return Err(self.wants("the end of a string")),
-            }
-            if !self.is_escaped() {
-                return Ok(start);
-            }
+        let closing = others(self.quotes);
+        if self.byte(self.at) != Some(b'"') || closing == 0 {
+            return self.pass_string_in_steps();
         }
+        let start = self.at + 1;
+        self.at = self.place(closing) + 1;
+        self.quotes = others(closing);
+        Ok(start)
     }
 
-    /// Tells whether the quote that has just been passed is one inside of a string: an odd number of backslashes stands
-    /// before it.
-    #[inline]
-    fn is_escaped(&self) -> bool {
-        let before = self.text.as_bytes().get(..self.at - 1).unwrap_or_default();
-        before.last() == Some(&b'\\')
-            && before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+    /// Does the same where the string is not in one block, or is none.
+    #[inline(never)]
+    fn pass_string_in_steps(&mut self) -> Result<usize, Error> {
+        if self.peek() != Some(b'"') {
+            return Err(self.wants("a string"));
+        }
+        let start = self.at + 1;
+        self.look();
+        self.quotes = others(self.quotes);
+        while self.quotes == 0 {
+            if self.end >= self.text.len() {
+                return Err(self.wants("the end of a string"));
+            }
+            self.look_on();
+        }
+        self.at = self.place(self.quotes) + 1;
+        self.quotes = others(self.quotes);
+        Ok(start)
     }
 
     /// Reads a decimal as [`digits`] does, in quotes or without; passes nothing where that cannot be.
-    #[inline]
-    pub(super) fn decimal(&mut self) -> Option<Decimal> {
+    #[inline(always)]
+    pub(super) fn decimal(&mut self) -> Option<Short> {
         let quoted = self.peek() == Some(b'"');
         let start = self.at + usize::from(quoted);
-        let (value, length) = digits::decimal(self.text.as_bytes().get(start..)?)?;
-        let end = start + length;
-        let next = self.text.as_bytes().get(end);
-        if quoted && next == Some(&b'"') {
-            self.at = end + 1;
-        } else if !quoted && !next.copied().is_some_and(is_of_token) {
-            self.at = end;
-        } else {
-            return None;
+        let short = digits::decimal(self.text.as_bytes(), start)?;
+        let end = start + short.length();
+        match self.byte(end) {
+            Some(b'"') if quoted => {
+                let closing = others(self.quotes);
+                if closing == 0 {
+                    self.pass_string_in_steps().ok()?;
+                } else {
+                    self.quotes = others(closing);
+                    self.at = end + 1;
+                }
+            }
+            next if !quoted && !next.is_some_and(is_of_token) => self.at = end,
+            _ => return None,
         }
-        Some(value)
+        Some(short)
     }
 
     /// Reads a number or a word.
@@ -132,9 +204,9 @@ impl<'a> Reader<'a> {
         let start = self.at;
         loop {
             // Most of it is digits.
-            self.at += digits::count(self.text.as_bytes().get(self.at..).unwrap_or_default());
-            match self.text.as_bytes().get(self.at) {
-                Some(byte) if is_of_token(*byte) => self.at += 1,
+            self.at += digits::count(self.text.as_bytes(), self.at);
+            match self.byte(self.at) {
+                Some(byte) if is_of_token(byte) => self.at += 1,
                 _ => break,
             }
         }
@@ -144,9 +216,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    /// Passes a word, if it is what comes next.
+    #[inline(always)]
+    pub(super) fn is_word(&mut self, word: &[u8]) -> bool {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let is_next = rest.starts_with(word) && !rest.get(word.len()).copied().is_some_and(is_of_token);
+        if is_next {
+            self.at += word.len();
+        }
+        is_next
+    }
+
+    /// Reads the inside of a string, a number or a word.
+    #[inline(always)]
     pub(super) fn scalar(&mut self) -> Result<&'a str, Error> {
         if self.peek() == Some(b'"') { self.string() } else { self.token() }
+    }
+
+    /// Does the same where it is seldom done.
+    #[inline(never)]
+    pub(super) fn other_scalar(&mut self) -> Result<&'a str, Error> {
+        self.scalar()
     }
 
     /// Reads the inside of a string, or any other value, as it is written.
@@ -156,105 +246,165 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes any value.
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip(&mut self) -> Result<(), Error> {
         match self.peek() {
-            Some(b'{' | b'[') => self.skip_nested(),
+            Some(b'{' | b'[') => self.skip_nested(0),
             Some(b'"') => self.pass_string().map(drop),
+            _ => self.skip_token(),
+        }
+    }
+
+    /// Passes what is neither in quotes nor in brackets.
+    #[inline(always)]
+    fn skip_token(&mut self) -> Result<(), Error> {
+        match scan::end_of_token(self.text.as_bytes(), self.at) {
+            Some(end) if end > self.at => {
+                self.at = end;
+                Ok(())
+            }
             _ => self.token().map(drop),
         }
     }
 
-    /// Passes an object or an array, whatever is in it.
-    fn skip_nested(&mut self) -> Result<(), Error> {
-        let bytes = self.text.as_bytes();
-        let mut depth = 0_usize;
-        while let Some(byte) = bytes.get(self.at) {
-            match byte {
-                b'"' => {
-                    self.pass_string()?;
-                    continue;
+    /// Passes all up to the bracket that closes the one which is open.
+    #[inline]
+    pub(super) fn skip_rest(&mut self) -> Result<(), Error> {
+        if matches!(self.peek(), Some(b'}' | b']')) { Ok(()) } else { self.skip_nested(1) }
+    }
+
+    /// Passes an object or an array, whatever is in it; where one is open, what is left of it, but for the bracket that
+    /// closes it.
+    #[inline(never)]
+    fn skip_nested(&mut self, open: usize) -> Result<(), Error> {
+        let text = self.text.as_bytes();
+        let (mut depth, mut inside, mut escaped) = (open, 0, false);
+        let mut start = self.at;
+        while start < text.len() {
+            let mut shape = Shape::at(text, start);
+            if shape.quotes.has_backslashes || escaped {
+                let (places, next) = scan::escaped(text, start, escaped);
+                shape.quotes.places &= !places;
+                escaped = next;
+            }
+            let strings = shape.quotes.strings(inside);
+            // Where the block ends in a string, all bits.
+            inside = (strings.cast_signed() >> (BLOCK - 1)).cast_unsigned();
+            let mut brackets = (shape.opening | shape.closing) & !strings;
+            while brackets != 0 {
+                let first = brackets & brackets.wrapping_neg();
+                depth = if shape.opening & first != 0 { depth + 1 } else { depth - 1 };
+                if depth == 0 {
+                    let place = start + first.trailing_zeros() as usize;
+                    self.go_to(place + usize::from(open == 0));
+                    return Ok(());
                 }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
+                brackets ^= first;
             }
-            self.at += 1;
-            if depth == 0 {
-                return Ok(());
-            }
+            start += BLOCK;
         }
+        self.at = text.len();
         Err(self.wants("a closing bracket"))
     }
 
+    /// Reads any value, as it is written.
     pub(super) fn raw(&mut self) -> Result<&'a str, Error> {
         self.peek();
         let start = self.at;
         self.skip()?;
-        self.since(start)
+        self.since(start).map(str::trim_ascii_end)
+    }
+
+    /// Goes to an object or an array: its opening bracket is passed with its first part, or with its end.
+    #[inline(always)]
+    pub(super) fn enter(&mut self, opening: u8) -> Result<Parts, Error> {
+        if self.peek() == Some(opening) {
+            // As it happens, for both kinds.
+            Ok(Parts { before: opening, closing: opening + 2 })
+        } else {
+            Err(self.wants(if opening == b'{' { "an object" } else { "an array" }))
+        }
     }
 
     /// Tells whether a part of an object or an array comes next, and goes to it.
-    #[inline]
-    pub(super) fn more(&mut self, closing: u8, first: &mut bool) -> Result<bool, Error> {
+    #[inline(always)]
+    pub(super) fn more(&mut self, parts: &mut Parts) -> Result<bool, Error> {
         match self.peek() {
-            Some(byte) if byte == closing => Ok(false),
-            Some(b',') if !*first => {
+            Some(byte) if byte == parts.before => {
                 self.at += 1;
-                Ok(true)
+                parts.before = b',';
+                Ok(byte == b',' || self.peek() != Some(parts.closing))
             }
-            Some(_) if std::mem::take(first) => Ok(true),
+            Some(byte) if byte == parts.closing && parts.before == b',' => Ok(false),
             _ => Err(self.wants("a comma or a closing bracket")),
         }
     }
 
+    /// Passes the end of an object or an array.
+    #[inline(always)]
+    pub(super) fn leave(&mut self, parts: &mut Parts) -> Result<(), Error> {
+        if parts.before != b',' && self.more(parts)? {
+            return Err(self.wants("a closing bracket"));
+        }
+        self.pass(parts.closing, "a closing bracket")
+    }
+
     /// Reads the name of an object's next field; passes the end of the object where there is none.
-    #[inline]
-    pub(super) fn name(&mut self, first: &mut bool) -> Result<Option<&'a [u8]>, Error> {
-        let name = self.key(first)?;
+    #[inline(always)]
+    pub(super) fn name(&mut self, parts: &mut Parts) -> Result<Option<&'a [u8]>, Error> {
+        let name = self.key(parts)?;
         self.at += usize::from(name.is_none());
         Ok(name)
     }
 
     /// Does the same, but for the end.
-    #[inline]
-    pub(super) fn key(&mut self, first: &mut bool) -> Result<Option<&'a [u8]>, Error> {
-        match self.key_at_once(*first) {
-            Some(name) => {
-                *first = false;
-                Ok(Some(name))
-            }
-            None => self.key_in_steps(first),
+    #[inline(always)]
+    pub(super) fn key(&mut self, parts: &mut Parts) -> Result<Option<&'a [u8]>, Error> {
+        if let Some(name) = self.key_at_once(parts.before) {
+            parts.before = b',';
+            return Ok(Some(name));
         }
+        if self.byte(self.at) == Some(parts.closing) && parts.before == b',' {
+            return Ok(None);
+        }
+        self.key_in_steps(parts)
     }
 
-    /// Reads `,"name":` as it is nearly always written.
-    #[inline]
-    fn key_at_once(&mut self, first: bool) -> Option<&'a [u8]> {
-        let bytes = self.text.as_bytes();
-        let mut start = self.at;
-        if !first {
-            bytes.get(start).filter(|byte| **byte == b',')?;
-            start += 1;
-        }
-        bytes.get(start).filter(|byte| **byte == b'"')?;
-        start += 1;
-        let end = find(bytes, b'"', start..bytes.len())?;
-        let (before, after) = (bytes.get(end - 1)?, bytes.get(end + 1)?);
-        if *before == b'\\' || *after != b':' {
+    /// Reads `,"name":` as it is nearly always written, and where all of it is in one block.
+    #[inline(always)]
+    fn key_at_once(&mut self, before: u8) -> Option<&'a [u8]> {
+        let closing = others(self.quotes);
+        if closing == 0 {
             return None;
         }
-        self.at = end + 2;
-        bytes.get(start..end)
+        let bytes = self.text.as_bytes();
+        let end = self.place(closing);
+        match bytes.get(self.at..end) {
+            Some([first, b'"', name @ ..]) if *first == before && bytes.get(end + 1) == Some(&b':') => {
+                self.quotes = others(closing);
+                self.at = end + 2;
+                Some(name)
+            }
+            _ => None,
+        }
     }
 
-    #[cold]
-    fn key_in_steps(&mut self, first: &mut bool) -> Result<Option<&'a [u8]>, Error> {
-        if !self.more(b'}', first)? {
+    /// Does the same where that cannot be.
+    #[inline(never)]
+    fn key_in_steps(&mut self, parts: &mut Parts) -> Result<Option<&'a [u8]>, Error> {
+        self.look();
+        if let Some(name) = self.key_at_once(parts.before) {
+            parts.before = b',';
+            return Ok(Some(name));
+        }
+        if !self.more(parts)? {
             return Ok(None);
         }
         let name = self.string()?;
-        self.pass(b':', "a colon")?;
+        if self.peek() != Some(b':') {
+            return Err(self.wants("a colon"));
+        }
+        self.at += 1;
         Ok(Some(name.as_bytes()))
     }
 
@@ -268,12 +418,12 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn whole<T: TryFrom<i64> + FromStr>(&mut self) -> Result<T, Error> {
         self.peek();
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        if let Some((value, length)) = digits::whole(rest)
-            && !rest.get(length).copied().is_some_and(is_of_token)
+        let bytes = self.text.as_bytes();
+        if let Some((value, end)) = digits::whole(bytes, self.at)
+            && !bytes.get(end).copied().is_some_and(is_of_token)
             && let Ok(value) = T::try_from(value)
         {
-            self.at += length;
+            self.at = end;
             return Ok(value);
         }
         let token = self.token()?;
@@ -281,31 +431,14 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Gets some quotes without the first.
+#[inline(always)]
+fn others(quotes: u64) -> u64 {
+    quotes & quotes.wrapping_sub(1)
+}
+
 /// Tells what numbers and words are made of.
 #[inline]
 fn is_of_token(byte: u8) -> bool {
     matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'+' | b'-' | b'.' | b'E')
-}
-
-/// Finds a byte within a part of a text, eight at a time; the last seven of the text one by one.
-#[inline]
-fn find(text: &[u8], byte: u8, within: Range<usize>) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = ONES << 7;
-    let mut at = within.start;
-    while at < within.end {
-        let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) else {
-            let rest = text.get(at..within.end).unwrap_or_default();
-            return rest.iter().position(|other| *other == byte).map(|place| at + place);
-        };
-        let others = u64::from_le_bytes(*eight) ^ (ONES * u64::from(byte));
-        // The lowest bit that is set is that of the first byte which is the one looked for.
-        let found = others.wrapping_sub(ONES) & !others & HIGHS;
-        if found != 0 {
-            let place = at + found.trailing_zeros() as usize / 8;
-            return Some(place).filter(|place| *place < within.end);
-        }
-        at += 8;
-    }
-    None
 }

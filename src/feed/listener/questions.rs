@@ -72,7 +72,7 @@ async fn ticker(
     let body = client.ask(client.rest().ticker(symbol)).await?;
     let ticker = Ticker { time: None, ..client.rest().read_ticker(symbol, &body)? };
     let now = contact.outlet.clock.now();
-    Ok(translator(contact, market, symbol).translate(Event::Ticker(ticker), now)?)
+    Ok(translator(contact, market, symbol).translate(&Event::Ticker(ticker), now)?)
 }
 
 /// Asks for the trades that were missed; all of them are past.
@@ -90,7 +90,7 @@ async fn trades(
     let since = since.trunc_subsecs(0);
     let missed = reports.filter(|report| report.time >= since).map(|report| {
         let past = TradeReport { snapshot: true, ..report };
-        Ok(translator.translate(Event::Trade(past), now)?)
+        Ok(translator.translate(&Event::Trade(past), now)?)
     });
     missed.collect()
 }

@@ -373,7 +373,7 @@ impl<'a> Conversation<'a> {
         let parsed = protocol.parse(&mut self.session, &text)?;
         let translator = &mut self.translator;
         let deliveries =
-            parsed.events.into_iter().map(|event| translator.translate(event, receive_time)).collect();
+            parsed.events.iter().map(|event| translator.translate(event, receive_time)).collect();
         Ok(Understood { deliveries, reply: parsed.reply })
     }
 

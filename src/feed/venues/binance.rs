@@ -24,7 +24,7 @@ use crate::{
         json::{self, Message},
         number::{Number, Text, Volume, Words, millis, positive, side},
         rest::Rest,
-        venue::{ConnectionLimits, Endpoint, Market, ParseError, Protocol, Session},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Protocol, Session, split},
     },
 };
 
@@ -207,7 +207,7 @@ fn message(text: &str) -> Result<Parsed<'_>, ParseError> {
         return Err(ParseError::value("data", "absent"));
     }
     // A stream of all markets has no symbol before its name.
-    let channel = match stream.split_once('@') {
+    let channel = match split(stream, b'@') {
         Some((symbol, channel)) if !symbol.starts_with('!') => channel,
         _ => stream,
     };

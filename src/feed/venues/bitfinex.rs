@@ -178,8 +178,9 @@ fn event<'a>(session: &mut Session, message: &Message<'a>) -> Result<Parsed<'a>,
 /// the connection may have asked for.
 fn data<'a>(session: &'a Session, mut parts: Items<'a>) -> Result<Parsed<'a>, ParseError> {
     let number: Option<u64> = parts.next()?;
-    let number =
-        number.filter(|_| parts.has_more()).ok_or_else(|| ParseError::unknown_channel("short array"))?;
+    let (Some(number), true) = (number, parts.has_more()?) else {
+        return Err(ParseError::unknown_channel("short array"));
+    };
     let channel = session.channels.get(&number);
     let kind = parts.next_word()?;
     if kind == Some("hb") {

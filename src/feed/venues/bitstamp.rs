@@ -24,7 +24,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::{Best, Message},
-        number::{Number, Text, Words, positive, side},
+        number::{Number, Text, Words, positive, side, whole},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
@@ -198,7 +198,7 @@ fn book<'a>(symbol: &'a str, book: &Book<'a>) -> Result<Ticker<'a>, ParseError> 
 }
 
 fn time(Text(text): Text<'_>) -> Result<DateTime<Utc>, ParseError> {
-    let time = text.parse().ok().and_then(DateTime::from_timestamp_micros);
+    let time = whole(text).and_then(DateTime::from_timestamp_micros);
     time.ok_or_else(|| ParseError::value("microtimestamp", text))
 }
 

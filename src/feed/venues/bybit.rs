@@ -25,9 +25,9 @@ use crate::{
         book::Change,
         event::{Event, Events, Parsed, Ticker, TradeReport},
         json::{Few, Levels, Message},
-        number::{Number, Text, Volume, millis, optional, positive, side},
+        number::{Number, Text, Volume, millis, optional, positive, side, whole},
         rest::Rest,
-        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session, split_last},
     },
 };
 
@@ -156,7 +156,7 @@ fn data<'a>(
     topic: &'a str,
     mut message: Message<'a, 6>,
 ) -> Result<Parsed<'a>, ParseError> {
-    let (channel, symbol) = topic.rsplit_once('.').ok_or_else(|| ParseError::unknown_channel(topic))?;
+    let (channel, symbol) = split_last(topic, b'.').ok_or_else(|| ParseError::unknown_channel(topic))?;
     match channel {
         "publicTrade" => {
             let trades: Few<Trade<'a>> = message.body()?;
@@ -245,7 +245,7 @@ fn best<'a>(
 
 fn time([_, _, ts, ..]: [Option<&str>; 6]) -> Result<DateTime<Utc>, ParseError> {
     let ts = ts.ok_or_else(|| ParseError::value("ts", "absent"))?;
-    ts.parse().ok().and_then(millis).ok_or_else(|| ParseError::value("ts", ts))
+    whole(ts).and_then(millis).ok_or_else(|| ParseError::value("ts", ts))
 }
 
 /// Takes the month and the year off `BTCUSDU23`.

@@ -23,7 +23,7 @@ use crate::{
     feed::{
         event::{Event, Events, Parsed, Ticker, TradeReport},
         json::{Few, Message},
-        number::{Number, Text, Volume, millis, positive, side},
+        number::{Number, Text, Volume, millis, positive, side, whole},
         rest::Rest,
         venue::{ConnectionLimits, Endpoint, Market, ParseError, Protocol, Session},
     },
@@ -127,7 +127,7 @@ struct Day<'a> {
 /// Answers the venue's heartbeat, which proves the connection but not the data on it.
 fn heartbeat_answer(id: Option<&str>) -> Result<String, ParseError> {
     let id = id.ok_or_else(|| ParseError::value("id", "absent"))?;
-    let id: i64 = id.parse().map_err(|_| ParseError::value("id", id))?;
+    let id = whole(id).ok_or_else(|| ParseError::value("id", id))?;
     Ok(serde_json::json!({ "id": id, "method": "public/respond-heartbeat" }).to_string())
 }
 

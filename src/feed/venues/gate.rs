@@ -23,7 +23,7 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::{self, Message},
-        number::{Number, Text, Volume, Words, millis, optional, positive, side},
+        number::{Number, Text, Volume, Words, millis, optional, positive, side, whole},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
@@ -197,7 +197,7 @@ fn best<'a>(best: &Best<'a>) -> Result<Ticker<'a>, ParseError> {
 
 /// The ticker has no time of its own; older messages give theirs in seconds only.
 fn day<'a>(day: &Day<'a>, time: Option<&str>, time_ms: Option<&str>) -> Ticker<'a> {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+    let number = |text: Option<&str>| text.and_then(whole);
     let seconds = number(time).and_then(|time| DateTime::from_timestamp(time, 0));
     Ticker { time: number(time_ms).and_then(millis).or(seconds), ..ticker(day) }
 }

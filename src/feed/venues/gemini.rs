@@ -22,7 +22,7 @@ use crate::{
     feed::{
         book::Change,
         event::{Event, Events, Parsed, Ticker, TradeReport},
-        json::{self, Few, Levels},
+        json::{self, Few, Levels, Tagged},
         number::{Number, Text, Words, millis, positive},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Protocol, Session},
@@ -81,18 +81,22 @@ impl Protocol for Gemini {
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let Some(kind) = json::find(text, &["type"])? else {
+        let message = Tagged::open(text, &["type"])?;
+        let Some(kind) = message.tag else {
             return answer(text);
         };
         match kind {
-            "l2_updates" => update(session, text),
+            "l2_updates" => match message.read() {
+                Ok(update) => follow(session, update),
+                Err(error) => Err(lose(session, text, error.into())),
+            },
             "trade" => {
-                let report = trade(&json::from_str(text)?, false)?;
+                let report = trade(&message.read()?, false)?;
                 Ok(Parsed::one(kind, Event::Trade(report)))
             }
             "error" => answer(text),
             _ if IGNORED.iter().any(|name| kind.starts_with(name)) => {
-                let _: IgnoredAny = json::from_str(text)?;
+                let _: IgnoredAny = message.read()?;
                 Ok(Parsed::ignored(kind))
             }
             _ => Err(ParseError::unknown_channel(kind)),
@@ -102,6 +106,7 @@ impl Protocol for Gemini {
 
 #[derive(Deserialize)]
 struct Update<'a> {
+    symbol: Option<&'a str>,
     #[serde(borrow)]
     changes: Option<Levels<Level<'a>>>,
     #[serde(borrow)]
@@ -147,14 +152,11 @@ fn spot(symbol: &str) -> Result<Pair, PairError> {
 }
 
 /// Keeps the book, tells its best bid and ask, and asks for all of it if something was missed.
-fn update<'a>(session: &mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-    let symbol = json::find(text, &["symbol"])?.ok_or_else(|| ParseError::value("symbol", "absent"))?;
+fn follow<'a>(session: &mut Session, update: Update<'a>) -> Result<Parsed<'a>, ParseError> {
+    let symbol = update.symbol.ok_or_else(|| ParseError::value("symbol", "absent"))?;
     let book = session.book(symbol)?;
-    let read = || {
-        let update: Update<'a> = json::from_str(text)?;
-        Ok((changes(&update)?, update.trades))
-    };
-    let (changes, past) = read().inspect_err(|_: &ParseError| book.lose())?;
+    let changes = changes(&update).inspect_err(|_| book.lose())?;
+    let past = update.trades;
     if past.is_some() {
         book.begin(&changes);
     } else {
@@ -169,6 +171,17 @@ fn update<'a>(session: &mut Session, text: &'a str) -> Result<Parsed<'a>, ParseE
         events.push(Event::Trade(trade(report, true)?));
     }
     Ok(Parsed { reply, ..Parsed::many("l2_updates", events) })
+}
+
+/// Gives up the book of an update that is not understood.
+#[cold]
+fn lose(session: &mut Session, text: &str, error: ParseError) -> ParseError {
+    if let Ok(Tagged { tag: Some(symbol), .. }) = Tagged::open(text, &["symbol"])
+        && let Ok(book) = session.book(symbol)
+    {
+        book.lose();
+    }
+    error
 }
 
 fn answer(text: &str) -> Result<Parsed<'_>, ParseError> {

@@ -24,9 +24,9 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         gzip,
         json::{self, Few, Levels, Message},
-        number::{Number, Text, Volume, millis, positive, side},
+        number::{Number, Text, Volume, millis, positive, side, whole},
         rest::Rest,
-        venue::{Endpoint, Frame, MAX_FRAME, Market, ParseError, Protocol, Session},
+        venue::{Endpoint, Frame, MAX_FRAME, Market, ParseError, Protocol, Session, split},
     },
 };
 
@@ -175,9 +175,9 @@ fn update<'a>(
 ) -> Result<Parsed<'a>, ParseError> {
     let (symbol, channel) = ch
         .strip_prefix("market.")
-        .and_then(|rest| rest.split_once('.'))
+        .and_then(|rest| split(rest, b'.'))
         .ok_or_else(|| ParseError::unknown_channel(ch))?;
-    let time = |[_, ts, ..]: [Option<&str>; 7]| ts.and_then(|ts| ts.parse().ok()).and_then(millis);
+    let time = |[_, ts, ..]: [Option<&str>; 7]| ts.and_then(whole).and_then(millis);
     match channel {
         "trade.detail" => {
             let Trades { data } = message.body()?;

@@ -22,9 +22,9 @@ use crate::{
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::Message,
-        number::{Number, Text, Volume, Words, millis, positive, side},
+        number::{Number, Text, Volume, Words, millis, positive, side, whole},
         rest::Rest,
-        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session, split},
     },
 };
 
@@ -171,7 +171,7 @@ fn topic<'a, const N: usize>(
     subject: Option<&'a str>,
     mut message: Message<'a, N>,
 ) -> Result<Parsed<'a>, ParseError> {
-    let (channel, symbols) = topic.split_once(':').ok_or_else(|| ParseError::unknown_channel(topic))?;
+    let (channel, symbols) = split(topic, b':').ok_or_else(|| ParseError::unknown_channel(topic))?;
     // A subscription to all markets names the market elsewhere.
     let symbol = match (symbols, subject) {
         ("all", Some(subject)) => subject,
@@ -196,7 +196,7 @@ fn topic<'a, const N: usize>(
 }
 
 fn trade<'a>(trade: &Match<'a>) -> Result<TradeReport<'a>, ParseError> {
-    let nanos: i64 = trade.time.0.parse().map_err(|_| ParseError::value("time", trade.time.0))?;
+    let nanos = whole(trade.time.0).ok_or_else(|| ParseError::value("time", trade.time.0))?;
     Ok(TradeReport {
         symbol: trade.symbol,
         id: Some(trade.trade_id.0),

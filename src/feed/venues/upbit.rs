@@ -21,7 +21,7 @@ use crate::{
     },
     feed::{
         event::{Event, Parsed, Ticker, TradeReport},
-        json::{self, Best},
+        json::{Best, Tagged},
         number::{Number, Text, Volume, Words, millis, positive, side},
         rest::Rest,
         venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
@@ -86,15 +86,16 @@ impl Protocol for Upbit {
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {
-        let Some(channel) = json::find(text, &["ty", "type"])? else {
-            return answer(&json::from_str(text)?);
+        let message = Tagged::open(text, &["ty", "type"])?;
+        let Some(channel) = message.tag else {
+            return answer(&message.read()?);
         };
         match channel {
-            "trade" => Ok(Parsed::one(channel, Event::Trade(trade(text)?))),
-            "orderbook" => Ok(Parsed::one(channel, Event::Ticker(book(text)?))),
-            "ticker" => Ok(Parsed::one(channel, Event::Ticker(day(text)?))),
+            "trade" => Ok(Parsed::one(channel, Event::Trade(trade(&message.read()?)?))),
+            "orderbook" => Ok(Parsed::one(channel, Event::Ticker(book(&message.read()?)?))),
+            "ticker" => Ok(Parsed::one(channel, Event::Ticker(day(&message.read()?)?))),
             _ if channel.starts_with("candle.") => {
-                let _: IgnoredAny = json::from_str(text)?;
+                let _: IgnoredAny = message.read()?;
                 Ok(Parsed::ignored(channel))
             }
             _ => Err(ParseError::unknown_channel(channel)),
@@ -177,8 +178,7 @@ fn answer<'a>(answer: &Answer<'a>) -> Result<Parsed<'a>, ParseError> {
     }
 }
 
-fn trade(text: &str) -> Result<TradeReport<'_>, ParseError> {
-    let trade: Trade<'_> = json::from_str(text)?;
+fn trade<'a>(trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
     Ok(TradeReport {
         symbol: trade.cd,
         id: Some(trade.sid.0),
@@ -200,8 +200,7 @@ fn taker(field: &'static str, side: &str) -> Result<Side, ParseError> {
     }
 }
 
-fn book(text: &str) -> Result<Ticker<'_>, ParseError> {
-    let book: Book<'_> = json::from_str(text)?;
+fn book<'a>(book: &Book<'a>) -> Result<Ticker<'a>, ParseError> {
     let Best(best) = book.obu;
     Ok(Ticker {
         symbol: book.cd,
@@ -211,8 +210,7 @@ fn book(text: &str) -> Result<Ticker<'_>, ParseError> {
     })
 }
 
-fn day(text: &str) -> Result<Ticker<'_>, ParseError> {
-    let day: Day<'_> = json::from_str(text)?;
+fn day<'a>(day: &Day<'a>) -> Result<Ticker<'a>, ParseError> {
     Ok(Ticker {
         symbol: day.cd,
         last: side(Some(day.tp)),

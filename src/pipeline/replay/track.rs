@@ -200,7 +200,7 @@ impl Reader {
             source.frame(now);
         }
         let outcome = protocol.decode(frame.as_frame()).and_then(|text| {
-            for event in protocol.parse(&mut heard.session, &text)?.events {
+            for event in &protocol.parse(&mut heard.session, &text)?.events {
                 let kind = moved(heard.translator.translate(event, record.time)?, offset);
                 let delivery = Delivery { venue, connection, receive_time: now, kind };
                 audience.chronicle.hear(&delivery);
