@@ -138,7 +138,7 @@ async fn what_somebody_has_left_behind_is_old_from_the_first_answer_on() {
     let url = redis.url();
     let leader = Node::demo(&url, &impatient(BRISK)).await;
     leader.becomes("leader").await;
-    let left = leader.price("BTC-USD").await.unwrap();
+    let left = eventually("there is a price", async || leader.price("BTC-USD").await).await;
     leader.kill();
     // Until prices of that time are STALE wherever they are judged.
     sleep(Duration::from_secs(5)).await;
