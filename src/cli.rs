@@ -118,7 +118,7 @@ pub enum ClientCommand {
     /// Writes the candles of any range, as CSV or a line of JSON each
     #[command(after_help = EXIT_CODES)]
     Export(ExportArgs),
-    /// Shows how the venues do that prices come from
+    /// Shows the state of the venues that prices come from
     #[command(after_help = EXIT_CODES)]
     Sources(SourcesArgs),
     /// Shows what a replica does among the others: whether it leads, who does, and how far it has come

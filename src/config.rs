@@ -116,7 +116,7 @@ pub struct Server {
     pub max_header: usize,
     /// Bytes of a request's message at most.
     pub max_message: usize,
-    /// Streams of prices of one connection at most.
+    /// Streams of prices or candles of one connection at most.
     pub max_streams: usize,
     /// After how long connections are asked to go.
     #[serde(with = "humantime_serde")]

@@ -16,7 +16,7 @@ pub struct Limits {
     pub max_head: usize,
     /// Bytes of a request's message, and of a body over REST.
     pub max_message: usize,
-    /// Streams of prices that one connection may have open.
+    /// Streams of prices or candles that one connection may have open.
     pub max_streams: usize,
 }
 

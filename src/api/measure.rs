@@ -147,13 +147,13 @@ impl Measures {
             &["method", "door"],
         )?;
         let open = IntGaugeVec::new(
-            Opts::new("cryptoprice_open_streams", "Streams of prices that are open, by door."),
+            Opts::new("cryptoprice_open_streams", "Streams of prices and candles that are open, by door."),
             &["door"],
         )?;
         let cut = IntCounterVec::new(
             Opts::new(
                 "cryptoprice_streams_cut_total",
-                "Streams of prices that the service has ended, by reason.",
+                "Streams of prices and candles that the service has ended, by reason.",
             ),
             &["reason"],
         )?;

@@ -60,7 +60,7 @@ pub struct Transport {
     /// What one stream may hold back before it waits for its reader, in bytes. The library's default of several hundred
     /// kilobytes would hide a slow reader until its prices are seconds old.
     pub send_buffer: usize,
-    /// Streams of prices of one connection at most.
+    /// Streams of prices or candles of one connection at most.
     pub max_streams: usize,
     /// Bytes of a request's head at most.
     pub max_head: usize,

@@ -49,7 +49,7 @@ pub struct ServeArgs {
 pub struct DemoArgs {
     #[command(flatten)]
     start: StartArgs,
-    /// What the course of the simulated market hangs on
+    /// Seed of the simulated market
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Spares the simulated venues their occasional trouble

@@ -1,4 +1,4 @@
-//! `cryptoprice sources`: how the venues do that prices come from.
+//! `cryptoprice sources`: the state of the venues that prices come from.
 
 mod check;
 
