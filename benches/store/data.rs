@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use cryptoprice::{
     domain::{
-        candle::{Candle, CandleSource, CandleState, Interval, Ohlc},
+        candle::{Candle, CandleMaker, CandleState, Interval, Ohlc},
         pair::{Asset, Pair},
         price::Origin,
         venue::Venue,
@@ -23,7 +23,7 @@ pub(crate) const PAGE: usize = 1_000;
 const MARKETS: u64 = 100;
 
 /// The columns as the tools are given them.
-pub(crate) const COLUMNS: &str = "origin, interval, pair, venue, open_time, revision, state, source, open, high, low, \
+pub(crate) const COLUMNS: &str = "origin, interval, pair, venue, open_time, revision, state, maker, open, high, low, \
      close, base_volume, quote_volume, trade_count, source_count, coverage, record_time";
 
 /// Says that a part is left out.
@@ -76,7 +76,7 @@ pub(crate) fn candles(rows: Range<u64>) -> Vec<Candle> {
             open_time: open_time(row),
             revision: 0,
             state: CandleState::Final,
-            source: CandleSource::Trades,
+            maker: CandleMaker::Service,
             prices: Some(Ohlc {
                 open: number(1, 5),
                 high: number(2, 5),

@@ -24,7 +24,7 @@ pub(crate) enum Reader {
     Sqlite(Child, ChildStdin, BufReader<ChildStdout>),
 }
 
-const READ: &str = "open_time, revision, state, source, open, high, low, close, base_volume, quote_volume, trade_count, \
+const READ: &str = "open_time, revision, state, maker, open, high, low, close, base_volume, quote_volume, trade_count, \
      source_count, coverage, record_time FROM candles";
 
 impl Tool {

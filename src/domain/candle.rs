@@ -48,7 +48,7 @@ pub struct Candle {
     /// What can be expected of it.
     pub state: CandleState,
     /// Who made it of the trades.
-    pub source: CandleSource,
+    pub maker: CandleMaker,
     /// First, highest, lowest and last price; `None` where there was no trade.
     pub prices: Option<Ohlc>,
     /// What was traded, in units of base.
@@ -92,9 +92,9 @@ pub enum CandleState {
 
 /// Who made a candle of the trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum CandleSource {
+pub enum CandleMaker {
     /// We did, of each trade.
-    Trades,
+    Service,
     /// The venue did, and told it when it was asked for the past.
     Venue,
 }

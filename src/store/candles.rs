@@ -24,7 +24,7 @@ use super::{
     words::{name, named, natural, whole},
 };
 use crate::domain::{
-    candle::{Candle, CandleSource, CandleState, Interval, Ohlc},
+    candle::{Candle, CandleMaker, CandleState, Interval, Ohlc},
     pair::Pair,
     venue::Venue,
 };
@@ -99,7 +99,7 @@ pub(super) type Columns = (
     Timestamp,
 );
 
-pub(super) const COLUMNS: &str = "open_time, revision, state, source, open, high, low, close, base_volume, quote_volume, \
+pub(super) const COLUMNS: &str = "open_time, revision, state, maker, open, high, low, close, base_volume, quote_volume, \
      trade_count, source_count, coverage, record_time";
 
 /// A row but for its key.
@@ -108,7 +108,7 @@ pub(super) struct Row {
     open_time: Moment,
     revision: i32,
     state: String,
-    source: String,
+    maker: String,
     open: Option<Number>,
     high: Option<Number>,
     low: Option<Number>,
@@ -236,7 +236,7 @@ impl Store {
             candle.open_time.into(),
             whole::<_, i32>("revision", candle.revision)?.into(),
             name(&STATES, candle.state).into(),
-            name(&SOURCES, candle.source).into(),
+            name(&MAKERS, candle.maker).into(),
             price(|prices| prices.open),
             price(|prices| prices.high),
             price(|prices| prices.low),
@@ -285,7 +285,7 @@ struct Arrays {
     open_time: Vec<Moment>,
     revision: Vec<i32>,
     state: Vec<&'static str>,
-    source: Vec<&'static str>,
+    maker: Vec<&'static str>,
     prices: [Vec<Option<Number>>; 4],
     base_volume: Vec<Number>,
     quote_volume: Vec<Number>,
@@ -306,7 +306,7 @@ impl Arrays {
             arrays.open_time.push(Moment(candle.open_time));
             arrays.revision.push(whole("revision", candle.revision)?);
             arrays.state.push(name(&STATES, candle.state));
-            arrays.source.push(name(&SOURCES, candle.source));
+            arrays.maker.push(name(&MAKERS, candle.maker));
             let [open, high, low, close] = &mut arrays.prices;
             open.push(candle.prices.map(|prices| Number(prices.open)));
             high.push(candle.prices.map(|prices| Number(prices.high)));
@@ -324,10 +324,10 @@ impl Arrays {
     async fn insert(&self, store: &Store, lines: &Lines<AsyncPgConnection>) -> Result<u64, StoreError> {
         let [open, high, low, close] = &self.prices;
         let statement = sql_query(
-            "INSERT INTO candles SELECT $1, interval, pair, venue, open_time, revision, state, source, open, high, low, \
+            "INSERT INTO candles SELECT $1, interval, pair, venue, open_time, revision, state, maker, open, high, low, \
              close, base_volume, quote_volume, trade_count, source_count, coverage, record_time \
              FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
-             AS given (interval, pair, venue, open_time, revision, state, source, open, high, low, close, base_volume, \
+             AS given (interval, pair, venue, open_time, revision, state, maker, open, high, low, close, base_volume, \
              quote_volume, trade_count, source_count, coverage, record_time) ON CONFLICT DO NOTHING",
         )
         .bind::<Text, _>(origin_name(store.origin()))
@@ -337,7 +337,7 @@ impl Arrays {
         .bind::<Array<Timestamp>, _>(&self.open_time)
         .bind::<Array<Integer>, _>(&self.revision)
         .bind::<Array<Text>, _>(&self.state)
-        .bind::<Array<Text>, _>(&self.source)
+        .bind::<Array<Text>, _>(&self.maker)
         .bind::<Array<Nullable<Numeric>>, _>(open)
         .bind::<Array<Nullable<Numeric>>, _>(high)
         .bind::<Array<Nullable<Numeric>>, _>(low)
@@ -371,7 +371,7 @@ impl Row {
             open_time: self.open_time.0,
             revision: natural("revision", self.revision)?,
             state: named(&STATES, "candles.state", &self.state)?,
-            source: named(&SOURCES, "candles.source", &self.source)?,
+            maker: named(&MAKERS, "candles.maker", &self.maker)?,
             prices,
             base_volume: self.base_volume.0,
             quote_volume: self.quote_volume.0,
@@ -391,4 +391,4 @@ pub(super) fn venue_text(venue: Option<Venue>) -> &'static str {
 const STATES: [(CandleState, &str); 3] =
     [(CandleState::Final, "FINAL"), (CandleState::Restated, "RESTATED"), (CandleState::Gap, "GAP")];
 
-const SOURCES: [(CandleSource, &str); 2] = [(CandleSource::Trades, "TRADES"), (CandleSource::Venue, "VENUE")];
+const MAKERS: [(CandleMaker, &str); 2] = [(CandleMaker::Service, "SERVICE"), (CandleMaker::Venue, "VENUE")];

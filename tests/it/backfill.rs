@@ -14,7 +14,7 @@ use cryptoprice::{
     app::Mode,
     clock::Clock,
     domain::{
-        candle::{Candle, CandleSource, CandleState, Interval, Ohlc},
+        candle::{Candle, CandleMaker, CandleState, Interval, Ohlc},
         pair::Pair,
         venue::Venue,
     },
@@ -133,7 +133,7 @@ fn check(name: &str, candles: &[Candle], minutes: impl Iterator<Item = i64>) {
     assert_eq!(told, minutes.map(|minute| expected(name, minute)).collect::<Vec<_>>(), "{name}");
     for candle in candles {
         assert_eq!((candle.state, candle.revision), (CandleState::Final, 0));
-        assert_eq!((candle.source, candle.coverage), (CandleSource::Venue, Decimal::ONE));
+        assert_eq!((candle.maker, candle.coverage), (CandleMaker::Venue, Decimal::ONE));
     }
 }
 
@@ -293,7 +293,7 @@ async fn what_was_listened_to_is_restated_only_where_the_venue_knows_more() {
                 open_time: at(minute),
                 revision: 0,
                 state,
-                source: CandleSource::Trades,
+                maker: CandleMaker::Service,
                 prices: Some(Ohlc { open: price, high: price, low: price, close: price }),
                 base_volume: Decimal::ONE,
                 quote_volume: price,

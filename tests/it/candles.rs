@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use cryptoprice::{
     domain::{
         candle::{
-            Candle, CandleSource, CandleState, Interval, Ohlc,
+            Candle, CandleMaker, CandleState, Interval, Ohlc,
             builder::Series,
             fill::{Fill, fill},
             gaps::gaps,
@@ -247,7 +247,7 @@ fn venue_candle(row: &[String], interval: Interval) -> Candle {
         open_time: millis(&row[0]),
         revision: 0,
         state: CandleState::Final,
-        source: CandleSource::Venue,
+        maker: CandleMaker::Venue,
         prices: Some(Ohlc { open, high, low, close }),
         base_volume: volume,
         quote_volume: Decimal::ZERO,

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use cryptoprice::{
     clock::Clock,
     domain::{
-        candle::{Candle, CandleSource, CandleState, Interval, Ohlc},
+        candle::{Candle, CandleMaker, CandleState, Interval, Ohlc},
         pair::Pair,
         price::Origin,
         venue::Venue,
@@ -50,7 +50,7 @@ fn candle(series: Series, open_time: DateTime<Utc>, number: i64) -> Candle {
         open_time,
         revision: 0,
         state: CandleState::Final,
-        source: CandleSource::Trades,
+        maker: CandleMaker::Service,
         prices: Some(Ohlc { open: price, high: price, low: price, close: price }),
         base_volume: Decimal::ONE,
         quote_volume: price,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use cryptoprice::{
     domain::{
-        candle::{Candle, CandleSource, CandleState, Interval, Ohlc},
+        candle::{Candle, CandleMaker, CandleState, Interval, Ohlc},
         pair::Pair,
         price::{Cursor, Origin, Price, Stamp, Status, Value},
         venue::Venue,
@@ -112,7 +112,7 @@ fn candle(series: Series, open_time: DateTime<Utc>, close: i64) -> Candle {
         open_time,
         revision: 0,
         state: CandleState::Final,
-        source: CandleSource::Trades,
+        maker: CandleMaker::Service,
         prices: Some(Ohlc {
             open: price,
             high: price + Decimal::ONE,
@@ -359,7 +359,7 @@ async fn what_is_missing_or_not_whole_is_told_in_spans() {
         candles.retain(|candle| candle.open_time != minute(20) && candle.open_time != minute(21));
         candles.extend([gap(20), gap(21)]);
         let mut told = candle(MINUTES, minute(21), 5);
-        (told.revision, told.state, told.source) = (1, CandleState::Restated, CandleSource::Venue);
+        (told.revision, told.state, told.maker) = (1, CandleState::Restated, CandleMaker::Venue);
         candles.push(told);
         store.write_candles(&candles, start()).await.unwrap();
 

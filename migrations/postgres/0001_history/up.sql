@@ -15,7 +15,7 @@ CREATE TABLE candles (
     open_time timestamptz NOT NULL,
     revision integer NOT NULL CHECK (revision >= 0),
     state text COLLATE "C" NOT NULL CHECK (state IN ('FINAL', 'RESTATED', 'GAP')),
-    source text COLLATE "C" NOT NULL CHECK (source IN ('TRADES', 'VENUE')),
+    maker text COLLATE "C" NOT NULL CHECK (maker IN ('SERVICE', 'VENUE')),
     open numeric,
     high numeric,
     low numeric,

@@ -14,7 +14,7 @@ CREATE TABLE candles (
     open_time INTEGER NOT NULL,
     revision INTEGER NOT NULL CHECK (revision >= 0),
     state TEXT NOT NULL CHECK (state IN ('FINAL', 'RESTATED', 'GAP')),
-    source TEXT NOT NULL CHECK (source IN ('TRADES', 'VENUE')),
+    maker TEXT NOT NULL CHECK (maker IN ('SERVICE', 'VENUE')),
     open TEXT,
     high TEXT,
     low TEXT,

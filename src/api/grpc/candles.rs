@@ -19,7 +19,7 @@ use crate::{
     },
     domain::{
         candle::{
-            self, Candle, CandleSource, CandleState as State,
+            self, Candle, CandleMaker as Maker, CandleState as State,
             fill::{Fill, Row},
         },
         decimal,
@@ -128,9 +128,9 @@ fn candle(row: &Row, origin: Origin) -> Message {
         }
         .into(),
         revision: candle.revision,
-        maker: match candle.source {
-            CandleSource::Trades => CandleMaker::Service,
-            CandleSource::Venue => CandleMaker::Venue,
+        maker: match candle.maker {
+            Maker::Service => CandleMaker::Service,
+            Maker::Venue => CandleMaker::Venue,
         }
         .into(),
         filled: row.filled,

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::{
-    Candle, CandleSource, CandleState, Ohlc,
+    Candle, CandleMaker, CandleState, Ohlc,
     listening::{PLACES, within},
     roll_up::Totals,
 };
@@ -27,13 +27,13 @@ pub fn composite(parts: &[Candle], expected: usize) -> Option<Candle> {
         low: all.low,
         close: largest.close,
     });
-    let all_trades = parts.iter().all(|part| part.source == CandleSource::Trades);
+    let all_trades = parts.iter().all(|part| part.maker == CandleMaker::Service);
     let traded = parts.iter().filter(|part| part.prices.is_some()).count();
     Some(Candle {
         venue: None,
         revision: 0,
         state: CandleState::Final,
-        source: if all_trades { CandleSource::Trades } else { CandleSource::Venue },
+        maker: if all_trades { CandleMaker::Service } else { CandleMaker::Venue },
         prices,
         base_volume: totals.base_volume,
         quote_volume: totals.quote_volume,

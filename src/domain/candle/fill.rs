@@ -5,7 +5,7 @@ use std::{iter::Peekable, ops::Range};
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use super::{Candle, CandleSource, CandleState, Interval, Ohlc, builder::Series};
+use super::{Candle, CandleMaker, CandleState, Interval, Ohlc, builder::Series};
 
 /// What to show for intervals without trades.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,7 +106,7 @@ impl<'a, I: Iterator<Item = &'a Candle>> Rows<I> {
             open_time,
             revision: 0,
             state: CandleState::Gap,
-            source: CandleSource::Trades,
+            maker: CandleMaker::Service,
             prices: None,
             base_volume: Decimal::ZERO,
             quote_volume: Decimal::ZERO,

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use super::{
-    Candle, CandleSource, CandleState, Interval,
+    Candle, CandleMaker, CandleState, Interval,
     builder::Series,
     by_time::ByTime,
     kept::Kept,
@@ -247,7 +247,7 @@ fn candle(
         open_time,
         revision: 0,
         state: CandleState::Forming,
-        source: trades.map_or(CandleSource::Trades, Tally::source),
+        maker: trades.map_or(CandleMaker::Service, Tally::maker),
         prices: trades.map(Tally::prices),
         base_volume: trades.map(Tally::base_volume).unwrap_or_default(),
         quote_volume: trades.map(Tally::quote_volume).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! What of a candle that is told is news, when something may be known of it already.
 
-use super::{Candle, CandleSource, CandleState};
+use super::{Candle, CandleMaker, CandleState};
 
 /// Who tells a candle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,10 +51,10 @@ pub fn news(known: &[Candle], told: &Candle, teller: Teller) -> Option<Candle> {
 
 /// Tells whether a listener knows all that was said, and takes something of it back.
 fn restates(last: &Candle, told: &Candle) -> bool {
-    let own = match last.source {
-        CandleSource::Trades => true,
+    let own = match last.maker {
+        CandleMaker::Service => true,
         // Of a longer candle that went on across a restart, some parts were told by the venue.
-        CandleSource::Venue => told.source == CandleSource::Venue && told.coverage == last.coverage,
+        CandleMaker::Venue => told.maker == CandleMaker::Venue && told.coverage == last.coverage,
     };
     let has_all = told.trade_count >= last.trade_count && told.base_volume >= last.base_volume;
     own && has_all && told.revision > 0
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn venue(revision: u32, trades: u32) -> Candle {
-        Candle { source: CandleSource::Venue, ..heard(revision, 10, trades) }
+        Candle { maker: CandleMaker::Venue, ..heard(revision, 10, trades) }
     }
 
     /// Shows what is written, and as which revision.

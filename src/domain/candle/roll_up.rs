@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
-use super::{Candle, CandleSource, CandleState, Interval, Ohlc, listening::within, sum::Sum};
+use super::{Candle, CandleMaker, CandleState, Interval, Ohlc, listening::within, sum::Sum};
 use crate::domain::exact::Exact;
 
 /// Why candles make no longer one.
@@ -97,7 +97,7 @@ pub fn roll_up(parts: &[Candle], into: Interval) -> Result<Candle, RollUpError> 
     }
     let totals = Totals::of(parts.iter().copied());
     let coverage = coverage(&parts, into);
-    let all_venues = parts.iter().all(|part| part.source == CandleSource::Trades);
+    let all_venues = parts.iter().all(|part| part.maker == CandleMaker::Service);
     Ok(Candle {
         pair: first.pair,
         venue: first.venue,
@@ -105,7 +105,7 @@ pub fn roll_up(parts: &[Candle], into: Interval) -> Result<Candle, RollUpError> 
         open_time,
         revision: parts.iter().fold(0, |sum, part| part.revision.saturating_add(sum)),
         state: state(&parts, &totals, coverage),
-        source: if all_venues { CandleSource::Trades } else { CandleSource::Venue },
+        maker: if all_venues { CandleMaker::Service } else { CandleMaker::Venue },
         prices: totals.prices,
         base_volume: totals.base_volume,
         quote_volume: totals.quote_volume,

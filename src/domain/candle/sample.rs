@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use super::{Candle, CandleSource, CandleState, Interval, Ohlc, builder::Series};
+use super::{Candle, CandleMaker, CandleState, Interval, Ohlc, builder::Series};
 use crate::domain::{pair::Pair, venue::Venue};
 
 /// Whose they are.
@@ -24,7 +24,7 @@ pub(super) fn candle(interval: Interval, open: i64, prices: Option<[i64; 4]>, tr
         open_time: at(open),
         revision: 0,
         state: CandleState::Final,
-        source: CandleSource::Trades,
+        maker: CandleMaker::Service,
         prices: prices.map(|prices| {
             let [open, high, low, close] = prices.map(Decimal::from);
             Ohlc { open, high, low, close }

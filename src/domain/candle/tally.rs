@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use smallvec::{SmallVec, smallvec};
 
-use super::{Candle, CandleSource, Ohlc, sum::Sum, trade_id::TradeId};
+use super::{Candle, CandleMaker, Ohlc, sum::Sum, trade_id::TradeId};
 use crate::domain::venue::Venue;
 pub(super) use packed::{pack, unpack};
 
@@ -35,7 +35,7 @@ pub struct Tally {
     venues: SmallVec<[Venue; 1]>,
     /// How many traded of whom the names are not known.
     unnamed_venues: u32,
-    source: CandleSource,
+    maker: CandleMaker,
 }
 
 impl Tally {
@@ -51,7 +51,7 @@ impl Tally {
             quote: Sum::of_product(price, amount),
             trade_count: 1,
             unnamed_venues: 0,
-            source: CandleSource::Trades,
+            maker: CandleMaker::Service,
         }
     }
 
@@ -76,7 +76,7 @@ impl Tally {
             trade_count: candle.trade_count,
             venues: candle.venue.into_iter().collect(),
             unnamed_venues: candle.source_count,
-            source: candle.source,
+            maker: candle.maker,
         })
     }
 
@@ -94,8 +94,8 @@ impl Tally {
         self.quote.add(&other.quote);
         self.trade_count = self.trade_count.saturating_add(other.trade_count);
         self.unnamed_venues = self.unnamed_venues.max(other.unnamed_venues);
-        if other.source == CandleSource::Venue {
-            self.source = CandleSource::Venue;
+        if other.maker == CandleMaker::Venue {
+            self.maker = CandleMaker::Venue;
         }
         for venue in &other.venues {
             if !self.venues.contains(venue) {
@@ -130,8 +130,8 @@ impl Tally {
     }
 
     /// Tells who added them up: we alone, or a venue some of them.
-    pub const fn source(&self) -> CandleSource {
-        self.source
+    pub const fn maker(&self) -> CandleMaker {
+        self.maker
     }
 }
 

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use super::pages::Span;
 use crate::{
     domain::{
-        candle::{Candle, CandleSource, CandleState, Interval, Ohlc, builder::Series},
+        candle::{Candle, CandleMaker, CandleState, Interval, Ohlc, builder::Series},
         exact::Exact,
     },
     feed::rest::CandleReport,
@@ -64,7 +64,7 @@ fn candle(
         open_time,
         revision: 0,
         state: CandleState::Final,
-        source: CandleSource::Venue,
+        maker: CandleMaker::Venue,
         prices: traded.map(|row| Ohlc { open: row.open, high: row.high, low: row.low, close: row.close }),
         base_volume,
         quote_volume: traded.map(|row| quote_volume(row, base_volume)).unwrap_or_default(),
@@ -154,7 +154,7 @@ mod tests {
         let little = CandleReport { trade_count: Some(1), ..row(2, flat, "0") };
         let made = made(&[row(0, flat, "0"), counted, little], 0, 3);
         assert_eq!(shown(&made), [(0, None), (1, None), (2, Some("2".to_owned()))]);
-        assert_eq!((made[0].state, made[0].source), (CandleState::Final, CandleSource::Venue));
+        assert_eq!((made[0].state, made[0].maker), (CandleState::Final, CandleMaker::Venue));
         assert_eq!((made[0].coverage, made[0].source_count, made[0].trade_count), (Decimal::ONE, 0, 0));
     }
 

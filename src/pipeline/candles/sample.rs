@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::{
-    candle::{Candle, CandleSource, CandleState, Interval},
+    candle::{Candle, CandleMaker, CandleState, Interval},
     pair::Pair,
     venue::Venue,
 };
@@ -18,7 +18,7 @@ pub(in crate::pipeline) fn candle(second: i64, state: CandleState) -> Candle {
         open_time: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second),
         revision: 0,
         state,
-        source: CandleSource::Trades,
+        maker: CandleMaker::Service,
         prices: None,
         base_volume: Decimal::ZERO,
         quote_volume: Decimal::ZERO,

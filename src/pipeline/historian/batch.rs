@@ -62,7 +62,7 @@ pub(super) mod sample {
 
     use super::*;
     use crate::domain::{
-        candle::{Candle, CandleSource, CandleState, Interval, Ohlc},
+        candle::{Candle, CandleMaker, CandleState, Interval, Ohlc},
         pair::Pair,
         price::{Cursor, Origin, Price, Stamp, Status, StatusReason, Value},
         venue::Venue,
@@ -90,7 +90,7 @@ pub(super) mod sample {
             open_time: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::minutes(minute),
             revision: 0,
             state: CandleState::Final,
-            source: CandleSource::Trades,
+            maker: CandleMaker::Service,
             prices: Some(Ohlc { open: price, high: price, low: price, close: price }),
             base_volume: Decimal::new(1, 8),
             quote_volume: price,

@@ -14,7 +14,7 @@ use chrono::DateTime;
 
 use super::bytes::{Sink, Source};
 use crate::{
-    domain::candle::{Candle, CandleSource, CandleState, Ohlc},
+    domain::candle::{Candle, CandleMaker, CandleState, Ohlc},
     feed::venues,
     pipeline::candles::{
         hub::CandleHub,
@@ -190,9 +190,9 @@ fn write_candle(sink: &mut Sink, candle: &Candle) {
     sink.number(candle.revision);
     let state = STATES.iter().position(|state| *state == candle.state);
     sink.count(state.unwrap_or(STATES.len()));
-    sink.byte(match candle.source {
-        CandleSource::Trades => 0,
-        CandleSource::Venue => 1,
+    sink.byte(match candle.maker {
+        CandleMaker::Service => 0,
+        CandleMaker::Venue => 1,
     });
     sink.optional(candle.prices, |sink, Ohlc { open, high, low, close }| {
         for price in [open, high, low, close] {
@@ -214,9 +214,9 @@ fn read_candle(source: &mut Source<'_>, Series { pair, venue, interval }: Series
         open_time: source.time()?,
         revision: source.number()?.try_into().ok()?,
         state: *STATES.get(source.count()?)?,
-        source: match source.byte()? {
-            0 => CandleSource::Trades,
-            1 => CandleSource::Venue,
+        maker: match source.byte()? {
+            0 => CandleMaker::Service,
+            1 => CandleMaker::Venue,
             _ => return None,
         },
         prices: source.optional(|source| {
@@ -256,7 +256,7 @@ mod tests {
         let full = Candle {
             revision: 3,
             state: CandleState::Restated,
-            source: CandleSource::Venue,
+            maker: CandleMaker::Venue,
             prices: Some(Ohlc {
                 open: Decimal::new(12_345, 2),
                 high: Decimal::MAX,

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            candle::{CandleSource, CandleState, Interval},
+            candle::{CandleMaker, CandleState, Interval},
             pair::Pair,
         },
         pipeline::candles::listeners::BACKLOG,
@@ -83,7 +83,7 @@ mod tests {
             open_time: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(second),
             revision: 0,
             state,
-            source: CandleSource::Trades,
+            maker: CandleMaker::Service,
             prices: None,
             base_volume: Decimal::ZERO,
             quote_volume: Decimal::ZERO,

@@ -205,7 +205,7 @@ async fn what_is_filled_in_reaches_candles_that_close_later() {
         .collect();
     let closed = [Interval::FiveMinutes, Interval::QuarterHour].map(|it| part(candle(of(it), minute(0), 1)));
     store.write_candles(&[holes, live.clone(), closed.to_vec()].concat(), start()).await.unwrap();
-    let told = Candle { source: CandleSource::Venue, coverage: Decimal::ONE, ..live[2].clone() };
+    let told = Candle { maker: CandleMaker::Venue, coverage: Decimal::ONE, ..live[2].clone() };
     store.revise_candles(&[told], Teller::Maker, start()).await.unwrap();
 
     let options = UpkeepOptions {

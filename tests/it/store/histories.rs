@@ -155,7 +155,7 @@ fn query(random: &mut SmallRng, series: Series) -> CandleQuery {
 fn random_candle(random: &mut SmallRng, series: Series, open_time: DateTime<Utc>) -> Candle {
     let mut candle = candle(series, open_time, 0);
     candle.state = *random_of(random, &[CandleState::Final, CandleState::Restated, CandleState::Gap]);
-    candle.source = *random_of(random, &[CandleSource::Trades, CandleSource::Venue]);
+    candle.maker = *random_of(random, &[CandleMaker::Service, CandleMaker::Venue]);
     candle.prices = random.random_bool(0.9).then(|| {
         let [open, high, low, close] = std::array::from_fn(|_| number(random));
         Ohlc { open, high, low, close }

@@ -61,7 +61,7 @@ async fn what_a_venue_told_is_not_hidden_by_what_was_heard_in_part() {
         let store = place.store().await;
         let first = Candle { coverage: Decimal::new(5, 1), ..minutes(1).remove(0) };
         store.keep_candles(&heard(std::slice::from_ref(&first), 1)).await.unwrap();
-        let told = Candle { source: CandleSource::Venue, trade_count: 20, ..minutes(1).remove(0) };
+        let told = Candle { maker: CandleMaker::Venue, trade_count: 20, ..minutes(1).remove(0) };
         let written =
             store.revise_candles(&[told.clone(), told.clone()], Teller::Maker, start()).await.unwrap();
         assert_eq!(written, [Candle { revision: 1, state: CandleState::Restated, ..told }]);

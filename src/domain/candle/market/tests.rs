@@ -4,7 +4,7 @@ use rust_decimal::Decimal;
 
 use super::*;
 use crate::domain::{
-    candle::{CandleSource, CandleState, Ohlc, listening::share},
+    candle::{CandleMaker, CandleState, Ohlc, listening::share},
     decimal::text,
     trade::Side,
 };

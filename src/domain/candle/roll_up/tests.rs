@@ -49,44 +49,44 @@ fn what_is_unknown_lessens_the_coverage() {
 
 #[test]
 fn a_part_that_may_change_makes_the_whole_so() {
-    let part = |open, state, revision, source| Candle {
+    let part = |open, state, revision, maker| Candle {
         revision,
         state,
-        source,
+        maker,
         ..candle(MINUTE, open, Some([1, 1, 1, 1]), 1)
     };
     for (parts, expected) in [
         (
-            [(CandleState::Final, 0, CandleSource::Trades), (CandleState::Forming, 0, CandleSource::Trades)],
-            (CandleState::Forming, 0, CandleSource::Trades),
+            [(CandleState::Final, 0, CandleMaker::Service), (CandleState::Forming, 0, CandleMaker::Service)],
+            (CandleState::Forming, 0, CandleMaker::Service),
         ),
         (
             [
-                (CandleState::Restated, 2, CandleSource::Trades),
-                (CandleState::Forming, 0, CandleSource::Trades),
+                (CandleState::Restated, 2, CandleMaker::Service),
+                (CandleState::Forming, 0, CandleMaker::Service),
             ],
-            (CandleState::Forming, 2, CandleSource::Trades),
+            (CandleState::Forming, 2, CandleMaker::Service),
         ),
         (
             [
-                (CandleState::Restated, 2, CandleSource::Trades),
-                (CandleState::Restated, 1, CandleSource::Venue),
+                (CandleState::Restated, 2, CandleMaker::Service),
+                (CandleState::Restated, 1, CandleMaker::Venue),
             ],
-            (CandleState::Restated, 3, CandleSource::Venue),
+            (CandleState::Restated, 3, CandleMaker::Venue),
         ),
         (
             [
-                (CandleState::Restated, u32::MAX, CandleSource::Trades),
-                (CandleState::Restated, 1, CandleSource::Trades),
+                (CandleState::Restated, u32::MAX, CandleMaker::Service),
+                (CandleState::Restated, 1, CandleMaker::Service),
             ],
-            (CandleState::Restated, u32::MAX, CandleSource::Trades),
+            (CandleState::Restated, u32::MAX, CandleMaker::Service),
         ),
     ] {
         let opens = [0, 60].into_iter();
         let parts =
-            opens.zip(parts).map(|(open, (state, revision, source))| part(open, state, revision, source));
+            opens.zip(parts).map(|(open, (state, revision, maker))| part(open, state, revision, maker));
         let whole = roll_up(&parts.collect::<Vec<_>>(), FIVE).unwrap();
-        assert_eq!((whole.state, whole.revision, whole.source), expected);
+        assert_eq!((whole.state, whole.revision, whole.maker), expected);
     }
 }
 

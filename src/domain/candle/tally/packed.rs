@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use super::{Mark, Tally};
 use crate::domain::{
     candle::{
-        CandleSource,
+        CandleMaker,
         sum::{Sum, Units},
         trade_id::{Text, TradeId},
     },
@@ -33,7 +33,7 @@ const ALONE: u8 = 16;
 pub(in super::super) fn pack(tally: &Tally, from: DateTime<Utc>, venues: &mut Vec<Venue>) -> Box<[u8]> {
     let (first, last) = (&tally.first, &tally.last);
     let flags = [
-        (VENUE, tally.source == CandleSource::Venue),
+        (VENUE, tally.maker == CandleMaker::Venue),
         (SAME, first == last),
         (HIGH, tally.high == first.1.max(last.1)),
         (LOW, tally.low == first.1.min(last.1)),
@@ -78,8 +78,8 @@ pub(in super::super) fn unpack(bytes: &[u8], from: DateTime<Utc>, venues: &[Venu
     } else {
         [first.0.venue].into_iter().collect()
     };
-    let source = if flags & VENUE == 0 { CandleSource::Trades } else { CandleSource::Venue };
-    Some(Tally { first, last, high, low, base, quote, trade_count, venues, unnamed_venues, source })
+    let maker = if flags & VENUE == 0 { CandleMaker::Service } else { CandleMaker::Venue };
+    Some(Tally { first, last, high, low, base, quote, trade_count, venues, unnamed_venues, maker })
 }
 
 struct Out<'a> {

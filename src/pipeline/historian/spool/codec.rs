@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::batch::Batch;
 use crate::{
     domain::{
-        candle::{Candle, CandleSource, CandleState, Ohlc},
+        candle::{Candle, CandleMaker, CandleState, Ohlc},
         pair::Pair,
         price::{Cursor, Origin, Price, Stamp, Status, StatusReason, Value},
         venue::Venue,
@@ -51,7 +51,7 @@ struct CandleRow {
     open_time: DateTime<Utc>,
     revision: u32,
     state: CandleState,
-    source: CandleSource,
+    maker: CandleMaker,
     prices: Option<Ohlc>,
     base_volume: Decimal,
     quote_volume: Decimal,
@@ -105,7 +105,7 @@ impl CandleRow {
             open_time: candle.open_time,
             revision: candle.revision,
             state: candle.state,
-            source: candle.source,
+            maker: candle.maker,
             prices: candle.prices,
             base_volume: candle.base_volume,
             quote_volume: candle.quote_volume,
@@ -126,7 +126,7 @@ impl CandleRow {
             open_time: self.open_time,
             revision: self.revision,
             state: self.state,
-            source: self.source,
+            maker: self.maker,
             prices: self.prices,
             base_volume: self.base_volume,
             quote_volume: self.quote_volume,

@@ -268,7 +268,7 @@ fn what_was_stored_before_a_restart_goes_on() {
     check(&after, None, Interval::FiveMinutes, 0, &format!("Final 0 | {known}"));
     check(&after, Some(VENUES[0]), Interval::FiveMinutes, 0, "Final 0 | - | 0 0 | 0 of 0 | 0.983333");
     check(&after, Some(KRAKEN), Interval::Minute, 120_000, "Final 0 | 5 5 5 5 | 1 5 | 1 of 1 | 0.916667");
-    assert_eq!(after.last(None, Interval::FiveMinutes, 0).source, CandleSource::Trades);
+    assert_eq!(after.last(None, Interval::FiveMinutes, 0).maker, CandleMaker::Service);
 }
 
 #[test]
@@ -276,14 +276,14 @@ fn what_a_venue_told_is_said_to_be_of_the_venue() {
     let mut run = Run::new(&[KRAKEN], 0);
     run.trade(KRAKEN, &trade("1", 1_000, 7, 1_000), 0);
     run.tick(at(63_000));
-    let told = Candle { source: CandleSource::Venue, ..run.last(Some(KRAKEN), Interval::Minute, 0).clone() };
+    let told = Candle { maker: CandleMaker::Venue, ..run.last(Some(KRAKEN), Interval::Minute, 0).clone() };
     let mut run = Run::new(&[KRAKEN], 63_000);
     run.market.restore(&told);
     run.trade(KRAKEN, &trade("2", 64_000, 7, 1_000), 0);
     run.tick(at(310_000));
-    let source = |interval, millis| run.last(Some(KRAKEN), interval, millis).source;
-    assert_eq!(source(Interval::FiveMinutes, 0), CandleSource::Venue);
-    assert_eq!(source(Interval::Minute, 60_000), CandleSource::Trades);
+    let maker = |interval, millis| run.last(Some(KRAKEN), interval, millis).maker;
+    assert_eq!(maker(Interval::FiveMinutes, 0), CandleMaker::Venue);
+    assert_eq!(maker(Interval::Minute, 60_000), CandleMaker::Service);
 }
 
 #[test]

@@ -46,7 +46,7 @@ proptest! {
             let candle = crate::domain::candle::sample::candle(crate::domain::candle::Interval::Minute, 0, None, 0);
             let told = crate::domain::candle::Candle {
                 prices: Some(Ohlc { open, high, low, close }),
-                source: if by_venue { CandleSource::Venue } else { CandleSource::Trades },
+                maker: if by_venue { CandleMaker::Venue } else { CandleMaker::Service },
                 venue: Some(VENUES[1]).filter(|_| by_venue),
                 base_volume,
                 quote_volume,
