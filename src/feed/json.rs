@@ -1,8 +1,8 @@
 //! JSON of known shape, read from front to back: what is wanted is borrowed from the text, the rest is skipped.
 //!
 //! A deserializer of serde for what venues send, in place of the general one, which costs more than twice as much. It
-//! knows less: strings are taken as they are written, so one with an escape is an error where it is wanted, and of what
-//! is skipped only quotes and brackets are looked at.
+//! knows less: strings are taken as they are written, so one with an escape is an error where it is wanted (a name with one is another
+//! name), and of what is skipped only quotes and brackets are looked at.
 //!
 //! A [`Message`] reads an object whose fields tell what one of them, the body, is about; [`Tagged`] one of which a field tells
 //! what the others are; [`Items`] reads an array whose items are not alike. All do it in one pass where the body comes last and
@@ -35,7 +35,7 @@ use crate::domain::decimal::digits::Short;
 /// The names by which the types below ask for what they are.
 const RAW: &str = "feed::json::Raw";
 const SCALAR: &str = "feed::json::Scalar";
-const NUMBER: &str = "feed::json::Plain";
+const PLAIN: &str = "feed::json::Plain";
 const REST: &str = "feed::json::Rest";
 
 /// Any value, as it is written.
@@ -92,8 +92,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
-    /// Takes the quotes off, which ours comes without.
-    fn within(text: &'a str) -> Self {
+    /// Takes the quotes off that another deserializer leaves on; other JSON stays as it is.
+    pub(super) fn within(text: &'a str) -> Self {
         let inside = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         Self(inside.unwrap_or(text))
     }
@@ -102,14 +102,14 @@ impl<'a> Scalar<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Plain<'a> {
     #[inline]
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(NUMBER, Number)
+        deserializer.deserialize_newtype_struct(PLAIN, ReadOrBorrowed)
     }
 }
 
 /// Takes what has been read, or is borrowed.
-struct Number;
+struct ReadOrBorrowed;
 
-impl<'de> Visitor<'de> for Number {
+impl<'de> Visitor<'de> for ReadOrBorrowed {
     type Value = Plain<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -252,6 +252,7 @@ mod tests {
             (r#"{"name":"a","price":"1","levels":[],"count":1.5}"#, "refused"),
             (r#"{"name":"a","price":"1","levels":[],}"#, "refused"),
             (r#"{"name":"a" "price":"1","levels":[]}"#, "refused"),
+            (r#"{"name":"a","price":"1","levels":[[1,2],]}"#, "refused"),
             (r#"{"name":"a","price":"1","levels":[]} x"#, "refused"),
             (r#"{"name":"a","price":"1","levels":[],"x":["}"#, "refused"),
         ] {
@@ -272,6 +273,17 @@ mod tests {
             assert_eq!(message.body::<[u8; 2]>(), Ok([1, 2]), "{text}");
             assert_eq!(message.head, [Some("c"), Some("7"), Some("l"), None], "{text}");
             assert!(message.body::<IgnoredAny>().is_err() && message.given(3).is_err());
+        }
+        for text in
+            [r#"{"channel":"c","body":1,"body":2,"late":3}"#, r#"{"body":1,"body":2,"channel":"c","late":3}"#]
+        {
+            let mut message = Message::open(text, 1, ["channel", "late"], "body").unwrap();
+            assert_eq!(message.body::<u8>(), Ok(1), "the first is the one: {text}");
+            assert_eq!((message.head, message.has_body()), ([Some("c"), Some("3")], false));
+        }
+        for text in [r#"{"channel":"c","body":1,"body":"#, r#"{"channel":"c","body":1,"body":2} x"#] {
+            let mut message = Message::open(text, 1, ["channel"], "body").unwrap();
+            assert!(message.body::<u8>().is_err(), "{text}");
         }
     }
 

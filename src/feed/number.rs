@@ -113,7 +113,8 @@ impl<'de> Deserialize<'de> for Date {
 impl<'de: 'a, 'a> Deserialize<'de> for Words<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
-        Ok(Self(unquoted(raw.get())))
+        let Scalar(words) = Scalar::within(raw.get());
+        Ok(Self(words))
     }
 }
 
@@ -124,12 +125,6 @@ pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
         Plain::Other(Scalar("null" | "")) => Ok(None),
         Plain::Other(Scalar(text)) => Number::read(text).map(Some),
     }
-}
-
-/// Takes the quotes off a JSON string; other JSON stays as it is.
-fn unquoted(raw: &str) -> &str {
-    let inside = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
-    inside.unwrap_or(raw)
 }
 
 /// A price of a book: zero or absent means that the side is empty.
@@ -164,7 +159,7 @@ pub(super) fn millis(value: i64) -> Option<DateTime<Utc>> {
 #[inline]
 pub(super) fn whole(text: &str) -> Option<i64> {
     match digits::whole(text.as_bytes(), 0) {
-        Some((value, end)) if end == text.len() => Some(value),
+        Some((value, length)) if length == text.len() => Some(value),
         _ => text.parse().ok(),
     }
 }

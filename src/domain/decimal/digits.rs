@@ -115,14 +115,14 @@ fn long_decimal(text: &[u8], at: usize) -> Option<Short> {
     Short::new(whole * power(places) + fraction, places, negative, end + 1 + count + more)
 }
 
-/// Reads the whole number that stands at a place of a text, of at most 18 digits; tells where it ends.
+/// Reads the whole number that stands at a place of a text, of at most 18 digits; tells how many bytes it takes.
 #[inline]
 pub fn whole(text: &[u8], at: usize) -> Option<(i64, usize)> {
     let negative = text.get(at) == Some(&b'-');
-    let at = at + usize::from(negative);
-    let (value, count) = run(text, at)?;
+    let start = usize::from(negative);
+    let (value, count) = run(text, at + start)?;
     let value = value.cast_signed();
-    Some((if negative { -value } else { value }, at + count))
+    Some((if negative { -value } else { value }, start + count))
 }
 
 /// Counts the digits that stand at a place of a text.

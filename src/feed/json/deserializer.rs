@@ -7,7 +7,7 @@ use serde::{
 };
 
 use super::{
-    Error, NUMBER, RAW, REST, SCALAR,
+    Error, PLAIN, RAW, REST, SCALAR,
     reader::{Parts, Reader},
 };
 
@@ -132,7 +132,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     #[inline(always)]
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_borrowed_str(self.plain()?)
+        visitor.visit_borrowed_str(self.unescaped()?)
     }
 
     #[inline]
@@ -155,7 +155,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         match name {
             RAW => visitor.visit_borrowed_str(self.raw()?),
             SCALAR => visitor.visit_borrowed_str(self.scalar()?),
-            NUMBER => match self.decimal() {
+            PLAIN => match self.decimal() {
                 Some(short) => visitor.visit_u128(short.pack()),
                 None => visitor.visit_borrowed_str(self.other_scalar()?),
             },

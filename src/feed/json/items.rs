@@ -45,7 +45,7 @@ impl<'a> Items<'a> {
     pub(in crate::feed) fn next_word(&mut self) -> Result<Option<&'a str>, Error> {
         if self.has_more()? && self.reader.peek() == Some(b'"') {
             self.ready = false;
-            return self.reader.plain().map(Some);
+            return self.reader.unescaped().map(Some);
         }
         Ok(None)
     }

@@ -16,7 +16,7 @@ pub(in crate::feed) struct Message<'a, const N: usize> {
     needed: usize,
     body: &'static str,
     /// What the fields asked for hold: the inside of a string, or other JSON, as it is written; `None` where there is
-    /// none, or null.
+    /// none, or null, also in quotes.
     pub(in crate::feed) head: [Option<&'a str>; N],
     reader: Reader<'a>,
     parts: Parts,
@@ -85,25 +85,25 @@ impl<'a, const N: usize> Message<'a, N> {
         // It is large, and so is made where it stays.
         let mut message = Self { names, needed, body, head, reader, parts, state, depth };
         message.parts = message.reader.enter(b'{')?;
-        message.fields()?;
+        message.fields(false)?;
         Ok(message)
     }
 
-    /// Reads what comes after the body.
+    /// Reads what comes after the body, to the end of the text.
     #[inline(never)]
     fn tail(&mut self) -> Result<(), Error> {
-        self.fields()
+        self.fields(true)
     }
 
-    /// Reads fields: up to the body, or to the end of the text.
+    /// Reads fields: up to the body, or to the end of the text. The first body is the one.
     #[inline(always)]
-    fn fields(&mut self) -> Result<(), Error> {
+    fn fields(&mut self, has_had_body: bool) -> Result<(), Error> {
         while let Some(name) = self.reader.name(&mut self.parts)? {
             if let Some(at) = self.names.iter().position(|known| is_same(known, name)) {
                 self.note(at)?;
             } else if name != self.body.as_bytes() {
                 self.unfold(name)?;
-            } else if self.reader.peek() == Some(b'n') {
+            } else if has_had_body || self.has_body() || self.reader.peek() == Some(b'n') {
                 self.reader.skip()?;
             } else if self.head.iter().take(self.needed).all(Option::is_some) {
                 self.state = Body::Next;

@@ -21,8 +21,6 @@ pub(super) struct Reader<'a> {
     quotes: u64,
     /// Where that block ends.
     end: usize,
-    /// The byte there has a backslash before it.
-    end_is_escaped: bool,
     /// Backslashes have been seen.
     has_backslashes: bool,
 }
@@ -38,7 +36,7 @@ pub(super) struct Parts {
 impl<'a> Reader<'a> {
     #[inline]
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, quotes: 0, end: 0, end_is_escaped: false, has_backslashes: false }
+        Self { text, at: 0, quotes: 0, end: 0, has_backslashes: false }
     }
 
     /// Gets a byte.
@@ -73,33 +71,29 @@ impl<'a> Reader<'a> {
 
     /// Looks at the block that begins where reading is, outside of strings.
     #[inline(never)]
-    fn look(&mut self) {
-        (self.end, self.end_is_escaped) = (self.at, false);
-        self.look_on();
+    fn look(&mut self) -> bool {
+        self.end = self.at;
+        self.look_on(false)
     }
 
-    /// Looks at the next block.
+    /// Looks at the next block, of which the first byte may have a backslash before it; tells that of the block after it.
     #[inline]
-    fn look_on(&mut self) {
+    fn look_on(&mut self, is_escaped: bool) -> bool {
         let quotes = Quotes::at(self.text.as_bytes(), self.end);
         self.quotes = quotes.places;
-        if quotes.has_backslashes || self.end_is_escaped {
-            self.leave_escaped_out();
+        let mut next_is_escaped = false;
+        if quotes.has_backslashes || is_escaped {
+            let (escaped, next) = scan::escaped(self.text.as_bytes(), self.end, is_escaped);
+            self.quotes &= !escaped;
+            (next_is_escaped, self.has_backslashes) = (next, true);
         }
         self.end += BLOCK;
-    }
-
-    /// Takes out the quotes that have a backslash before them.
-    #[inline(never)]
-    fn leave_escaped_out(&mut self) {
-        let (escaped, next) = scan::escaped(self.text.as_bytes(), self.end, self.end_is_escaped);
-        self.quotes &= !escaped;
-        (self.end_is_escaped, self.has_backslashes) = (next, true);
+        next_is_escaped
     }
 
     /// Goes on to a place outside of strings.
     fn go_to(&mut self, at: usize) {
-        (self.at, self.end, self.quotes) = (at, at, 0);
+        (self.at, self.quotes) = (at, 0);
     }
 
     /// Passes a bracket that must come next.
@@ -133,7 +127,7 @@ impl<'a> Reader<'a> {
 
     /// Reads a string in which nothing is escaped.
     #[inline(always)]
-    pub(super) fn plain(&mut self) -> Result<&'a str, Error> {
+    pub(super) fn unescaped(&mut self) -> Result<&'a str, Error> {
         let inside = self.string()?;
         if self.has_backslashes && inside.contains('\\') {
             return Err(self.wants("a string without escapes"));
@@ -161,13 +155,13 @@ impl<'a> Reader<'a> {
             return Err(self.wants("a string"));
         }
         let start = self.at + 1;
-        self.look();
+        let mut is_escaped = self.look();
         self.quotes = others(self.quotes);
         while self.quotes == 0 {
             if self.end >= self.text.len() {
                 return Err(self.wants("the end of a string"));
             }
-            self.look_on();
+            is_escaped = self.look_on(is_escaped);
         }
         self.at = self.place(self.quotes) + 1;
         self.quotes = others(self.quotes);
@@ -183,13 +177,8 @@ impl<'a> Reader<'a> {
         let end = start + short.length();
         match self.byte(end) {
             Some(b'"') if quoted => {
-                let closing = others(self.quotes);
-                if closing == 0 {
-                    self.pass_string_in_steps().ok()?;
-                } else {
-                    self.quotes = others(closing);
-                    self.at = end + 1;
-                }
+                self.quotes = others(others(self.quotes));
+                self.at = end + 1;
             }
             next if !quoted && !next.is_some_and(is_of_token) => self.at = end,
             _ => return None,
@@ -267,10 +256,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes all up to the bracket that closes the one which is open.
+    /// Passes a value, and all after it up to the bracket that closes the one which is open.
     #[inline]
     pub(super) fn skip_rest(&mut self) -> Result<(), Error> {
-        if matches!(self.peek(), Some(b'}' | b']')) { Ok(()) } else { self.skip_nested(1) }
+        if matches!(self.peek(), Some(b'}' | b']')) {
+            Err(self.wants("a value"))
+        } else {
+            self.skip_nested(1)
+        }
     }
 
     /// Passes an object or an array, whatever is in it; where one is open, what is left of it, but for the bracket that
@@ -419,7 +412,8 @@ impl<'a> Reader<'a> {
     pub(super) fn whole<T: TryFrom<i64> + FromStr>(&mut self) -> Result<T, Error> {
         self.peek();
         let bytes = self.text.as_bytes();
-        if let Some((value, end)) = digits::whole(bytes, self.at)
+        if let Some((value, length)) = digits::whole(bytes, self.at)
+            && let end = self.at + length
             && !bytes.get(end).copied().is_some_and(is_of_token)
             && let Ok(value) = T::try_from(value)
         {

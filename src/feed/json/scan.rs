@@ -26,8 +26,8 @@ impl Quotes {
     /// Looks at the block from a place on. There is nothing after the end of the text.
     #[inline]
     pub(super) fn at(text: &[u8], at: usize) -> Self {
-        block(text, at, Self::of, |quotes, first| Self {
-            places: quotes.places.unbounded_shr(first),
+        block(text, at, Self::of, |quotes, left_out| Self {
+            places: quotes.places.unbounded_shr(left_out),
             ..quotes
         })
     }
@@ -56,10 +56,10 @@ impl Shape {
     /// Looks at the block from a place on. There is nothing after the end of the text.
     #[inline]
     pub(super) fn at(text: &[u8], at: usize) -> Self {
-        block(text, at, Self::of, |shape, first| Self {
-            quotes: Quotes { places: shape.quotes.places.unbounded_shr(first), ..shape.quotes },
-            opening: shape.opening.unbounded_shr(first),
-            closing: shape.closing.unbounded_shr(first),
+        block(text, at, Self::of, |shape, left_out| Self {
+            quotes: Quotes { places: shape.quotes.places.unbounded_shr(left_out), ..shape.quotes },
+            opening: shape.opening.unbounded_shr(left_out),
+            closing: shape.closing.unbounded_shr(left_out),
         })
     }
 
@@ -108,7 +108,8 @@ fn short_block(text: &[u8], at: usize) -> [u8; BLOCK] {
 #[inline]
 pub(super) fn end_of_token(text: &[u8], at: usize) -> Option<usize> {
     let bytes = u8x16::new(*text.get(at..).and_then(<[u8]>::first_chunk)?);
-    // These bits are all in which brackets differ. `Y`, `_`, `y` and DEL, which no token has, become the same as they.
+    // These bits are all in which brackets differ. `Y`, `_`, `y` and DEL, which no number and no word of JSON has, become the
+    // same as they.
     let brackets = equal(bytes | u8x16::splat(0x26), 0x7f);
     let ends = (brackets | equal(bytes, b',') | equal(bytes, b'"')).to_bitmask();
     (ends != 0).then(|| at + ends.trailing_zeros() as usize)
