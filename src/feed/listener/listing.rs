@@ -67,6 +67,9 @@ impl Listing {
                 }
             }
         }
+        // What was not answered yet has its turn first, however often there is a new list.
+        let place = |pair: &Pair| before?.untold.iter().position(|(untold, _)| untold == pair);
+        untold.make_contiguous().sort_by_key(|(pair, _)| place(pair).unwrap_or(usize::MAX));
         Self { markets: listing, untold, ask_at: now }
     }
 
@@ -184,10 +187,11 @@ mod tests {
         assert_eq!(listing.resolve(&wanted).absent[0], (ether, "not traded: post_only".to_owned()));
         let mut listing = Listing::new(&Kraken, list(), Some(&listing), later);
         assert_eq!(listed(&listing), [bitcoin], "what was suspended is not traded because it is listed");
-        for market in [bitcoin, ether] {
-            assert_eq!(listing.ask(&wanted, later).map(|(asked, _)| asked), Some(market));
-            listing.tell(market, InstrumentState::Trading, later);
-        }
+        assert_eq!(listing.ask(&wanted, later).map(|(asked, _)| asked), Some(bitcoin));
+        listing.tell(bitcoin, InstrumentState::Trading, later);
+        let mut listing = Listing::new(&Kraken, list(), Some(&listing), later);
+        assert_eq!(listing.ask(&wanted, later).map(|(asked, _)| asked), Some(ether), "it has waited longer");
+        listing.tell(ether, InstrumentState::Trading, later);
         assert_eq!(listed(&listing), [bitcoin, ether]);
     }
 
