@@ -100,7 +100,10 @@ impl Tongue {
 
     /// Tells whether a market is traded, where the list of markets does not.
     pub(super) fn state(self, trading: bool) -> String {
-        json!({"status": if trading { "open" } else { "post_only" }}).to_string()
+        match self {
+            Self::Gemini => json!({"status": if trading { "open" } else { "post_only" }}).to_string(),
+            _ => self.answers_wrong().to_owned(),
+        }
     }
 
     /// Tells how a market stands.

@@ -1,13 +1,12 @@
 //! Gemini over REST: objects and lists bare, a refusal as `{"result": "error", "reason", "message"}`.
 //!
 //! Markets are spelled in small letters and listed by name alone; the details of each tell its `status`: open, closed,
-//! cancel_only, post_only or limit_only. A ticker's volume names the
-//! assets that it is counted in, and has the only time there is: that of the volume, which is older than bid and ask.
-//! Trades come from a moment on, 500 at most, with the numbers that the WebSocket calls `tid`; `type` is the taker's
-//! side, and those of an auction or a block, which have none, are left out. A candle is
-//! `[milliseconds, open, high, low, close, base]`, newest first, and there is no range: of each interval the venue gives what
-//! it has, from a day of minutes to two months of hours. Days begin at four o'clock, and so are not asked for. Source:
-//! Gemini's public documentation, and a recorded ticker.
+//! `cancel_only`, `post_only` or `limit_only`. A ticker's volume names the assets that it is counted in, and has the only
+//! time there is: that of the volume, which is older than bid and ask. Trades come from a moment on, 500 at most, with the
+//! numbers that the WebSocket calls `tid`; `type` is the taker's side, and those of an auction or a block, which have none,
+//! are left out. A candle is `[milliseconds, open, high, low, close, base]`, newest first, and there is no range: of each
+//! interval the venue gives what it has, from a day of minutes to two months of hours. Days begin at four o'clock, and so
+//! are not asked for. Source: Gemini's public documentation, and a recorded ticker.
 
 use std::collections::HashMap;
 
