@@ -39,8 +39,8 @@ pub trait Rest: fmt::Debug + Send + Sync {
     fn read_instruments(&self, body: &str) -> Result<Vec<Instrument>, ParseError>;
 
     /// Understands the answer to what [`InstrumentState::Untold`] asks: whether one market is traded.
-    fn read_state(&self, _body: &str) -> Result<InstrumentState, ParseError> {
-        Ok(InstrumentState::Trading)
+    fn read_state(&self, body: &str) -> Result<InstrumentState, ParseError> {
+        Err(ParseError::value("state", body))
     }
 
     /// Asks for best bid and ask, last price and volume of a market.
