@@ -2,7 +2,7 @@
 //!
 //! [`board`] holds the latest price of each pair and the log of updates; [`fanout`] tells readers what changes, in
 //! [`message`]s that are made once for all of them.
-//! [`aggregator`] keeps the venues' quotes and turns them into prices, [`crosses`] says which derived pairs are kept.
+//! [`aggregator`] keeps the venues' quotes, of which `lag` tells how late they come, and turns them into prices, [`crosses`] says which derived pairs are kept.
 //! [`candles`] makes candles of the venues' trades, [`backfill`] fills in those that were missed; [`chronicle`] has them and the
 //! prices kept by the [`historian`].
 //! Among several replicas, [`lead`] says which part this one plays: `mirror` shows to all what it finds out, `follow`
@@ -22,6 +22,7 @@ mod follow;
 pub mod health;
 pub mod historian;
 pub mod ingest;
+mod lag;
 pub mod lead;
 pub mod message;
 pub mod metrics;

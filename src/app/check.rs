@@ -88,6 +88,7 @@ impl Checked {
             | DeliveryKind::Unheard { .. }
             | DeliveryKind::Left(_)
             | DeliveryKind::Subscribed
+            | DeliveryKind::ClockBehind(_)
             | DeliveryKind::Message => {}
         }
     }

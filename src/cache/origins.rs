@@ -5,8 +5,8 @@ use redis::pipe;
 use super::{CacheError, keys::Keys, pool::Pool};
 use crate::domain::price::Origin;
 
-/// The origins, those first that are looked for first.
-pub const ALL: [Origin; 3] = [Origin::Live, Origin::Simulated, Origin::Replay];
+/// The origins of what may be mirrored, those first that are looked for first. Recordings are played for one replica alone.
+pub const ALL: [Origin; 2] = [Origin::Live, Origin::Simulated];
 
 /// What there is of an origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct Found {
 }
 
 /// Looks for all of them.
-pub async fn find(pool: &Pool, prefix: &str) -> Result<[Found; 3], CacheError> {
+pub async fn find(pool: &Pool, prefix: &str) -> Result<[Found; 2], CacheError> {
     let mut found = ALL.map(|origin| Found { origin, led: false, mirrored: false });
     for found in &mut found {
         let keys = Keys::new(prefix, found.origin).ingest();
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn what_is_led_is_followed_and_else_the_only_one_that_there_is() {
-        let of = |led: [bool; 3], mirrored: [bool; 3]| {
+        let of = |led: [bool; 2], mirrored: [bool; 2]| {
             let parts = ALL.into_iter().zip(led).zip(mirrored);
             let found = parts.map(|((origin, led), mirrored)| Found { origin, led, mirrored });
             let found: Vec<_> = found.collect();
@@ -57,11 +57,11 @@ mod tests {
         };
         let (none, live, simulated) = (None, Some(Origin::Live), Some(Origin::Simulated));
         for (led, mirrored, expected) in [
-            ([false, false, false], [false, false, false], (none, none)),
-            ([false, true, false], [true, true, false], (simulated, simulated)),
-            ([true, true, false], [true, true, false], (live, live)),
-            ([false, false, false], [false, true, false], (none, simulated)),
-            ([false, false, false], [true, true, false], (none, none)),
+            ([false, false], [false, false], (none, none)),
+            ([false, true], [true, true], (simulated, simulated)),
+            ([true, true], [true, true], (live, live)),
+            ([false, false], [false, true], (none, simulated)),
+            ([false, false], [true, true], (none, none)),
         ] {
             assert_eq!(of(led, mirrored), expected, "{led:?} {mirrored:?}");
         }

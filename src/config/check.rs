@@ -6,8 +6,8 @@ use rust_decimal::Decimal;
 
 use super::{Config, ConfigError, Role};
 use crate::{
-    cache::{keys, pool},
-    domain::candle::Interval,
+    cache::{keys, origins, pool},
+    domain::{candle::Interval, price::Origin},
     store::Location,
 };
 
@@ -100,9 +100,13 @@ impl Config {
         if self.role != Role::All && cache.url.is_empty() {
             return Err(wrong("role", "needs Redis: set cache.url, or REDIS_URL"));
         }
-        let origins = ["", "live", "replay", "simulated"];
-        if !origins.contains(&self.cluster.origin.as_str()) {
-            return Err(wrong("cluster.origin", "must be live, simulated or replay, or empty"));
+        let origin = self.cluster.origin.as_str();
+        if origin == Origin::Replay.name() {
+            let message = "recordings are not mirrored, there is nothing to follow: must be live or simulated, or empty";
+            return Err(wrong("cluster.origin", message));
+        }
+        if !origin.is_empty() && origins::ALL.iter().all(|mirrored| mirrored.name() != origin) {
+            return Err(wrong("cluster.origin", "must be live or simulated, or empty"));
         }
         if !is_name(&self.cluster.name) {
             return Err(wrong("cluster.name", "must be at most 64 letters, digits, or any of -_.:"));

@@ -92,7 +92,12 @@ fn what_is_wrong_is_named() {
         (None, Some(("CRYPTOPRICE__CACHE__LEASE", "800ms")), "cache.lease: must be three times"),
         (None, Some(("CRYPTOPRICE__ROLE", "boss")), "role (CRYPTOPRICE__ROLE): unknown variant `boss`"),
         (None, Some(("CRYPTOPRICE__ROLE", "serve")), "role: needs Redis: set cache.url, or REDIS_URL"),
-        (None, Some(("CRYPTOPRICE__CLUSTER__ORIGIN", "real")), "cluster.origin: must be live, simulated"),
+        (None, Some(("CRYPTOPRICE__CLUSTER__ORIGIN", "real")), "cluster.origin: must be live or simulated"),
+        (
+            None,
+            Some(("CRYPTOPRICE__CLUSTER__ORIGIN", "replay")),
+            "cluster.origin: recordings are not mirrored",
+        ),
         (None, Some(("CRYPTOPRICE__CLUSTER__NAME", "a b")), "cluster.name: must be at most 64 letters"),
         (None, Some(("CRYPTOPRICE__CACHE__POOL_SIZE", "0")), "cache.pool_size: must be above 0"),
         (None, Some(("CRYPTOPRICE__JUMP__THRESHOLD", "-0.1")), "jump.threshold: must not be negative"),
@@ -175,13 +180,14 @@ fn the_embedded_database_lies_where_programs_keep_their_data() {
 fn a_name_that_other_programs_use_yields_to_our_own() {
     let usual = ("REDIS_URL", "redis://usual");
     let own = ("CRYPTOPRICE__CACHE__URL", "redis://own");
+    let file = "[cache]\nurl = \"redis://file\"";
     for (environment, expected) in [
-        (vec![], ""),
+        (vec![], "redis://file"),
         (vec![usual], "redis://usual"),
         (vec![own], "redis://own"),
         (vec![own, usual], "redis://own"),
         (vec![usual, own], "redis://own"),
     ] {
-        assert_eq!(load(None, &environment).unwrap().cache.url.expose(), expected);
+        assert_eq!(load(Some(file), &environment).unwrap().cache.url.expose(), expected);
     }
 }

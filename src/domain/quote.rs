@@ -40,7 +40,7 @@ pub struct Quote {
     /// gives one.
     pub observe_time: DateTime<Utc>,
     /// When the venue last confirmed that they still hold; never before `observe_time`. A venue that sends
-    /// changes only confirms by its heartbeat.
+    /// changes only confirms by its heartbeat. What tells no time is as late as the trades beside it.
     pub confirm_time: DateTime<Utc>,
     /// When the last message that changed or confirmed the quote was received, by our clock.
     pub receive_time: DateTime<Utc>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
 
 use crate::domain::{
@@ -89,6 +89,8 @@ pub enum DeliveryKind {
     },
     /// A connection stands, which is asked for these markets.
     Connected(Arc<[Pair]>),
+    /// The venue's clock is behind ours by so much at least, by the date of its answer when the connection was made.
+    ClockBehind(TimeDelta),
     /// The connection ended, which was asked for these. Another may have taken over.
     Left(Arc<[Pair]>),
     /// None has: a connection ended, or was not made.

@@ -308,6 +308,11 @@ impl Listener {
                 due.push(Question::Ticker { market, symbol, asked: now });
             }
         }
+        if due.len() < room {
+            let listing = self.listing.as_mut();
+            let untold = listing.and_then(|listing| listing.ask(&self.wanted.borrow().pairs, now));
+            due.extend(untold.map(|(market, query)| Question::State { market, query }));
+        }
         due
     }
 
@@ -315,10 +320,19 @@ impl Listener {
     async fn take(&mut self, answer: Answer) -> Result<(), Unheard> {
         match answer {
             Answer::Instruments(Ok(instruments)) => {
-                self.listing = Some(Listing::new(self.contact.protocol, instruments));
-                self.list_at = Instant::now() + self.refresh_every;
+                let now = Instant::now();
+                let listing = Listing::new(self.contact.protocol, instruments, self.listing.as_ref(), now);
+                self.listing = Some(listing);
+                self.list_at = now + self.refresh_every;
                 self.follow().await
             }
+            Answer::State { market, outcome: Ok(state) } => {
+                if let Some(listing) = &mut self.listing {
+                    listing.tell(market, state, Instant::now());
+                }
+                self.follow().await
+            }
+            Answer::State { outcome: Err(error), .. } => self.tell_polled(Some(error)).await,
             Answer::Instruments(Err(error)) => {
                 warn!(venue = self.name(), %error, "the instruments of a venue cannot be read");
                 self.list_at = Instant::now() + LIST_AGAIN.min(self.refresh_every);

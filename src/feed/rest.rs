@@ -38,6 +38,11 @@ pub trait Rest: fmt::Debug + Send + Sync {
     /// Understands the answer. Markets that are not spot, or whose assets cannot be named, are left out.
     fn read_instruments(&self, body: &str) -> Result<Vec<Instrument>, ParseError>;
 
+    /// Understands the answer to what [`InstrumentState::Untold`] asks: whether one market is traded.
+    fn read_state(&self, body: &str) -> Result<InstrumentState, ParseError> {
+        Err(ParseError::value("state", body))
+    }
+
     /// Asks for best bid and ask, last price and volume of a market.
     fn ticker(&self, symbol: &str) -> Query;
 
@@ -101,6 +106,8 @@ pub struct Instrument {
 pub enum InstrumentState {
     /// Orders meet continuously.
     Trading,
+    /// The list does not tell; this question does. Until it is answered the market is taken for traded.
+    Untold(Query),
     /// They do not: halted, not open yet, delisted, an auction, limited to cancelling or to posting. In the venue's word.
     Suspended(String),
 }

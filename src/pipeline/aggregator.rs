@@ -152,6 +152,9 @@ impl Aggregator {
                 let counted = if snapshot { Counted::SnapshotTrade } else { Counted::Trade };
                 let time = trade.time;
                 trade.time = believed(time, receive_time);
+                if !snapshot {
+                    self.quotes.lags.trade(heard, time);
+                }
                 let effect = self.takes(source, market, kind).then(|| {
                     let consensus = self.consensus(market);
                     self.quotes.trade(heard, market, trade, consensus)
@@ -171,7 +174,12 @@ impl Aggregator {
             DeliveryKind::Confirm(market) => {
                 self.quotes.confirm(heard, market);
             }
-            DeliveryKind::Left(_) | DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
+            DeliveryKind::ClockBehind(by) => self.quotes.lags.clock_behind(heard, by),
+            DeliveryKind::Left(_) => {
+                self.quotes.left(venue, connection);
+                self.quotes.lags.left(heard);
+            }
+            DeliveryKind::Gap(None) => self.quotes.left(venue, connection),
             DeliveryKind::Gap(Some(market)) => self.quotes.unsay(venue, market),
             DeliveryKind::Listening { markets, .. } => {
                 let gone = self.quotes.keep(venue, &markets);
@@ -185,6 +193,7 @@ impl Aggregator {
     /// Takes a venue's quotes away: it is not listened to any more.
     pub fn leave(&mut self, venue: Venue, now: DateTime<Utc>) {
         let gone = self.quotes.keep(venue, &[]);
+        self.quotes.lags.forget(venue);
         self.look_again(gone);
         self.settle(now);
     }

@@ -239,6 +239,7 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
         DeliveryKind::Ticker { .. }
         | DeliveryKind::Trade { .. }
         | DeliveryKind::Unheard { .. }
+        | DeliveryKind::ClockBehind(_)
         | DeliveryKind::Confirm(_)
         | DeliveryKind::Subscribed => {}
     }

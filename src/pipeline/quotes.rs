@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 
+use super::lag::Lags;
 use crate::domain::{
     pair::Pair,
     quote::{LastTrade, Quote, TopOfBook},
@@ -55,6 +56,8 @@ pub(super) struct Quotes {
     markets: HashMap<Pair, Vec<Standing>, RandomState>,
     /// What venues are listened to for, where that is known. What a connection still says of other markets is not heard.
     listened: HashMap<Venue, HashSet<Pair, RandomState>, RandomState>,
+    /// How late messages come that do not tell.
+    pub(super) lags: Lags,
 }
 
 /// One venue's quote of one market, and what is needed to judge the next message.
@@ -89,7 +92,7 @@ impl Quotes {
         ticker: &TickerUpdate,
         consensus: Option<Decimal>,
     ) -> Effect {
-        let time = ticker.time.unwrap_or(heard.receive_time);
+        let time = ticker.time.unwrap_or_else(|| self.lags.said_at(heard));
         let Some(standing) = self.standing(heard, market, time) else { return Effect::Confirmed };
         let known = if ticker.book.is_some() { &mut standing.book_time } else { &mut standing.other_time };
         if ticker.time.zip(*known).is_some_and(|(new, known)| new < known) {
@@ -146,6 +149,7 @@ impl Quotes {
     /// nothing of is not confirmed by it.
     pub(super) fn confirm(&mut self, heard: Heard, market: Option<Pair>) -> Vec<Pair> {
         let Heard { venue, connection, receive_time: received } = heard;
+        let time = self.lags.said_at(heard);
         let mut confirmed = Vec::new();
         for (pair, venues) in &mut self.markets {
             if market.is_none_or(|market| market == *pair)
@@ -153,7 +157,7 @@ impl Quotes {
                 && standing.said_on.is_some()
                 && standing.said_on == connection
             {
-                standing.quote.confirm_time = standing.quote.confirm_time.max(received);
+                standing.quote.confirm_time = standing.quote.confirm_time.max(time);
                 standing.quote.receive_time = standing.quote.receive_time.max(received);
                 confirmed.push(*pair);
             }

@@ -1,19 +1,33 @@
 //! Which of the wanted markets a venue lists, and how it spells them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use crate::{
     domain::{pair::Pair, venue::MarketKind},
     feed::{
-        rest::{Instrument, InstrumentState},
+        rest::{Instrument, InstrumentState, Query},
         socket::Subscription,
         venue::Protocol,
     },
 };
 
+/// How soon after a state was asked for another one is, where there is no answer.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
 /// The spot markets that a venue lists, by canonical names.
-#[derive(Debug, Default)]
-pub(super) struct Listing(BTreeMap<Pair, (String, InstrumentState)>);
+#[derive(Debug)]
+pub(super) struct Listing {
+    markets: BTreeMap<Pair, (String, InstrumentState)>,
+    /// What tells the states that the list does not; what was asked before comes last.
+    untold: VecDeque<(Pair, Query)>,
+    /// No state is asked for before that.
+    ask_at: Instant,
+}
 
 /// What the wanted markets come to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,8 +39,13 @@ pub(super) struct Resolved {
 }
 
 impl Listing {
-    /// Brings what a venue lists to canonical names.
-    pub(super) fn new(protocol: &dyn Protocol, instruments: Vec<Instrument>) -> Self {
+    /// Brings what a venue lists to canonical names. A state that this list does not tell is that of before, until it is told.
+    pub(super) fn new(
+        protocol: &dyn Protocol,
+        instruments: Vec<Instrument>,
+        before: Option<&Self>,
+        now: Instant,
+    ) -> Self {
         let mut listing = BTreeMap::new();
         for Instrument { symbol, market, state } in instruments {
             if market.kind != MarketKind::Spot {
@@ -39,15 +58,48 @@ impl Listing {
                 listing.insert(pair, (symbol, state));
             }
         }
-        Self(listing)
+        let mut untold = VecDeque::new();
+        for (pair, (_, state)) in &mut listing {
+            if let InstrumentState::Untold(query) = state {
+                untold.push_back((*pair, query.clone()));
+                if let Some((_, known)) = before.and_then(|before| before.markets.get(pair)) {
+                    *state = known.clone();
+                }
+            }
+        }
+        // What was not answered yet has its turn first, however often there is a new list.
+        let place = |pair: &Pair| before?.untold.iter().position(|(untold, _)| untold == pair);
+        untold.make_contiguous().sort_by_key(|(pair, _)| place(pair).unwrap_or(usize::MAX));
+        Self { markets: listing, untold, ask_at: now }
+    }
+
+    /// Gets the next question for the state of a wanted market, one at a time.
+    pub(super) fn ask(&mut self, wanted: &[Pair], now: Instant) -> Option<(Pair, Query)> {
+        if now < self.ask_at {
+            return None;
+        }
+        let place = self.untold.iter().position(|(market, _)| wanted.contains(market))?;
+        let asked = self.untold.remove(place)?;
+        self.untold.push_back(asked.clone());
+        self.ask_at = now + ASK_AGAIN;
+        Some(asked)
+    }
+
+    /// Takes in the answer.
+    pub(super) fn tell(&mut self, market: Pair, state: InstrumentState, now: Instant) {
+        self.untold.retain(|(untold, _)| *untold != market);
+        if let Some((_, known)) = self.markets.get_mut(&market) {
+            *known = state;
+        }
+        self.ask_at = now;
     }
 
     /// Finds the wanted markets.
     pub(super) fn resolve(&self, wanted: &[Pair]) -> Resolved {
         let mut resolved = Resolved::default();
         for pair in wanted {
-            match self.0.get(pair) {
-                Some((symbol, InstrumentState::Trading)) => {
+            match self.markets.get(pair) {
+                Some((symbol, InstrumentState::Trading | InstrumentState::Untold(_))) => {
                     resolved.listed.push(Subscription { pair: *pair, symbol: symbol.clone() });
                 }
                 Some((_, InstrumentState::Suspended(word))) => {
@@ -93,6 +145,8 @@ mod tests {
                 instrument("ABC/USD", coin, MarketKind::Spot, "cancel_only"),
                 instrument("SOL/USD.P", Pair::literal("SOL", "USD"), MarketKind::Perpetual, "online"),
             ],
+            None,
+            Instant::now(),
         );
         let wanted = ["BTC", "ETH", "ABC", "SOL"].map(|base| Pair::literal(base, "USD"));
         let resolved = listing.resolve(&wanted);
@@ -101,6 +155,44 @@ mod tests {
         let absent =
             [(wanted[1], "not traded: cancel_only".to_owned()), (wanted[3], "not listed".to_owned())];
         assert_eq!(resolved.absent, absent);
+    }
+
+    #[test]
+    fn a_state_that_the_list_does_not_tell_is_asked_for_and_kept_until_it_is_told_anew() {
+        let wanted = ["BTC", "ETH", "XYZ"].map(|base| Pair::literal(base, "USD"));
+        let [bitcoin, ether, _] = wanted;
+        let list = || {
+            let untold = |pair: Pair| Instrument {
+                state: InstrumentState::Untold(Query::new(format!("/{}", pair.base))),
+                ..instrument(&pair.to_string(), pair, MarketKind::Spot, "")
+            };
+            [Pair::literal("ABC", "USD"), bitcoin, ether].map(untold).to_vec()
+        };
+        let listed = |listing: &Listing| {
+            listing.resolve(&wanted).listed.iter().map(|listed| listed.pair).collect::<Vec<_>>()
+        };
+        let now = Instant::now();
+        let mut listing = Listing::new(&Kraken, list(), None, now);
+        assert_eq!(listed(&listing), [bitcoin, ether]);
+        assert_eq!(listing.ask(&wanted, now), Some((bitcoin, Query::new("/BTC"))));
+        assert_eq!(listing.ask(&wanted, now), None, "one at a time");
+        // Without an answer, others have their turn.
+        let later = now + ASK_AGAIN;
+        assert_eq!(listing.ask(&wanted, later), Some((ether, Query::new("/ETH"))));
+        listing.tell(ether, InstrumentState::of("post_only", "open"), later);
+        assert_eq!(listing.ask(&wanted, later), Some((bitcoin, Query::new("/BTC"))));
+        listing.tell(bitcoin, InstrumentState::Trading, later);
+        assert_eq!(listing.ask(&wanted, later), None, "what nobody wants is not asked for");
+        assert_eq!(listed(&listing), [bitcoin]);
+        assert_eq!(listing.resolve(&wanted).absent[0], (ether, "not traded: post_only".to_owned()));
+        let mut listing = Listing::new(&Kraken, list(), Some(&listing), later);
+        assert_eq!(listed(&listing), [bitcoin], "what was suspended is not traded because it is listed");
+        assert_eq!(listing.ask(&wanted, later).map(|(asked, _)| asked), Some(bitcoin));
+        listing.tell(bitcoin, InstrumentState::Trading, later);
+        let mut listing = Listing::new(&Kraken, list(), Some(&listing), later);
+        assert_eq!(listing.ask(&wanted, later).map(|(asked, _)| asked), Some(ether), "it has waited longer");
+        listing.tell(ether, InstrumentState::Trading, later);
+        assert_eq!(listed(&listing), [bitcoin, ether]);
     }
 
     #[test]

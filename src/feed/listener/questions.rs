@@ -11,7 +11,7 @@ use crate::{
         delivery::DeliveryKind,
         event::{Event, Ticker, TradeReport},
         pulses::Missed,
-        rest::{Instrument, RestClient, RestError},
+        rest::{Instrument, InstrumentState, Query, RestClient, RestError},
         socket::Contact,
         translate::Translator,
         venue::ParseError,
@@ -23,6 +23,8 @@ use crate::{
 pub(super) enum Question {
     /// Which markets there are.
     Instruments,
+    /// Whether a market is traded.
+    State { market: Pair, query: Query },
     /// How a market stands.
     Ticker { market: Pair, symbol: String, asked: Instant },
     /// What was traded.
@@ -33,6 +35,7 @@ pub(super) enum Question {
 #[derive(Debug)]
 pub(super) enum Answer {
     Instruments(Result<Vec<Instrument>, RestError>),
+    State { market: Pair, outcome: Result<InstrumentState, RestError> },
     Ticker { market: Pair, asked: Instant, outcome: Result<DeliveryKind, RestError> },
     Trades { missed: Missed, outcome: Result<Vec<DeliveryKind>, RestError> },
 }
@@ -42,6 +45,7 @@ impl Question {
     pub(super) async fn ask(self, contact: Arc<Contact>, client: Arc<RestClient>) -> Answer {
         match self {
             Self::Instruments => Answer::Instruments(instruments(&client).await),
+            Self::State { market, query } => Answer::State { market, outcome: state(&client, query).await },
             Self::Ticker { market, symbol, asked } => {
                 Answer::Ticker { market, asked, outcome: ticker(&contact, &client, market, &symbol).await }
             }
@@ -60,6 +64,11 @@ async fn instruments(client: &RestClient) -> Result<Vec<Instrument>, RestError> 
         return Err(ParseError::value("list of markets", "empty").into());
     }
     Ok(instruments)
+}
+
+async fn state(client: &RestClient, query: Query) -> Result<InstrumentState, RestError> {
+    let body = client.ask(query).await?;
+    Ok(client.rest().read_state(&body)?)
 }
 
 /// Asks how a market stands: an answer tells what holds now, whenever the venue says that it last changed.

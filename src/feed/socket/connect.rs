@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Uri, header};
+use chrono::{DateTime, TimeDelta, Utc};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::{net::TcpStream, time::timeout};
@@ -32,6 +33,8 @@ pub(super) struct Opened {
     pub(super) address: String,
     /// How often to ping, where the venue said so with the address.
     pub(super) ping_every: Option<Duration>,
+    /// What the venue's clock showed when it answered, in whole seconds.
+    pub(super) date: Option<DateTime<Utc>>,
 }
 
 /// Why there is no connection.
@@ -132,10 +135,24 @@ pub(super) async fn open(
         request.headers_mut().insert(header::USER_AGENT, name);
         let limits =
             WebSocketConfig::default().max_message_size(Some(max_frame)).max_frame_size(Some(max_frame));
-        let (socket, _) = connect_async_with_config(request, Some(limits), true).await?;
-        Ok(Opened { socket, address: shown, ping_every: address.ping_every })
+        let (socket, answer) = connect_async_with_config(request, Some(limits), true).await?;
+        let date = date(answer.headers());
+        Ok(Opened { socket, address: shown, ping_every: address.ping_every, date })
     };
     timeout(CONNECT_WITHIN, opening).await.unwrap_or(Err(ConnectError::Timeout))
+}
+
+/// Reads when an answer was made.
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
+}
+
+/// Tells how far a clock is behind ours at least that showed a date, in whole seconds, after a moment of ours; `None` if it
+/// may be right.
+pub(super) fn behind(date: DateTime<Utc>, asked: DateTime<Utc>) -> Option<TimeDelta> {
+    let latest = date.checked_add_signed(TimeDelta::seconds(1))?;
+    (asked > latest).then(|| asked - latest)
 }
 
 /// Writes an address without credentials and without a query, which may hold a token.
@@ -200,6 +217,21 @@ mod tests {
             ("ws://[::1]:1234/x", "ws://[::1]:1234/x"),
         ] {
             assert_eq!(without_secrets(&given.parse().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn a_clock_is_behind_as_far_as_its_date_proves() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(date(&headers), None);
+        headers.insert(header::DATE, HeaderValue::from_static("yesterday"));
+        assert_eq!(date(&headers), None);
+        headers.insert(header::DATE, HeaderValue::from_static("Tue, 14 Nov 2023 22:13:20 GMT"));
+        let shown = date(&headers).unwrap();
+        assert_eq!(shown.timestamp(), 1_700_000_000);
+        for (asked_after, expected) in [(-5_000, None), (0, None), (1_000, None), (91_500, Some(90_500))] {
+            let asked = shown + TimeDelta::milliseconds(asked_after);
+            assert_eq!(behind(shown, asked).map(|by| by.num_milliseconds()), expected, "{asked_after}");
         }
     }
 

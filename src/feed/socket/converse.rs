@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{SinkExt, StreamExt};
 use smallvec::SmallVec;
 use tokio::{
@@ -79,6 +79,8 @@ pub(super) struct Conversation<'a> {
     outgoing: VecDeque<String>,
     roll: Roll,
     tapped: Option<Tapped<'a>>,
+    /// How far the venue's clock is behind ours, where its answer has shown that it is.
+    clock_behind: Option<TimeDelta>,
     translator: Translator,
     /// Set when the connection brings its first event.
     good: CancellationToken,
@@ -159,6 +161,7 @@ impl<'a> Conversation<'a> {
             outgoing: VecDeque::new(),
             roll,
             tapped: None,
+            clock_behind: None,
             translator: Translator::new(contact.protocol).asking_for(asked),
             good,
             stands: None,
@@ -175,12 +178,14 @@ impl<'a> Conversation<'a> {
             let leave = penalty.enter().await;
             // Never closed.
             let _starting = options.starts.acquire().await;
-            (connect::open(protocol.endpoint(), url, options.max_frame).await, leave)
+            let asked = self.contact.outlet.clock.now();
+            (connect::open(protocol.endpoint(), url, options.max_frame).await, asked, leave)
         });
         match self.shutdown.run_until_cancelled(opening).await {
             None => Ended::Stopped,
-            Some((Err(error), _)) => error.into(),
-            Some((Ok(opened), _leave)) => {
+            Some((Err(error), ..)) => error.into(),
+            Some((Ok(opened), asked, _leave)) => {
+                self.clock_behind = opened.date.and_then(|date| connect::behind(date, asked));
                 let now = self.contact.outlet.clock.now();
                 let tap = options.tap.as_ref();
                 match tap.map(|tap| self.tap(tap, opened.address, now)).transpose() {
@@ -242,6 +247,9 @@ impl<'a> Conversation<'a> {
         let limits = protocol.limits();
         self.outgoing = self.requests(&self.subscriptions).into();
         self.deliver(DeliveryKind::Connected(self.markets())).await?;
+        if let Some(by) = self.clock_behind {
+            self.deliver(DeliveryKind::ClockBehind(by)).await?;
+        }
         let mut silent_at = Instant::now() + options.silence_limit;
         let mut ping_at = self.next_ping(ping_every);
         let mut send_at = Instant::now() + limits.settle;

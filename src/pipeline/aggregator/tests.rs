@@ -127,6 +127,59 @@ fn going_stale_is_an_update_and_keeps_the_real_age() {
 }
 
 #[test]
+fn what_comes_as_late_as_the_trades_beside_it_is_that_old() {
+    let mut bench = Bench::new(&[]);
+    let trade = |bench: &mut Bench, second: i64, late: i64| {
+        let trade = Trade {
+            id: None,
+            count: 1,
+            price: 60_000.into(),
+            amount: 1.into(),
+            side: Side::Buy,
+            time: at(second - late),
+        };
+        let kind = DeliveryKind::Trade { market: BTC_USD, kind: MarketKind::Spot, trade, snapshot: false };
+        let delivery = Delivery { venue: BITFINEX, connection: Some(1), receive_time: at(second), kind };
+        bench.aggregator.apply(delivery, None);
+    };
+    let say = |bench: &mut Bench, second: i64| {
+        for (venue, price) in [(KRAKEN, "60000"), (COINBASE, "60001"), (BITFINEX, "60002")] {
+            bench.say(venue, BTC_USD, price, second);
+        }
+        bench.tick(second);
+    };
+    for (second, late, expected) in [
+        (0, 0, "60001 Live 3"),
+        // A little late: it counts, and is as old as it is.
+        (60, 25, "60001 Live 3"),
+        // Later than a quote may be old.
+        (200, 90, "60000.5 Live 2"),
+        (330, 0, "60001 Live 3"),
+    ] {
+        (0..9).for_each(|_| trade(&mut bench, second, late));
+        say(&mut bench, second);
+        bench.check(BTC_USD, expected);
+        // What only confirms is no younger.
+        let kind = DeliveryKind::Confirm(None);
+        let delivery = Delivery { venue: BITFINEX, connection: Some(1), receive_time: at(second), kind };
+        bench.aggregator.apply(delivery, None);
+        bench.tick(second + 2);
+        bench.check(BTC_USD, expected);
+        let quotes = bench.aggregator.quotes.of(&[BTC_USD]);
+        let quote = quotes.iter().find(|quote| quote.venue == BITFINEX).unwrap();
+        assert_eq!(quote.confirm_time, at(second - late));
+    }
+    // Another connection is in time as long as nothing else is known of it.
+    (0..9).for_each(|_| trade(&mut bench, 400, 90));
+    let left = DeliveryKind::Left([BTC_USD].into());
+    bench
+        .aggregator
+        .apply(Delivery { venue: BITFINEX, connection: Some(1), receive_time: at(400), kind: left }, None);
+    say(&mut bench, 400);
+    bench.check(BTC_USD, "60001 Live 3");
+}
+
+#[test]
 fn a_confirmation_keeps_a_quiet_price_fresh() {
     let mut bench = Bench::new(&[]);
     bench.say(KRAKEN, BTC_USD, "60000", 0);

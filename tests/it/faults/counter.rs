@@ -10,6 +10,8 @@ use super::tongue::{Deal, Quote, Tongue, decimal, fraction, rfc3339};
 pub(super) enum Asked {
     /// All markets.
     Markets,
+    /// Whether this one is traded.
+    State(&'static str),
     /// How this one stands.
     Quote(&'static str),
     /// What was traded on this one.
@@ -36,6 +38,7 @@ impl Tongue {
         };
         match market {
             None => target.contains(listing).then_some(Asked::Markets),
+            Some(market) if target.contains("/details/") => Some(Asked::State(market)),
             Some(market) if target.contains(deals) => Some(Asked::Deals(market)),
             Some(market) => target.contains(quote).then_some(Asked::Quote(market)),
         }
@@ -88,10 +91,19 @@ impl Tongue {
                 json!({"code": "0", "msg": "", "data": data})
             }
             Self::Gemini => {
-                each.filter(|(.., trading)| *trading).map(|(symbol, ..)| json!(symbol.to_lowercase())).collect()
+                // Names alone: which are traded is a question of its own.
+                each.map(|(symbol, ..)| json!(symbol.to_lowercase())).collect()
             }
         }
         .to_string()
+    }
+
+    /// Tells whether a market is traded, where the list of markets does not.
+    pub(super) fn state(self, trading: bool) -> String {
+        match self {
+            Self::Gemini => json!({"status": if trading { "open" } else { "post_only" }}).to_string(),
+            _ => self.answers_wrong().to_owned(),
+        }
     }
 
     /// Tells how a market stands.

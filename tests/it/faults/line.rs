@@ -65,12 +65,17 @@ pub(super) async fn take(mut stream: TcpStream, shared: Arc<Shared>) {
         answer_with(&mut stream, &answer).await;
         return;
     };
-    let (instead, wait, cuts) = {
+    let (instead, wait, cuts, date) = {
         let mut state = shared.state();
         state.handshakes.push(Instant::now());
         state.pending += 1;
         state.most_pending = state.most_pending.max(state.pending);
-        (state.instead.clone(), state.handshake, state.cuts)
+        (
+            state.instead.clone(),
+            state.handshake,
+            state.cuts,
+            state.clock().format("%a, %d %b %Y %H:%M:%S GMT"),
+        )
     };
     if !wait.is_zero() {
         sleep(wait).await;
@@ -81,7 +86,7 @@ pub(super) async fn take(mut stream: TcpStream, shared: Arc<Shared>) {
         return;
     }
     let accepted = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {}\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\ndate: {date}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {}\r\n\r\n",
         derive_accept_key(key.as_bytes())
     );
     if stream.write_all(accepted.as_bytes()).await.is_err() || cuts {

@@ -63,6 +63,8 @@ pub(super) struct State {
     pub(super) unlisted: BTreeSet<&'static str>,
     /// How far the clock is ahead.
     pub(super) skew: TimeDelta,
+    /// How late all comes that is told on a WebSocket.
+    pub(super) late: TimeDelta,
     /// What it quotes instead of what it is told to.
     pub(super) stuck: Option<Quote>,
     /// When each WebSocket was asked for, and each question came over REST.
@@ -167,7 +169,7 @@ impl Venue {
     pub(super) fn quote(&self, market: &'static str, quote: Quote) {
         let mut state = self.state();
         let quote = state.stuck.unwrap_or(quote);
-        let time = Utc::now() + state.skew;
+        let time = state.told_at();
         state.quotes.insert(market, (quote, time));
         let symbol = self.tongue.symbol(market);
         state.tell(market, Channel::Quotes, &symbol, &Said::Quote(symbol.clone(), quote, time));
@@ -177,7 +179,7 @@ impl Venue {
     pub(super) fn deal(&self, market: &'static str, price: i64) -> Deal {
         let mut state = self.state();
         state.next_id += 1;
-        let deal = Deal { id: state.next_id, price, time: Utc::now() + state.skew };
+        let deal = Deal { id: state.next_id, price, time: state.told_at() };
         state.deals.entry(market).or_default().push(deal.clone());
         self.repeat(&mut state, market, &deal);
         deal
@@ -202,7 +204,7 @@ impl Venue {
     pub(super) fn deal_unheard(&self, market: &'static str, price: i64) {
         let mut state = self.state();
         state.next_id += 1;
-        let deal = Deal { id: state.next_id, price, time: Utc::now() + state.skew };
+        let deal = Deal { id: state.next_id, price, time: state.told_at() };
         state.deals.entry(market).or_default().push(deal);
         let symbol = self.tongue.symbol(market);
         state.tell(market, Channel::Deals, &symbol, &Said::Lost(symbol.clone()));
@@ -255,6 +257,16 @@ impl Drop for Venue {
 }
 
 impl State {
+    /// Gets the time by the venue's clock.
+    pub(super) fn clock(&self) -> DateTime<Utc> {
+        Utc::now() + self.skew
+    }
+
+    /// Gets the time that what is told now is of.
+    fn told_at(&self) -> DateTime<Utc> {
+        self.clock() - self.late
+    }
+
     /// Tells something of a market to those who have subscribed to it; counts them.
     fn tell(&self, market: &str, channel: Channel, symbol: &str, said: &Said) -> u64 {
         if self.muted.contains(market) {
@@ -324,7 +336,7 @@ impl Shared {
         if let Some(answer) = &state.rest_instead {
             return answer.clone();
         }
-        let now = Utc::now() + state.skew;
+        let now = state.clock();
         let body = match self.tongue.asked(target, &self.markets) {
             Some(Asked::Markets) => {
                 let listed = self.markets.iter().filter(|market| !state.unlisted.contains(*market));
@@ -332,6 +344,7 @@ impl Shared {
                     listed.map(|market| (*market, !state.suspended.contains(market))).collect();
                 self.tongue.listing(&listed)
             }
+            Some(Asked::State(market)) => self.tongue.state(!state.suspended.contains(market)),
             Some(Asked::Quote(market)) => match state.quotes.get(market) {
                 Some((quote, _)) => self.tongue.stands(market, *quote, now),
                 None => return (404, "", "{}".to_owned()),

@@ -4,7 +4,7 @@
 //! from the newest back to the moment that is asked for, 10,000 at most. A candle is
 //! `[milliseconds, open, close, high, low, base]`; both ends of a range are inclusive, and intervals without trades are
 //! left out. Candles of seven days are not asked for, as nothing says on which day they begin. Markets are listed by
-//! name alone: what is listed is traded. Each address has a limit of its own, 15 to 90 a minute. Source: Bitfinex's public
+//! name alone: what is listed is taken for traded. Each address has a limit of its own, 15 to 90 a minute. Source: Bitfinex's public
 //! documentation, and a recorded list of markets.
 
 use chrono::{DateTime, Utc};

@@ -44,6 +44,7 @@ pub(in crate::feed::venues) fn lists(protocol: &dyn Protocol, body: &str, expect
     let read = instruments.iter().map(|Instrument { symbol, market, state }| {
         let state = match state {
             InstrumentState::Trading => "trading".to_owned(),
+            InstrumentState::Untold(query) => format!("untold: {}", query.path),
             InstrumentState::Suspended(word) => format!("suspended: {word}"),
         };
         format!("{symbol} {} {state}", market.pair)

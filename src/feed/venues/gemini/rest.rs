@@ -1,12 +1,12 @@
 //! Gemini over REST: objects and lists bare, a refusal as `{"result": "error", "reason", "message"}`.
 //!
-//! Markets are spelled in small letters and listed by name alone: what is listed is traded. A ticker's volume names the
-//! assets that it is counted in, and has the only time there is: that of the volume, which is older than bid and ask.
-//! Trades come from a moment on, 500 at most, with the numbers that the WebSocket calls `tid`; `type` is the taker's
-//! side, and those of an auction or a block, which have none, are left out. A candle is
-//! `[milliseconds, open, high, low, close, base]`, newest first, and there is no range: of each interval the venue gives what
-//! it has, from a day of minutes to two months of hours. Days begin at four o'clock, and so are not asked for. Source:
-//! Gemini's public documentation, and a recorded ticker.
+//! Markets are spelled in small letters and listed by name alone; the details of each tell its `status`: open, closed,
+//! `cancel_only`, `post_only` or `limit_only`. A ticker's volume names the assets that it is counted in, and has the only
+//! time there is: that of the volume, which is older than bid and ask. Trades come from a moment on, 500 at most, with the
+//! numbers that the WebSocket calls `tid`; `type` is the taker's side, and those of an auction or a block, which have none,
+//! are left out. A candle is `[milliseconds, open, high, low, close, base]`, newest first, and there is no range: of each
+//! interval the venue gives what it has, from a day of minutes to two months of hours. Days begin at four o'clock, and so
+//! are not asked for. Source: Gemini's public documentation, and a recorded ticker.
 
 use std::collections::HashMap;
 
@@ -54,9 +54,15 @@ impl Rest for GeminiRest {
         let read = |name: &&str| {
             let symbol = name.to_ascii_uppercase();
             let market = Gemini.market(&symbol).ok().filter(|market| market.kind == MarketKind::Spot)?;
-            Some(Instrument { symbol, market, state: InstrumentState::Trading })
+            let details = Query::new(format!("/v1/symbols/details/{name}"));
+            Some(Instrument { symbol, market, state: InstrumentState::Untold(details) })
         };
         Ok(names.iter().filter_map(read).collect())
+    }
+
+    fn read_state(&self, body: &str) -> Result<InstrumentState, ParseError> {
+        let Details { status } = answer(body)?;
+        Ok(InstrumentState::of(status, "open"))
     }
 
     fn ticker(&self, symbol: &str) -> Query {
@@ -138,6 +144,11 @@ enum Mark {
 }
 
 #[derive(Deserialize)]
+struct Details<'a> {
+    status: &'a str,
+}
+
+#[derive(Deserialize)]
 struct Day<'a> {
     #[serde(deserialize_with = "optional")]
     bid: Option<Number>,
@@ -198,6 +209,7 @@ mod tests {
     };
 
     const LIST: &str = r#"["abcusd","dotusd","paxgusd","btcgusdperp","币usd","xyz"]"#;
+    const DETAILS: &str = r#"{"symbol":"ABCUSD","base_currency":"ABC","quote_currency":"USD","tick_size":1e-8,"quote_increment":0.01,"min_order_size":"0.00001","status":"open","wrap_enabled":false,"product_type":"spot"}"#;
     const TICKER: &str = r#"{"bid":"1.49","ask":"1.51","volume":{"ABC":"1000.5","USD":"1500.75","timestamp":1700000000000},"last":"1.50"}"#;
     const TRADES: &str = r#"[{"timestamp":1700000000,"timestampms":1700000000099,"tid":10,"price":"1.50","amount":"0.25","exchange":"gemini","type":"sell"},{"timestamp":1700000000,"timestampms":1700000000099,"tid":9,"price":"1.4","amount":"2","exchange":"gemini","type":"buy"},{"timestamp":1700000000,"timestampms":1700000000098,"tid":8,"price":"1.4","amount":"2","exchange":"gemini","type":"auction"}]"#;
     const CANDLES: &str = "[[1700000040000,2.0,2.5,1.5,2.2,10.5],[1699999980000,1.0,4.0,0.5,2.0,7]]";
@@ -231,7 +243,11 @@ mod tests {
         expect::lists(
             &Gemini,
             LIST,
-            &["ABCUSD ABC-USD trading", "DOTUSD DOT-USD trading", "PAXGUSD PAXG-USD trading"],
+            &[
+                "ABCUSD ABC-USD untold: /v1/symbols/details/abcusd",
+                "DOTUSD DOT-USD untold: /v1/symbols/details/dotusd",
+                "PAXGUSD PAXG-USD untold: /v1/symbols/details/paxgusd",
+            ],
         );
         expect::trades(
             &GeminiRest,
@@ -248,6 +264,20 @@ mod tests {
             ],
         );
         assert_eq!(GeminiRest.read_instruments("[]"), Ok(vec![]));
+    }
+
+    #[test]
+    fn only_what_is_open_is_traded() {
+        for status in ["open", "closed", "cancel_only", "post_only", "limit_only", "as yet unknown"] {
+            let expected = match status {
+                "open" => InstrumentState::Trading,
+                other => InstrumentState::Suspended(other.to_owned()),
+            };
+            assert_eq!(GeminiRest.read_state(&DETAILS.replace("open", status)), Ok(expected), "{status}");
+        }
+        for wrong in ["", "[]", "{}", r#"{"status":1}"#, r#"{"result":"error","reason":"Bad Request"}"#] {
+            assert!(GeminiRest.read_state(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! had at once, newest first. Candles are asked for by their number and an exclusive end, 200 at most, and come newest
 //! first; their times are UTC without saying so, their prices `opening_price`, `high_price`, `low_price` and `trade_price`.
 //! Intervals without trades are left out, so that older candles than were asked for may come. Weeks begin on Monday.
-//! Markets are listed with warnings at most, and not with a state: what is listed is traded. Source: Upbit's public
-//! documentation, and recordings.
+//! Markets are listed with warnings to investors at most, which stop no trading, and not with a state: what is listed is
+//! taken for traded. Source: Upbit's public documentation, and recordings.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::Deserialize;
