@@ -103,6 +103,8 @@ struct Pulse {
     /// The times of the first trade that the stream told, and of the newest.
     first_trade: Option<DateTime<Utc>>,
     trade_time: Option<DateTime<Utc>>,
+    /// That of the first new one since some were missed.
+    trade_since: Option<DateTime<Utc>>,
     missed: Option<Hole>,
     /// How often it was asked for since the stream spoke last, and when it may be again.
     asked: u32,
@@ -152,10 +154,13 @@ impl Pulses {
                     return accepted.then_some(*market);
                 }
             }
-            DeliveryKind::Trade { market, trade, .. } => {
+            DeliveryKind::Trade { market, trade, snapshot, .. } => {
                 if let Some(pulse) = self.markets().get_mut(market) {
                     let accepted = pulse.beat(connection, Instant::now(), received);
                     pulse.first_trade.get_or_insert(trade.time);
+                    if !snapshot {
+                        pulse.trade_since.get_or_insert(trade.time);
+                    }
                     if pulse.trade_time.is_none_or(|known| known <= trade.time) {
                         pulse.trade_time = Some(trade.time);
                         pulse.last = Some(trade.price);
@@ -310,6 +315,7 @@ impl Pulse {
             last: None,
             first_trade: None,
             trade_time: None,
+            trade_since: None,
             missed: None,
             asked: 0,
             next_question: None,

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Questions that may be on their way at the same time, however little may be asked; the time they take is not time lost.
+/// Questions that may be on their way at the same time, however little may be asked.
 const QUESTIONS: usize = 4;
 
 /// And however much may be asked: their answers are held at the same time.
@@ -51,7 +51,9 @@ impl Listener {
         for group in tickers.into_iter().take(room.saturating_sub(due.len())) {
             let markets: Vec<_> =
                 group.into_iter().filter_map(|market| Some((market, symbol(market)?))).collect();
-            markets.iter().for_each(|(market, _)| pulses.asked(*market, now));
+            for (market, _) in &markets {
+                pulses.asked(*market, now);
+            }
             if !markets.is_empty() {
                 due.push(Question::Tickers { markets, asked: now });
             }
@@ -206,13 +208,12 @@ fn groups(late: &[Late], most: usize) -> Vec<Vec<Pair>> {
     let mut open = None;
     for Late { market, alone } in late {
         let group = open.filter(|_| !alone).and_then(|at: usize| groups.get_mut(at));
-        match group.filter(|group| group.len() < most) {
-            Some(group) => group.push(*market),
-            None => {
-                groups.push(vec![*market]);
-                open = if *alone { open } else { Some(groups.len() - 1) };
-            }
+        if let Some(group) = group.filter(|group| group.len() < most) {
+            group.push(*market);
+            continue;
         }
+        open = if *alone { open } else { Some(groups.len()) };
+        groups.push(vec![*market]);
     }
     groups
 }

@@ -60,8 +60,11 @@ impl Pulses {
             .collect();
         turns.sort_unstable();
         let taken = turns.into_iter().take(room).filter_map(|(_, market)| {
-            let Hole { since, until, tries, .. } = markets.get_mut(&market)?.missed.take()?;
-            Some(Missed { tries, ..Missed::between(market, since, until?) })
+            let pulse = markets.get_mut(&market)?;
+            let Hole { since, until, tries, .. } = pulse.missed.take()?;
+            // By the venue's clock, if that is ahead.
+            let until = until.max(pulse.trade_since)?;
+            Some(Missed { tries, ..Missed::between(market, since, until) })
         });
         taken.collect()
     }
@@ -113,6 +116,7 @@ impl Pulse {
             let since = self.missed.map_or(since, |known| known.since.min(since));
             let not_before = self.missed.map_or(self.heard, |known| known.not_before);
             self.missed = Some(Hole { since, until, tries: 0, not_before });
+            self.trade_since = None;
         }
     }
 

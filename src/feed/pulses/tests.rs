@@ -388,3 +388,14 @@ async fn what_was_traded_before_the_first_that_was_told_is_not_missed() {
     pulses.hear(1, &DeliveryKind::Gap(Some(MARKET)), at(13));
     assert_eq!(pulses.missed(9, Instant::now()), [missed_between(MARKET, 10, 13)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_ends_by_the_venues_clock_where_that_is_ahead() {
+    let pulses = pulses();
+    pulses.hear(1, &trade(MARKET, 33), at(3));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
+    pulses.hear(2, &ticker(MARKET, 7), at(10));
+    pulses.hear(2, &trade(MARKET, 41), at(11));
+    pulses.hear(2, &trade(MARKET, 50), at(20));
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_between(MARKET, 33, 41)]);
+}
