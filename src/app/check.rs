@@ -86,6 +86,7 @@ impl Checked {
             | DeliveryKind::Gap(_)
             | DeliveryKind::Accepted(_)
             | DeliveryKind::Unheard { .. }
+            | DeliveryKind::Untold { .. }
             | DeliveryKind::Left(_)
             | DeliveryKind::Subscribed
             | DeliveryKind::ClockBehind(_)

@@ -78,6 +78,15 @@ pub enum DeliveryKind {
         /// When it was last heard; before it ever was, since when it should have been.
         since: DateTime<Utc>,
     },
+    /// Trades of a market were missed, and the venue does not tell them over REST: they lie further back than it goes.
+    Untold {
+        /// The market.
+        market: Pair,
+        /// The last one that is known before them.
+        from: DateTime<Utc>,
+        /// The first one that is known after them.
+        to: DateTime<Utc>,
+    },
     /// A message came. What it says follows, if it says anything.
     Message,
     /// The message that came is not understood.

@@ -3,9 +3,11 @@
 //!
 //! Markets come from the venue's instruments, read at the start and now and then (`listing`); they are spread over
 //! connections (`shards`), each kept by the one reconnecting loop. [`pulses`](super::pulses) tell which markets are
-//! late; those are asked for over REST (`questions`), and so are trades that were missed. What is wanted may change at any
+//! late; those are asked for over REST (`asking`, `questions`), and so are trades that were missed and volumes that the stream
+//! does not tell. What is wanted may change at any
 //! time: connections whose markets change are taken over from by others, the rest stays as it is.
 
+mod asking;
 mod listing;
 mod questions;
 mod shards;
@@ -24,13 +26,13 @@ use tracing::{info, warn};
 pub use self::listing::NOT_LISTED;
 use self::{
     listing::{Listing, Resolved, unasked},
-    questions::{Answer, Question},
+    questions::Question,
 };
 use super::{
     delivery::{Delivery, DeliveryKind, Outlook},
     outlet::{Outlet, Unheard},
-    pulses::{Finding, PulseOptions, Pulses},
-    rest::{Budget, RestClient, RestError},
+    pulses::{PulseOptions, Pulses},
+    rest::{Budget, RestClient},
     socket::{self, Contact, Kept, PenaltyBox, SocketOptions, Subscription},
     venue::Protocol,
 };
@@ -44,9 +46,6 @@ const LIST_AGAIN: Duration = Duration::from_secs(60);
 
 /// How often pulses are looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Questions that are on their way at the same time.
-const QUESTIONS: usize = 4;
 
 /// How soon a connection is made anew again for the sake of a market that is dead. It doubles each time…
 const REVIVE_AFTER: Duration = Duration::from_secs(60);
@@ -124,8 +123,12 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let ListenerOptions { socket, pulses, rest, refresh_every } = options;
-    let outlet = Outlet::new(protocol.venue(), clock, Pulses::new(pulses), out);
     let look_every = LOOK_EVERY.min(pulses.poll_every);
+    let mut pulses = Pulses::new(pulses);
+    if rest.as_ref().is_some_and(|client| !client.rest().streams_volumes()) {
+        pulses = pulses.without_volumes();
+    }
+    let outlet = Outlet::new(protocol.venue(), clock, pulses, out);
     let penalty = PenaltyBox::new(socket.penalty);
     let contact =
         Arc::new(Contact { protocol, options: socket, outlet, penalty, shutdown: shutdown.clone() });
@@ -171,7 +174,7 @@ impl Listener {
                 Some(answer) = questions.next(), if !questions.is_empty() => self.take(answer).await?,
                 _ = ticks.tick() => {
                     if let Some(rest) = self.rest.clone().filter(|rest| !rest.is_blocked()) {
-                        for question in self.due(QUESTIONS.saturating_sub(questions.len())) {
+                        for question in self.due(&rest, questions.len()) {
                             questions.push(question.ask(Arc::clone(&self.contact), rest.clone()));
                         }
                         self.tell_polled(None).await?;
@@ -283,127 +286,6 @@ impl Listener {
                 self.shards.push(Shard { markets, wanted: sender, stop, revival });
             }
         }
-    }
-
-    /// Lists what is to be asked now, so many things at most.
-    fn due(&mut self, room: usize) -> Vec<Question> {
-        let (now, pulses) = (Instant::now(), &self.contact.outlet.pulses);
-        let mut due = Vec::new();
-        if self.list_at <= now && room > 0 {
-            self.list_at = now + LIST_AGAIN;
-            due.push(Question::Instruments);
-        }
-        let symbol = |market: Pair| {
-            self.subscriptions.iter().find(|known| known.pair == market).map(|known| known.symbol.clone())
-        };
-        let late = pulses.late(now);
-        let left = room.saturating_sub(due.len());
-        // Prices are more urgent, but do not keep trades waiting for ever.
-        for missed in pulses.missed(left.saturating_sub(late.len()).max(1).min(left), now) {
-            due.extend(symbol(missed.market).map(|symbol| Question::Trades { missed, symbol }));
-        }
-        for market in late {
-            if let Some(symbol) = symbol(market).filter(|_| due.len() < room) {
-                pulses.asked(market, now);
-                due.push(Question::Ticker { market, symbol, asked: now });
-            }
-        }
-        if due.len() < room {
-            let listing = self.listing.as_mut();
-            let untold = listing.and_then(|listing| listing.ask(&self.wanted.borrow().pairs, now));
-            due.extend(untold.map(|(market, query)| Question::State { market, query }));
-        }
-        due
-    }
-
-    /// Takes in an answer.
-    async fn take(&mut self, answer: Answer) -> Result<(), Unheard> {
-        match answer {
-            Answer::Instruments(Ok(instruments)) => {
-                let now = Instant::now();
-                let listing = Listing::new(self.contact.protocol, instruments, self.listing.as_ref(), now);
-                self.listing = Some(listing);
-                self.list_at = now + self.refresh_every;
-                self.follow().await
-            }
-            Answer::State { market, outcome: Ok(state) } => {
-                if let Some(listing) = &mut self.listing {
-                    listing.tell(market, state, Instant::now());
-                }
-                self.follow().await
-            }
-            Answer::State { outcome: Err(error), .. } => self.tell_polled(Some(error)).await,
-            Answer::Instruments(Err(error)) => {
-                warn!(venue = self.name(), %error, "the instruments of a venue cannot be read");
-                self.list_at = Instant::now() + LIST_AGAIN.min(self.refresh_every);
-                self.tell_polled(Some(error)).await
-            }
-            Answer::Ticker { market, asked, outcome: Ok(told) } => {
-                if let DeliveryKind::Ticker { book, last, .. } = &told {
-                    let Outlet { pulses, clock, .. } = &self.contact.outlet;
-                    let now = (Instant::now(), clock.now());
-                    match pulses.answered(market, *book, *last, asked, now) {
-                        Finding::Expected => {}
-                        Finding::Overtaken => return Ok(()),
-                        Finding::Dead { since } => {
-                            self.revive(market);
-                            self.tell(DeliveryKind::Unheard { market, since }).await?;
-                        }
-                    }
-                }
-                self.tell(told).await
-            }
-            Answer::Trades { outcome: Ok(trades), .. } => {
-                for trade in trades {
-                    self.tell(trade).await?;
-                }
-                Ok(())
-            }
-            Answer::Ticker { market, outcome: Err(error), .. } => {
-                self.contact.outlet.pulses.unanswered(market, Instant::now());
-                self.tell_polled(Some(error)).await
-            }
-            Answer::Trades { missed, outcome: Err(error) } => {
-                let pulses = &self.contact.outlet.pulses;
-                let again = match &error {
-                    // An answer that cannot be understood will not be the next time.
-                    RestError::Answer(_) => false,
-                    RestError::TooOften(wait) => pulses.still_missed(missed, Some(*wait), Instant::now()),
-                    _ => pulses.still_missed(missed, None, Instant::now()),
-                };
-                if !again {
-                    let (venue, market) = (self.name(), missed.market);
-                    warn!(venue, %market, %error, "trades that were missed are not told over REST");
-                }
-                self.tell_polled(Some(error)).await
-            }
-        }
-    }
-
-    /// Has another connection take over from that of a market whose stream is dead.
-    fn revive(&mut self, market: Pair) {
-        let venue = self.name();
-        let now = Instant::now();
-        let shard = self.shards.iter_mut().find(|shard| shard.markets.contains(&market));
-        if let Some(shard) = shard.filter(|shard| shard.revival.0 <= now) {
-            warn!(venue, %market, "a market has moved and its stream has not said so: it is subscribed anew");
-            let (last, wait) = shard.revival;
-            // After a long time without, it begins anew.
-            let wait = if now - last > REVIVE_AFTER_AT_MOST { REVIVE_AFTER } else { wait };
-            shard.revival = (now + wait, (2 * wait).min(REVIVE_AFTER_AT_MOST));
-            shard.wanted.send_modify(|_| ());
-        }
-    }
-
-    /// Tells how many markets REST speaks for, where that has changed or something went wrong.
-    async fn tell_polled(&mut self, error: Option<RestError>) -> Result<(), Unheard> {
-        let polled = self.contact.outlet.pulses.polled();
-        if polled == self.polled && error.is_none() {
-            return Ok(());
-        }
-        self.polled = polled;
-        let error = error.map(|error| error.to_string());
-        self.tell(DeliveryKind::Asked { polled, error }).await
     }
 
     async fn tell(&self, kind: DeliveryKind) -> Result<(), Unheard> {

@@ -4,7 +4,12 @@
 //! for some times as long as it usually does; then it is asked for over REST. If REST tells what the stream told last, the
 //! market is quiet. If it tells something else, and still does when asked again, the stream is dead for this market. One
 //! whose connection is down is asked for after a shorter while, and goes on being asked for until the stream is back; so is
-//! one that the venue refuses.
+//! one that the venue refuses. Among those that are to be asked for, the one goes first that was asked for least recently, so
+//! that all get their turn however few may be asked.
+//!
+//! Beside that, a volume that nobody has told for long is asked for, which says nothing of the stream.
+
+mod holes;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,6 +22,8 @@ use foldhash::fast::RandomState;
 use rust_decimal::Decimal;
 use tokio::time::Instant;
 
+pub(super) use self::holes::Missed;
+use self::holes::{GAP, Hole};
 use super::delivery::DeliveryKind;
 use crate::domain::{pair::Pair, quote::TopOfBook};
 
@@ -29,11 +36,14 @@ const SMOOTHING: u32 = 8;
 /// The longest time between two questions after a market that is quiet.
 const MAX_QUIET: Duration = Duration::from_secs(600);
 
-/// How often missed trades are asked for, if there is no answer.
-const TRADE_TRIES: u32 = 10;
+/// How often a volume is asked for, where the stream tells none. It is that of a day, and changes slowly.
+const VOLUME_EVERY: Duration = Duration::from_secs(300);
 
-/// How long before the last trade some may have been missed, where numbers show a gap: those may be of another channel.
-const GAP: TimeDelta = TimeDelta::seconds(5);
+/// How long a stream that tells volumes may tell none before they are asked for.
+const VOLUME_AFTER: Duration = Duration::from_secs(3_600);
+
+/// How soon a volume is asked for again that was not told.
+const VOLUME_AGAIN: Duration = Duration::from_secs(60);
 
 /// When markets are asked for over REST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +60,8 @@ pub struct PulseOptions {
 #[derive(Debug)]
 pub(super) struct Pulses {
     options: PulseOptions,
+    /// When a volume is first asked for after a market is expected, and when it is again after it was told.
+    volumes: (Duration, Duration),
     markets: Mutex<HashMap<Pair, Pulse, RandomState>>,
 }
 
@@ -64,13 +76,12 @@ pub(super) enum Finding {
     Dead { since: DateTime<Utc> },
 }
 
-/// Trades of a market may have been missed since a moment. They are being asked for.
+/// A market that is to be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Missed {
+pub(super) struct Late {
     pub(super) market: Pair,
-    pub(super) since: DateTime<Utc>,
-    /// How often they were asked for in vain.
-    tries: u32,
+    /// A question that was about others too was refused, it may be for the sake of this one.
+    pub(super) alone: bool,
 }
 
 #[derive(Debug)]
@@ -89,31 +100,34 @@ struct Pulse {
     spoke: bool,
     book: Option<TopOfBook>,
     last: Option<Decimal>,
+    /// The times of the first trade that the stream told, and of the newest.
+    first_trade: Option<DateTime<Utc>>,
     trade_time: Option<DateTime<Utc>>,
+    /// That of the first new one since some were missed.
+    trade_since: Option<DateTime<Utc>>,
     missed: Option<Hole>,
     /// How often it was asked for since the stream spoke last, and when it may be again.
     asked: u32,
     next_question: Option<Instant>,
+    /// When it was asked for last, whatever the stream has said since.
+    last_question: Option<Instant>,
+    alone: bool,
+    /// When its volume is to be asked for.
+    next_volume: Instant,
     /// An answer has differed from what the stream said.
     suspect: bool,
     /// REST speaks in the stream's place.
     polled: bool,
 }
 
-/// Trades may be missing, and are to be asked for.
-#[derive(Debug, Clone, Copy)]
-struct Hole {
-    since: DateTime<Utc>,
-    /// Whether the stream has the word: before it is back, more would be missing after the answer.
-    due: bool,
-    /// How often they were asked for in vain, and when they may be again.
-    tries: u32,
-    not_before: Instant,
-}
-
 impl Pulses {
     pub(super) fn new(options: PulseOptions) -> Self {
-        Self { options, markets: Mutex::default() }
+        Self { options, volumes: (VOLUME_AFTER, VOLUME_AFTER), markets: Mutex::default() }
+    }
+
+    /// Has volumes asked for that the stream does not tell.
+    pub(super) fn without_volumes(self) -> Self {
+        Self { volumes: (Duration::ZERO, VOLUME_EVERY), ..self }
     }
 
     /// Expects these markets to be heard from now on, and no others.
@@ -121,24 +135,32 @@ impl Pulses {
         let mut pulses = self.markets();
         pulses.retain(|market, _| markets.contains(market));
         for market in markets {
-            pulses.entry(*market).or_insert_with(|| Pulse::new(now));
+            pulses.entry(*market).or_insert_with(|| Pulse::new(now, now + self.volumes.0));
         }
     }
 
     /// Takes in what was said on a connection. Tells which market speaks that was refused before.
     pub(super) fn hear(&self, connection: u64, said: &DeliveryKind, received: DateTime<Utc>) -> Option<Pair> {
         match said {
-            DeliveryKind::Ticker { market, book, last, .. } => {
+            DeliveryKind::Ticker { market, book, last, base_volume_24h, quote_volume_24h, .. } => {
                 if let Some(pulse) = self.markets().get_mut(market) {
-                    let accepted = pulse.beat(connection, Instant::now());
+                    let now = Instant::now();
+                    let accepted = pulse.beat(connection, now, received);
+                    if base_volume_24h.or(*quote_volume_24h).is_some() {
+                        pulse.next_volume = now + self.volumes.1;
+                    }
                     pulse.book = book.or(pulse.book);
                     pulse.last = last.or(pulse.last);
                     return accepted.then_some(*market);
                 }
             }
-            DeliveryKind::Trade { market, trade, .. } => {
+            DeliveryKind::Trade { market, trade, snapshot, .. } => {
                 if let Some(pulse) = self.markets().get_mut(market) {
-                    let accepted = pulse.beat(connection, Instant::now());
+                    let accepted = pulse.beat(connection, Instant::now(), received);
+                    pulse.first_trade.get_or_insert(trade.time);
+                    if !snapshot {
+                        pulse.trade_since.get_or_insert(trade.time);
+                    }
                     if pulse.trade_time.is_none_or(|known| known <= trade.time) {
                         pulse.trade_time = Some(trade.time);
                         pulse.last = Some(trade.price);
@@ -164,7 +186,7 @@ impl Pulses {
                     pulse.asked_on = pulse.asked_on.filter(|asked| *asked != connection);
                     if pulse.connection == Some(connection) {
                         pulse.connection = None;
-                        pulse.miss(received, TimeDelta::zero(), false);
+                        pulse.miss(received, TimeDelta::zero(), None);
                     }
                 }
             }
@@ -173,7 +195,7 @@ impl Pulses {
                 for (pair, pulse) in &mut *markets {
                     let concerned = market.map_or(pulse.connection == Some(connection), |gap| gap == *pair);
                     if concerned {
-                        pulse.miss(received, GAP, true);
+                        pulse.miss(received, GAP, Some(received));
                     }
                 }
             }
@@ -182,32 +204,52 @@ impl Pulses {
         None
     }
 
-    /// Lists markets that are to be asked for now, the longest silent first.
-    pub(super) fn late(&self, now: Instant) -> Vec<Pair> {
+    /// Lists markets that are to be asked for now: those that never were, the longest silent first, then those that were asked
+    /// for the longest ago.
+    pub(super) fn late(&self, now: Instant) -> Vec<Late> {
         let mut late: Vec<_> = self
             .markets()
             .iter()
             .filter(|(_, pulse)| now.duration_since(pulse.heard) >= pulse.limit(&self.options))
             .filter(|(_, pulse)| pulse.next_question.is_none_or(|next| next <= now))
-            .map(|(market, pulse)| (pulse.heard, *market))
+            .map(|(market, pulse)| (pulse.last_question, pulse.heard, *market, pulse.alone))
             .collect();
         late.sort_unstable();
-        late.into_iter().map(|(_, market)| market).collect()
+        late.into_iter().map(|(_, _, market, alone)| Late { market, alone }).collect()
     }
 
     /// Notes that a market is being asked for: not again before there is an answer, unless none comes.
     pub(super) fn asked(&self, market: Pair, now: Instant) {
         if let Some(pulse) = self.markets().get_mut(&market) {
             pulse.asked = pulse.asked.saturating_add(1);
+            pulse.last_question = Some(now);
             pulse.next_question = Some(now + 6 * self.options.poll_every);
         }
     }
 
-    /// Notes that a question was not answered: it is asked again when an answer would be due.
-    pub(super) fn unanswered(&self, market: Pair, now: Instant) {
+    /// Notes that a question was not answered: it is asked again when an answer would be due, and `alone` if it may have been
+    /// refused for the sake of one among several.
+    pub(super) fn unanswered(&self, market: Pair, alone: bool, now: Instant) {
         if let Some(pulse) = self.markets().get_mut(&market) {
             pulse.polled = false;
+            pulse.alone |= alone;
             pulse.next_question = Some(now + self.options.poll_every);
+        }
+    }
+
+    /// Takes out a market whose volume was to be asked for so long ago at least, the one that has waited longest.
+    pub(super) fn unmeasured(&self, patience: Duration, now: Instant) -> Option<Pair> {
+        let mut markets = self.markets();
+        let waiting = markets.iter_mut().filter(|(_, pulse)| pulse.next_volume + patience <= now);
+        let (market, pulse) = waiting.min_by_key(|(market, pulse)| (pulse.next_volume, **market))?;
+        pulse.next_volume = now + VOLUME_AGAIN;
+        Some(*market)
+    }
+
+    /// Notes that REST has told a volume.
+    pub(super) fn measured(&self, market: Pair, now: Instant) {
+        if let Some(pulse) = self.markets().get_mut(&market) {
+            pulse.next_volume = now + self.volumes.1;
         }
     }
 
@@ -222,6 +264,7 @@ impl Pulses {
     ) -> Finding {
         let mut markets = self.markets();
         let Some(pulse) = markets.get_mut(&market) else { return Finding::Expected };
+        pulse.alone = false;
         if pulse.spoke && pulse.heard > asked {
             return Finding::Overtaken;
         }
@@ -245,38 +288,8 @@ impl Pulses {
         }
         let silence = TimeDelta::from_std(now.duration_since(pulse.heard)).unwrap_or_default();
         let since = received.checked_sub_signed(silence).unwrap_or(received);
-        pulse.miss(since, TimeDelta::zero(), false);
+        pulse.miss(since, TimeDelta::zero(), None);
         Finding::Dead { since }
-    }
-
-    /// Takes out so many markets at most whose missed trades are to be asked for now.
-    pub(super) fn missed(&self, room: usize, now: Instant) -> Vec<Missed> {
-        let mut markets = self.markets();
-        let due = markets.iter_mut().filter_map(|(market, pulse)| {
-            let Hole { since, tries, .. } =
-                pulse.missed.take_if(|missed| missed.due && missed.not_before <= now)?;
-            Some(Missed { market: *market, since, tries })
-        });
-        due.take(room).collect()
-    }
-
-    /// Puts back what was not answered: it is asked for again when an answer would be due, or when the venue wants to be asked
-    /// again, then ever later. Tells whether it will be: not after a number of tries.
-    pub(super) fn still_missed(&self, missed: Missed, asked_to_wait: Option<Duration>, now: Instant) -> bool {
-        let mut markets = self.markets();
-        let Some(pulse) = markets.get_mut(&missed.market) else { return true };
-        let wait = self.options.poll_every * 2_u32.saturating_pow(missed.tries);
-        let not_before = now + asked_to_wait.unwrap_or(wait.min(MAX_QUIET));
-        if let Some(more) = &mut pulse.missed {
-            // More is missing since then, which is another matter.
-            (more.since, more.not_before) = (more.since.min(missed.since), not_before);
-            return true;
-        }
-        // A question that was not put was no try.
-        let tries = missed.tries + u32::from(asked_to_wait.is_none());
-        let again = tries < TRADE_TRIES;
-        pulse.missed = again.then_some(Hole { since: missed.since, due: true, tries, not_before });
-        again
     }
 
     /// Counts the markets that REST speaks for.
@@ -290,7 +303,7 @@ impl Pulses {
 }
 
 impl Pulse {
-    fn new(now: Instant) -> Self {
+    fn new(now: Instant, next_volume: Instant) -> Self {
         Self {
             asked_on: None,
             refused: false,
@@ -300,39 +313,30 @@ impl Pulse {
             spoke: false,
             book: None,
             last: None,
+            first_trade: None,
             trade_time: None,
+            trade_since: None,
             missed: None,
             asked: 0,
             next_question: None,
+            last_question: None,
+            alone: false,
+            next_volume,
             suspect: false,
             polled: false,
         }
     }
 
     /// Notes that the stream speaks. Tells whether it was refused before.
-    fn beat(&mut self, connection: u64, now: Instant) -> bool {
+    fn beat(&mut self, connection: u64, now: Instant, received: DateTime<Utc>) -> bool {
         if self.spoke && self.connection.is_some() {
             let new = now.duration_since(self.heard);
             self.span = Some(self.span.map_or(new, |old| (old * (SMOOTHING - 1) + new) / SMOOTHING));
         }
         (self.heard, self.spoke, self.connection) = (now, true, Some(connection));
         (self.asked, self.next_question, self.suspect, self.polled) = (0, None, false, false);
-        // The stream is back: what it has missed can be asked for.
-        if let Some(missed) = &mut self.missed {
-            missed.due = true;
-        }
+        self.resume(received);
         std::mem::take(&mut self.refused)
-    }
-
-    /// Notes that trades may be missing since some time before the last one that came.
-    fn miss(&mut self, now: DateTime<Utc>, before: TimeDelta, due: bool) {
-        if self.spoke {
-            let last = self.trade_time.unwrap_or(now);
-            let since = last.checked_sub_signed(before).unwrap_or(last);
-            let since = self.missed.map_or(since, |known| known.since.min(since));
-            let not_before = self.missed.map_or(self.heard, |known| known.not_before);
-            self.missed = Some(Hole { since, due, tries: 0, not_before });
-        }
     }
 
     fn limit(&self, options: &PulseOptions) -> Duration {

@@ -21,6 +21,7 @@ use super::{
 use crate::domain::{
     candle::Interval,
     pair::{Asset, Pair},
+    quote::TopOfBook,
     venue::MarketKind,
 };
 
@@ -49,8 +50,52 @@ pub trait Rest: fmt::Debug + Send + Sync {
     /// Understands the answer.
     fn read_ticker<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError>;
 
-    /// Asks for the trades of a market since a moment, as far back as the venue goes in one answer.
+    /// Tells of how many markets one question for tickers may be.
+    fn max_tickers(&self) -> usize {
+        1
+    }
+
+    /// Asks for the tickers of several markets, [`max_tickers`](Self::max_tickers) at most; `None` where they are asked for
+    /// one by one.
+    fn tickers(&self, _symbols: &[&str]) -> Option<Query> {
+        None
+    }
+
+    /// Understands the answer. Markets that it does not tell of are left out.
+    fn read_tickers<'a>(&self, symbols: &[&'a str], body: &'a str) -> Result<Vec<Ticker<'a>>, ParseError> {
+        symbols.iter().map(|symbol| self.read_ticker(symbol, body)).filter(|read| !is_unknown(read)).collect()
+    }
+
+    /// Asks for best bid and ask of some markets, as many as tickers are asked for, where tickers leave these out.
+    fn books(&self, _symbols: &[&str]) -> Option<Query> {
+        None
+    }
+
+    /// Understands what the answer says of one of them.
+    fn read_book(&self, symbol: &str, _body: &str) -> Result<TopOfBook, ParseError> {
+        Err(ParseError::unknown_symbol(symbol))
+    }
+
+    /// Tells whether the stream tells volumes. Where it does not, they are asked for every few minutes.
+    fn streams_volumes(&self) -> bool {
+        true
+    }
+
+    /// Asks for the volume of a market, and its last price.
+    fn volume(&self, symbol: &str) -> Query {
+        self.ticker(symbol)
+    }
+
+    /// Understands the answer.
+    fn read_volume<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError> {
+        self.read_ticker(symbol, body)
+    }
+
+    /// Asks for the trades of a market since a moment, as many as the venue tells in one answer.
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query;
+
+    /// Tells which trades an answer has, if there are more since that moment than fit.
+    fn reach(&self) -> Reach;
 
     /// Understands the answer: in the order in which they happened, whatever the venue's order is.
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError>;
@@ -79,6 +124,18 @@ pub struct Query {
     pub path: String,
     /// What it costs of the budget.
     pub weight: u32,
+}
+
+/// Which trades an answer has, where there are more than fit. One that has been thinned of what is no trade of the market may
+/// have fewer, so that the numbers here may be lower than the venue's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The oldest: after so many, the rest is asked for from the last one on.
+    Oldest(usize),
+    /// The newest: where there are so many, older ones may be missing.
+    Newest(usize),
+    /// All of the last span of time, and none from before it.
+    Within(TimeDelta),
 }
 
 /// How much may be asked in a span of time: below what the venue allows, for others may ask from the same address.
@@ -203,6 +260,11 @@ where
         Some(Ok(refusal)) => Err(ParseError::refused(words(refusal).0)),
         _ => Ok(serde_json::from_str(body)?),
     }
+}
+
+/// Tells whether an answer does not tell of a market.
+fn is_unknown<T>(read: &Result<T, ParseError>) -> bool {
+    matches!(read, Err(ParseError::UnknownSymbol(_)))
 }
 
 /// Puts trades in the order in which they happened: by time, and those of one moment by their numbers.

@@ -229,6 +229,10 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
         }
         DeliveryKind::Accepted(market) => source.accepted(*market),
         DeliveryKind::Gap(_) => source.gap(),
+        DeliveryKind::Untold { market, from, to } => {
+            source.gap();
+            source.error(&format!("trades of {market} from {from} to {to} are not told over REST"), now);
+        }
         DeliveryKind::Listening { markets, absent, connections } => {
             source.listening(markets.clone(), absent, *connections);
             for pair in sources.unlisted(absent.iter().map(|(pair, _)| *pair)) {

@@ -18,6 +18,9 @@ use crate::domain::{
 /// Trade ids that are remembered for each market at most, to know a trade that comes twice.
 const REMEMBERED: usize = 512;
 
+/// How long a volume is taken for that of the last day, if it is not told again.
+const VOLUME_LASTS: TimeDelta = TimeDelta::hours(6);
+
 /// What a message did to a quote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -67,6 +70,8 @@ struct Standing {
     /// The times of the last tickers: of one with a book and of one without, which come over channels of their own.
     book_time: Option<DateTime<Utc>>,
     other_time: Option<DateTime<Utc>>,
+    /// When the volume was told, by our clock.
+    volume_time: DateTime<Utc>,
     /// The connection that has said what the quote is, while it stands. What a connection confirms is what it has said itself.
     said_on: Option<u64>,
     seen: Seen,
@@ -76,7 +81,7 @@ impl Quotes {
     /// Lists what all venues say of some markets.
     pub(super) fn of(&self, markets: &[Pair]) -> Vec<Quote> {
         let standing = markets.iter().filter_map(|market| self.markets.get(market)).flatten();
-        standing.map(|standing| standing.quote.clone()).collect()
+        standing.map(Standing::told).collect()
     }
 
     /// Tells whether any venue quotes a market.
@@ -108,11 +113,13 @@ impl Quotes {
             quote.last = Some(LastTrade { price, time });
         }
         let base_volume = ticker.base_volume_24h.zip(ticker.last).and_then(|(v, price)| v.checked_mul(price));
-        quote.quote_volume_24h = ticker.quote_volume_24h.or(base_volume).or(quote.quote_volume_24h);
+        if let Some(volume) = ticker.quote_volume_24h.or(base_volume) {
+            (quote.quote_volume_24h, standing.volume_time) = (Some(volume), heard.receive_time);
+        }
         let after = (quote.book, quote.last.map(|last| last.price));
         if ticker.book.is_some() {
             standing.touch(before.0 != after.0, time, consensus, heard);
-        } else if quote.book.is_none() {
+        } else if quote.book.is_none() && ticker.last.is_some() {
             standing.touch(before != after, time, consensus, heard);
         }
         if before == after { Effect::Confirmed } else { Effect::Changed }
@@ -241,9 +248,17 @@ impl Standing {
             },
             book_time: None,
             other_time: None,
+            volume_time: received,
             said_on: None,
             seen: Seen::new(REMEMBERED, TimeDelta::MAX),
         }
+    }
+
+    /// Tells what is known, without a volume that was not told for long.
+    fn told(&self) -> Quote {
+        let quote = self.quote.clone();
+        let lasts = quote.receive_time - self.volume_time <= VOLUME_LASTS;
+        Quote { quote_volume_24h: quote.quote_volume_24h.filter(|_| lasts), ..quote }
     }
 
     /// Notes when bid and ask (without a book: the last trade) were said, and whether they changed.
@@ -358,6 +373,36 @@ mod tests {
         assert_eq!(quotes.ticker(heard(51), MARKET, &last(4, 51), None), Effect::Confirmed);
         let [quote] = quotes.of(&[MARKET]).try_into().unwrap();
         assert_eq!((quote.confirm_time, quote.change_time, quote.last.unwrap().time), (at(1), at(1), at(50)));
+    }
+
+    #[test]
+    fn a_volume_that_is_not_told_again_is_unknown_after_some_hours() {
+        let mut quotes = Quotes::default();
+        let volume = || TickerUpdate { quote_volume_24h: Some(7.into()), ..TickerUpdate::default() };
+        let known = |quotes: &Quotes| quotes.of(&[MARKET])[0].quote_volume_24h.is_some();
+        let hours = |hours: i64| hours * 3_600;
+        quotes.ticker(heard(0), MARKET, &book(1, 3, None), None);
+        // It says nothing of bid and ask, which are as old as they were.
+        assert_eq!(quotes.ticker(heard(9), MARKET, &volume(), None), Effect::Confirmed);
+        assert_eq!((quotes.of(&[MARKET])[0].receive_time, known(&quotes)), (at(0), true));
+        for (hour, told, expected) in
+            [(6, false, true), (7, false, false), (8, true, true), (15, false, false)]
+        {
+            quotes.ticker(heard(hours(hour)), MARKET, &book(1, 3, None), None);
+            if told {
+                quotes.ticker(heard(hours(hour)), MARKET, &volume(), None);
+            }
+            assert_eq!(known(&quotes), expected, "hour {hour}");
+        }
+    }
+
+    #[test]
+    fn a_volume_alone_does_not_keep_a_last_price_fresh() {
+        let mut quotes = Quotes::default();
+        quotes.trade(heard(0), MARKET, trade("1", 2, 0), None);
+        let volume = TickerUpdate { quote_volume_24h: Some(7.into()), ..TickerUpdate::default() };
+        quotes.ticker(heard(50), MARKET, &volume, None);
+        assert_eq!(quotes.of(&[MARKET])[0].confirm_time, at(0));
     }
 
     #[test]

@@ -4,15 +4,18 @@
 //! After each fault the same is looked at ([`stage::Stage::well`]): what the other venues sent was counted, each trade once,
 //! the price had no status that it should not have had, and all came back without help.
 
+mod answers;
 mod connecting;
 mod counter;
 mod frames;
 mod gaps;
+mod holes;
 mod late;
 mod line;
 mod listed;
 mod mass;
 mod polled;
+mod polled_many;
 mod quotes;
 mod reload;
 mod shards;
@@ -21,3 +24,4 @@ mod stage;
 mod subscriptions;
 mod tongue;
 mod venue;
+mod volumes;

@@ -40,8 +40,8 @@ fn ticker(market: Pair, bid: i64) -> DeliveryKind {
     }
 }
 
-fn missed_since(market: Pair, second: i64) -> Missed {
-    Missed { market, since: at(second), tries: 0 }
+fn missed_between(market: Pair, second: i64, back: i64) -> Missed {
+    Missed::between(market, at(second), at(back))
 }
 
 fn at(second: i64) -> DateTime<Utc> {
@@ -52,6 +52,10 @@ fn trade(market: Pair, second: i64) -> DeliveryKind {
     let trade =
         Trade { id: None, count: 1, price: 5.into(), amount: 1.into(), side: Side::Buy, time: at(second) };
     DeliveryKind::Trade { market, kind: MarketKind::Spot, trade, snapshot: false }
+}
+
+fn late(pulses: &Pulses, now: Instant) -> Vec<Pair> {
+    pulses.late(now).into_iter().map(|late| late.market).collect()
 }
 
 async fn pass(seconds: u64) -> Instant {
@@ -70,9 +74,9 @@ async fn a_market_is_late_by_its_own_measure() {
             pulses.hear(1, &ticker(OTHER, 1), at(second));
         }
     }
-    assert_eq!(pulses.late(pass(29).await), []);
-    assert_eq!(pulses.late(pass(1).await), [MARKET]);
-    assert_eq!(pulses.late(pass(45).await), [OTHER, MARKET]);
+    assert_eq!(late(&pulses, pass(29).await), []);
+    assert_eq!(late(&pulses, pass(1).await), [MARKET]);
+    assert_eq!(late(&pulses, pass(45).await), [OTHER, MARKET]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,17 +85,17 @@ async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
     pulses.hear(1, &ticker(MARKET, 7), at(0));
     let now = pass(30).await;
     pulses.asked(MARKET, now);
-    assert_eq!(pulses.late(now), [OTHER]);
+    assert_eq!(late(&pulses, now), [OTHER]);
     assert_eq!(pulses.answered(MARKET, book(7), None, now, (now, at(90))), Finding::Expected);
     assert_eq!(pulses.polled(), 0);
     // Asked again, but later and later.
-    assert!(!pulses.late(pass(59).await).contains(&MARKET));
+    assert!(!late(&pulses, pass(59).await).contains(&MARKET));
     let now = pass(1).await;
-    assert!(pulses.late(now).contains(&MARKET));
+    assert!(late(&pulses, now).contains(&MARKET));
 
     assert_eq!(pulses.answered(MARKET, book(8), None, now, (now, at(90))), Finding::Expected);
     let now = pass(5).await;
-    assert!(pulses.late(now).contains(&MARKET));
+    assert!(late(&pulses, now).contains(&MARKET));
     assert_eq!(
         pulses.answered(MARKET, book(8), None, now, (now, at(90))),
         Finding::Dead { since: at(90 - 95) }
@@ -99,7 +103,7 @@ async fn quiet_is_not_dead_and_dead_is_confirmed_twice() {
     assert_eq!(pulses.polled(), 1);
     pulses.hear(1, &ticker(MARKET, 8), at(99));
     assert_eq!(pulses.polled(), 0);
-    assert!(!pulses.late(pass(5).await).contains(&MARKET));
+    assert!(!late(&pulses, pass(5).await).contains(&MARKET));
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,9 +111,9 @@ async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     let pulses = pulses();
     pulses.hear(1, &ticker(MARKET, 7), at(0));
     pulses.hear(1, &DeliveryKind::Left([].into()), at(1));
-    assert_eq!(pulses.late(pass(9).await), []);
+    assert_eq!(late(&pulses, pass(9).await), []);
     let now = pass(1).await;
-    assert_eq!(pulses.late(now), [MARKET, OTHER]);
+    assert_eq!(late(&pulses, now), [MARKET, OTHER]);
     for market in [MARKET, OTHER, MARKET, OTHER] {
         // The connection is known to be down: no need to call the stream dead.
         assert_eq!(pulses.answered(market, book(9), None, now, (now, at(90))), Finding::Expected);
@@ -118,7 +122,7 @@ async fn what_never_came_is_dead_and_what_is_down_is_polled() {
     // Another one stands, and does not bring them.
     pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(0));
     let now = pass(30).await;
-    assert_eq!(pulses.late(now), [MARKET, OTHER]);
+    assert_eq!(late(&pulses, now), [MARKET, OTHER]);
     assert_eq!(
         pulses.answered(MARKET, book(10), None, now, (now, at(90))),
         Finding::Dead { since: at(90 - 30 - 10) }
@@ -143,7 +147,7 @@ async fn what_was_traded_while_a_stream_was_dead_is_asked_for_when_another_bring
     pulses.hear(2, &DeliveryKind::Connected([MARKET, OTHER].into()), at(70));
     pulses.hear(2, &ticker(MARKET, 8), at(71));
     pulses.hear(1, &DeliveryKind::Left([].into()), at(72));
-    assert_eq!(pulses.missed(9, Instant::now()), [missed_since(MARKET, 3)]);
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_between(MARKET, 3, 71)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,9 +162,9 @@ async fn an_answer_that_the_stream_has_overtaken_says_nothing() {
     assert_eq!(pulses.answered(MARKET, book(8), None, asked, (now, at(32))), Finding::Overtaken);
     assert_eq!(pulses.polled(), 0);
     // Late again by its own measure, which is eight times 31 seconds now, as if it had not been asked for.
-    assert!(!pulses.late(pass(246).await).contains(&MARKET));
+    assert!(!late(&pulses, pass(246).await).contains(&MARKET));
     let now = pass(1).await;
-    assert!(pulses.late(now).contains(&MARKET));
+    assert!(late(&pulses, now).contains(&MARKET));
     assert_eq!(pulses.answered(MARKET, book(8), None, now, (now, at(279))), Finding::Expected);
     assert_eq!(pulses.polled(), 1);
 }
@@ -187,9 +191,9 @@ async fn what_is_not_answered_is_asked_again_as_soon_as_an_answer_would_be_due()
     let now = pass(10).await;
     pulses.asked(MARKET, now);
     pulses.asked(OTHER, now);
-    pulses.unanswered(MARKET, now);
-    assert_eq!(pulses.late(pass(4).await), []);
-    assert_eq!(pulses.late(pass(1).await), [MARKET]);
+    pulses.unanswered(MARKET, false, now);
+    assert_eq!(late(&pulses, pass(4).await), []);
+    assert_eq!(late(&pulses, pass(1).await), [MARKET]);
     assert_eq!(pulses.polled(), 0, "REST says nothing either");
 }
 
@@ -204,18 +208,18 @@ async fn trades_are_missed_from_the_last_one_to_the_return_of_the_stream() {
     pulses.hear(2, &ticker(OTHER, 3), at(51));
     let mut missed = pulses.missed(9, Instant::now());
     missed.sort_unstable_by_key(|missed| missed.market);
-    assert_eq!(missed, [missed_since(MARKET, 3), missed_since(OTHER, 5)]);
+    assert_eq!(missed, [missed_between(MARKET, 3, 51), missed_between(OTHER, 5, 51)]);
     assert_eq!(pulses.missed(9, Instant::now()), []);
     // A gap in the middle is asked for at once. What was missed may be from before the last that came.
     pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(60));
-    assert_eq!(pulses.missed(9, Instant::now()), [missed_since(MARKET, 45)]);
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_between(MARKET, 45, 60)]);
     // Another, while the answer is awaited that does not come: both are asked for, when that may be.
     pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(61));
     pulses.still_missed(missed[0], None, Instant::now());
     assert_eq!(pulses.missed(9, Instant::now()), []);
     pulses.hear(2, &DeliveryKind::Gap(Some(MARKET)), at(62));
     assert_eq!(pulses.missed(9, pass(4).await), []);
-    assert_eq!(pulses.missed(9, pass(1).await), [missed_since(MARKET, 3)]);
+    assert_eq!(pulses.missed(9, pass(1).await), [missed_between(MARKET, 3, 62)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,5 +264,138 @@ async fn what_is_not_expected_any_more_is_forgotten() {
     let pulses = pulses();
     pulses.expect(&[OTHER].into(), Instant::now());
     assert_eq!(pulses.hear(1, &ticker(MARKET, 7), at(0)), None);
-    assert_eq!(pulses.late(pass(1_000).await), [OTHER]);
+    assert_eq!(late(&pulses, pass(1_000).await), [OTHER]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_markets_get_their_turn_however_few_may_be_asked() {
+    let markets: Vec<Pair> =
+        (0..16).map(|number| Pair::new(format!("A{number}").parse().unwrap(), MARKET.quote)).collect();
+    let pulses = Pulses::new(OPTIONS);
+    pulses.expect(&markets.iter().copied().collect(), Instant::now());
+    // The connection of most is down; one is up and silent, and one is refused.
+    pulses.hear(1, &DeliveryKind::Connected(markets[..2].into()), at(0));
+    let refused = DeliveryKind::Refused { market: Some(markets[1]), words: "no".to_owned() };
+    pulses.hear(1, &refused, at(0));
+    pass(30).await;
+    let mut asked = std::collections::BTreeMap::<Pair, u32>::new();
+    // One may be asked every two seconds, and what it tells has moved. One does not answer.
+    for round in 0..200 {
+        let now = pass(2).await;
+        let Some(market) = late(&pulses, now).first().copied() else { continue };
+        pulses.asked(market, now);
+        *asked.entry(market).or_default() += 1;
+        if market == markets[5] {
+            pulses.unanswered(market, true, now);
+        } else {
+            pulses.answered(market, book(round), None, now, (now, at(round)));
+        }
+        let counts = markets.iter().map(|market| asked.get(market).copied().unwrap_or_default());
+        let (least, most) = (counts.clone().min().unwrap(), counts.max().unwrap());
+        assert!(most - least <= 1, "{asked:?}");
+    }
+    assert_eq!(asked.values().sum::<u32>(), 200);
+    let alone: Vec<_> = pulses.late(pass(60).await).into_iter().filter(|late| late.alone).collect();
+    assert_eq!(alone, [Late { market: markets[5], alone: true }]);
+    pulses.answered(markets[5], book(1), None, Instant::now(), (Instant::now(), at(0)));
+    assert!(!pulses.late(pass(60).await).iter().any(|late| late.alone));
+}
+
+fn with_volume(market: Pair) -> DeliveryKind {
+    DeliveryKind::Ticker {
+        market,
+        kind: MarketKind::Spot,
+        book: None,
+        last: None,
+        base_volume_24h: Some(5.into()),
+        quote_volume_24h: None,
+        time: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_the_stream_does_not_tell_is_asked_for_every_few_minutes() {
+    let pulses = Pulses::new(OPTIONS).without_volumes();
+    pulses.expect(&[MARKET, OTHER].into(), Instant::now());
+    let next = |now| pulses.unmeasured(Duration::ZERO, now);
+    let now = Instant::now();
+    // Each once, whatever the stream says beside it.
+    assert_eq!([next(now), next(now), next(now)], [Some(MARKET), Some(OTHER), None]);
+    pulses.measured(OTHER, now);
+    pulses.hear(1, &ticker(MARKET, 7), at(0));
+    // The first has no answer, and is asked again soon.
+    assert_eq!(next(pass(59).await), None);
+    assert_eq!(next(pass(1).await), Some(MARKET));
+    pulses.measured(MARKET, Instant::now());
+    let now = pass(240).await;
+    // Where there is much to do, it waits.
+    assert_eq!(pulses.unmeasured(Duration::from_secs(1), now), None);
+    assert_eq!([next(now), next(now)], [Some(OTHER), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_that_the_stream_tells_is_not_asked_for_before_it_has_not_been_told_for_long() {
+    let pulses = pulses();
+    let next = |now| pulses.unmeasured(Duration::ZERO, now);
+    assert_eq!(next(pass(3_000).await), None);
+    pulses.hear(1, &with_volume(MARKET), at(0));
+    let now = pass(600).await;
+    assert_eq!([next(now), next(now)], [Some(OTHER), None]);
+    assert_eq!(next(pass(3_000).await), Some(OTHER));
+    assert_eq!(next(Instant::now()), Some(MARKET));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_for_a_volume_says_nothing_of_the_stream() {
+    let pulses = pulses();
+    pulses.hear(1, &ticker(MARKET, 7), at(0));
+    let now = pass(30).await;
+    pulses.answered(MARKET, book(8), None, now, (now, at(30)));
+    pulses.unmeasured(Duration::ZERO, pass(3_600).await);
+    pulses.measured(MARKET, Instant::now());
+    // It is under suspicion as before, and found dead by the next answer.
+    let now = Instant::now();
+    assert!(late(&pulses, now).contains(&MARKET));
+    let found = pulses.answered(MARKET, book(8), None, now, (now, at(3_630)));
+    assert_eq!(found, Finding::Dead { since: at(0) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_that_one_answer_does_not_close_is_asked_for_on_after_those_of_others() {
+    let pulses = pulses();
+    let next = |room| pulses.missed(room, Instant::now());
+    for market in [MARKET, OTHER] {
+        pulses.hear(1, &trade(market, 3), at(4));
+    }
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
+    for market in [MARKET, OTHER] {
+        pulses.hear(2, &trade(market, 100), at(101));
+    }
+    let [first] = next(1)[..] else { panic!("not one") };
+    let now = pass(1).await;
+    pulses.missed_after(first, at(40), now);
+    let others = next(1);
+    assert!(others[0].market != first.market && others[0].since == at(3), "{others:?}");
+    assert_eq!(next(9), [missed_between(first.market, 40, 101)]);
+    assert!(!first.is_closed_by(at(105)) && first.is_closed_by(at(106)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_traded_before_the_first_that_was_told_is_not_missed() {
+    let pulses = pulses();
+    pulses.hear(1, &trade(MARKET, 10), at(10));
+    pulses.hear(1, &trade(MARKET, 12), at(12));
+    pulses.hear(1, &DeliveryKind::Gap(Some(MARKET)), at(13));
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_between(MARKET, 10, 13)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hole_ends_by_the_venues_clock_where_that_is_ahead() {
+    let pulses = pulses();
+    pulses.hear(1, &trade(MARKET, 33), at(3));
+    pulses.hear(1, &DeliveryKind::Left([].into()), at(5));
+    pulses.hear(2, &ticker(MARKET, 7), at(10));
+    pulses.hear(2, &trade(MARKET, 41), at(11));
+    pulses.hear(2, &trade(MARKET, 50), at(20));
+    assert_eq!(pulses.missed(9, Instant::now()), [missed_between(MARKET, 33, 41)]);
 }

@@ -73,6 +73,17 @@ impl From<reqwest::Error> for RestError {
     }
 }
 
+impl RestError {
+    /// Tells whether it may be about what was asked: of less, the venue may tell.
+    pub(crate) fn is_of_the_question(&self) -> bool {
+        match self {
+            Self::Refused(Refused(refusal)) => refusal.retry_after().is_none() && !refusal.is_final(),
+            Self::Answer(_) | Self::TooLarge => true,
+            Self::TooOften(_) | Self::Blocked | Self::Transport(_) => false,
+        }
+    }
+}
+
 /// Makes the HTTP client that all venues share.
 pub fn http_client() -> reqwest::Result<reqwest::Client> {
     // Fails where the program has chosen a provider already, which is as good.

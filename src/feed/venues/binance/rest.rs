@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{
     domain::{candle::Interval, quote::TopOfBook, trade::Side},
@@ -14,7 +15,7 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Row, Text, Volume, Words, millis, milliseconds, optional, positive, side},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, answer, candles_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, answer, candles_in_order,
             just_before, trades_in_order,
         },
         venue::ParseError,
@@ -23,6 +24,9 @@ use crate::{
 
 /// Rows that an answer may have.
 const LIMIT: usize = 1_000;
+
+/// Markets that are asked for at once: more of them weigh twenty times as much.
+const MARKETS: usize = 20;
 
 /// Asks Binance.
 #[derive(Debug)]
@@ -57,25 +61,38 @@ impl Rest for BinanceRest {
     }
 
     fn read_ticker<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError> {
-        let day: Day = read(body)?;
-        let book = (day.bid_price.is_some() || day.ask_price.is_some())
-            .then(|| TopOfBook { bid: side(day.bid_price), ask: side(day.ask_price) });
-        if book.is_none() && day.last_price.is_none() {
-            return Err(ParseError::value("ticker", "empty"));
+        ticker(symbol, &read(body)?)
+    }
+
+    fn max_tickers(&self) -> usize {
+        MARKETS
+    }
+
+    fn tickers(&self, symbols: &[&str]) -> Option<Query> {
+        // A list in JSON.
+        let symbols = symbols.join("%22,%22");
+        Some(Query::new(format!("/ticker/24hr?symbols=%5B%22{symbols}%22%5D")).weighing(2))
+    }
+
+    fn read_tickers<'a>(&self, symbols: &[&'a str], body: &'a str) -> Result<Vec<Ticker<'a>>, ParseError> {
+        let days: Vec<&RawValue> = read(body)?;
+        let mut tickers = Vec::with_capacity(days.len());
+        for day in days {
+            let Named { symbol } = serde_json::from_str(day.get())?;
+            if let Some(symbol) = symbols.iter().find(|asked| **asked == symbol) {
+                tickers.push(ticker(symbol, &serde_json::from_str(day.get())?)?);
+            }
         }
-        Ok(Ticker {
-            symbol,
-            book,
-            last: side(day.last_price),
-            base_volume_24h: day.volume.map(|Volume(volume)| volume),
-            quote_volume_24h: day.quote_volume.map(|Volume(volume)| volume),
-            time: day.close_time.and_then(millis),
-        })
+        Ok(tickers)
     }
 
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {
         let since = since.timestamp_millis();
         Query::new(format!("/aggTrades?symbol={symbol}&startTime={since}&limit={LIMIT}")).weighing(4)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Oldest(LIMIT)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
@@ -144,6 +161,12 @@ struct Day {
     close_time: Option<i64>,
 }
 
+/// Which of several markets a part of an answer is about.
+#[derive(Deserialize)]
+struct Named<'a> {
+    symbol: &'a str,
+}
+
 /// A trade of `aggTrades`, or of `trades`, which says the same in words.
 #[derive(Deserialize)]
 struct Trade<'a> {
@@ -166,6 +189,22 @@ const fn yes() -> bool {
 /// Reads an answer, or the refusal that stands in its place.
 fn read<'a, T: Deserialize<'a>>(body: &'a str) -> Result<T, ParseError> {
     answer(body, |refusal: Refusal<'a>| refusal.msg)
+}
+
+fn ticker<'a>(symbol: &'a str, day: &Day) -> Result<Ticker<'a>, ParseError> {
+    let book = (day.bid_price.is_some() || day.ask_price.is_some())
+        .then(|| TopOfBook { bid: side(day.bid_price), ask: side(day.ask_price) });
+    if book.is_none() && day.last_price.is_none() {
+        return Err(ParseError::value("ticker", "empty"));
+    }
+    Ok(Ticker {
+        symbol,
+        book,
+        last: side(day.last_price),
+        base_volume_24h: day.volume.map(|Volume(volume)| volume),
+        quote_volume_24h: day.quote_volume.map(|Volume(volume)| volume),
+        time: day.close_time.and_then(millis),
+    })
 }
 
 fn trade<'a>(symbol: &'a str, trade: &Trade<'a>) -> Result<TradeReport<'a>, ParseError> {
@@ -201,6 +240,27 @@ mod tests {
     const DAY: &str = r#"{"symbol":"ABCUSDT","lastPrice":"1.50","bidPrice":"1.49","askPrice":"0.00","volume":"1000.5","quoteVolume":"1500.75","openTime":1699913600000,"closeTime":1700000000099,"count":9}"#;
     const TRADES: &str = r#"[{"a":7,"p":"1.5000","q":"2","f":1,"l":1,"T":1700000000099,"m":true,"M":true},{"a":8,"p":"1.51","q":"0.5","f":2,"l":3,"T":1700000000100,"m":false,"M":true}]"#;
     const CANDLES: &str = r#"[[1700000040000,"2.0","2.5","1.5","2.2","10.5",1700000099999,"21.5",3,"1","2","0"],[1699999980000,"1.0","4.0","0.5","2.0","7",1700000039999,"14",2,"1","2","0"]]"#;
+
+    #[test]
+    fn several_markets_are_asked_for_at_once() {
+        expect::asks_many(
+            &BinanceRest,
+            &["ABCUSDT", "XYZUSDT"],
+            &["/ticker/24hr?symbols=%5B%22ABCUSDT%22,%22XYZUSDT%22%5D costs 2"],
+        );
+        let body = r#"[{"symbol":"XYZUSDT","lastPrice":"7","bidPrice":"6","askPrice":"8","volume":"2","quoteVolume":"14","closeTime":1700000000099},{"symbol":"OTHER"},{"symbol":"ABCUSDT","lastPrice":"1.5","bidPrice":"0.00","askPrice":"2"}]"#;
+        expect::many_tickers(
+            &BinanceRest,
+            &["ABCUSDT", "XYZUSDT", "NOUSDT"],
+            body,
+            &[
+                "XYZUSDT 6/8 last 7 base 2 quote 14 at 1700000000099",
+                "ABCUSDT -/2 last 1.5 base - quote - at 0",
+            ],
+        );
+        let refusal = r#"{"code":-1121,"msg":"Invalid symbol."}"#;
+        assert_eq!(BinanceRest.read_tickers(&["A"], refusal).unwrap_err().kind(), "refused");
+    }
 
     #[test]
     fn it_asks_in_the_venues_words() {

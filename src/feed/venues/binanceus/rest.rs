@@ -9,7 +9,7 @@ use crate::{
     domain::candle::Interval,
     feed::{
         event::{Ticker, TradeReport},
-        rest::{Budget, CandleReport, Instrument, Query, Rest},
+        rest::{Budget, CandleReport, Instrument, Query, Reach, Rest},
         venue::ParseError,
         venues::binance::rest::BinanceRest,
     },
@@ -45,8 +45,24 @@ impl Rest for BinanceUsRest {
         BinanceRest.read_ticker(symbol, body)
     }
 
+    fn max_tickers(&self) -> usize {
+        BinanceRest.max_tickers()
+    }
+
+    fn tickers(&self, symbols: &[&str]) -> Option<Query> {
+        BinanceRest.tickers(symbols)
+    }
+
+    fn read_tickers<'a>(&self, symbols: &[&'a str], body: &'a str) -> Result<Vec<Ticker<'a>>, ParseError> {
+        BinanceRest.read_tickers(symbols, body)
+    }
+
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {
         BinanceRest.trades(symbol, since)
+    }
+
+    fn reach(&self) -> Reach {
+        BinanceRest.reach()
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
@@ -91,6 +107,11 @@ mod tests {
         let range = "startTime=1700000040000&endTime=1700000099999&limit=1000 costs 2";
         let asked = Interval::ALL.map(|i| (i, format!("/klines?symbol=ABCUSD&interval={i}&{range}")));
         expect::asks_candles(&BinanceUsRest, "ABCUSD", &asked[1..]);
+        expect::asks_many(
+            &BinanceUsRest,
+            &["A", "B"],
+            &["/ticker/24hr?symbols=%5B%22A%22,%22B%22%5D costs 2"],
+        );
         assert!(BinanceUsRest.budget().weight < BinanceRest.budget().weight);
     }
 

@@ -1,10 +1,10 @@
 //! Bitfinex over REST: `/v2`, bare rows, a refusal as `["error", code, "words"]`.
 //!
-//! Rows are those of the WebSocket: a ticker without a time, trades with the same numbers. Trades come newest first,
-//! from the newest back to the moment that is asked for, 10,000 at most. A candle is
-//! `[milliseconds, open, close, high, low, base]`; both ends of a range are inclusive, and intervals without trades are
-//! left out. Candles of seven days are not asked for, as nothing says on which day they begin. Markets are listed by
-//! name alone: what is listed is taken for traded. Each address has a limit of its own, 15 to 90 a minute. Source: Bitfinex's public
+//! Rows are those of the WebSocket: a ticker without a time, trades with the same numbers. Trades are asked for from a moment
+//! on, oldest first, 10,000 at most. A candle is `[milliseconds, open, close, high, low, base]`; both ends of a range are
+//! inclusive, and intervals without trades are left out. Candles of seven days are not asked for, as nothing says on which
+//! day they begin. Markets are listed by name alone: what is listed is taken for traded. Each address has a limit of its own,
+//! 15 to 90 a minute. Source: Bitfinex's public
 //! documentation, and a recorded list of markets.
 
 use chrono::{DateTime, Utc};
@@ -18,8 +18,8 @@ use crate::{
         json::{Items, Raw},
         number::{Row, Volume, Words, millis},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
-            trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            just_before, trades_in_order,
         },
         venue::{ParseError, Protocol},
     },
@@ -67,7 +67,11 @@ impl Rest for BitfinexRest {
 
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {
         let since = since.timestamp_millis();
-        Query::new(format!("/trades/{symbol}/hist?start={since}&limit={LIMIT}&sort=-1")).weighing(6)
+        Query::new(format!("/trades/{symbol}/hist?start={since}&limit={LIMIT}&sort=1")).weighing(6)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Oldest(LIMIT)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
@@ -149,7 +153,7 @@ mod tests {
             &[
                 "https://api-pub.bitfinex.com/v2/conf/pub:list:pair:exchange costs 1",
                 "/ticker/tABCUSD costs 1",
-                "/trades/tABCUSD/hist?start=1700000000123&limit=10000&sort=-1 costs 6",
+                "/trades/tABCUSD/hist?start=1700000000123&limit=10000&sort=1 costs 6",
             ],
         );
         let asked = |interval, name| {

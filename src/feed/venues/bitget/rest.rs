@@ -16,8 +16,8 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Row, Text, Volume, Words, milliseconds},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
-            trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            just_before, trades_in_order,
         },
         venue::ParseError,
     },
@@ -28,6 +28,9 @@ const SUCCESS: &str = "00000";
 
 /// Candles that an answer may have.
 const CANDLES: usize = 200;
+
+/// Trades that an answer may have.
+const TRADES: usize = 1_000;
 
 /// Asks Bitget.
 #[derive(Debug)]
@@ -67,7 +70,11 @@ impl Rest for BitgetRest {
     }
 
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
-        Query::new(format!("/market/fills-history?symbol={symbol}&limit=1000"))
+        Query::new(format!("/market/fills-history?symbol={symbol}&limit={TRADES}"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(TRADES)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

@@ -6,7 +6,7 @@
 //! "close", "volume"}`, the volume in units of base, oldest first; both ends of a range are inclusive. There are no
 //! candles of a week. Source: Bitstamp's public documentation, and a recorded ticker.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Text, Volume, Words, optional, positive, seconds, side},
         rest::{
-            self, Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order,
+            self, Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
             just_before, trades_in_order,
         },
         venue::ParseError,
@@ -71,9 +71,17 @@ impl Rest for BitstampRest {
         })
     }
 
+    fn streams_volumes(&self) -> bool {
+        false
+    }
+
     /// Asks for those of a day, the longest span there is.
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
         Query::new(format!("/transactions/{symbol}/?time=day"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Within(TimeDelta::days(1))
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

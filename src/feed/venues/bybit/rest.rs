@@ -15,8 +15,8 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Row, Text, Volume, Words, millis, milliseconds, optional, positive, side},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
-            trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            just_before, trades_in_order,
         },
         venue::ParseError,
     },
@@ -74,6 +74,11 @@ impl Rest for BybitRest {
 
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
         Query::new(format!("/recent-trade?category=spot&symbol={symbol}&limit=60"))
+    }
+
+    /// Leaves room for some that are agreed on beside the book.
+    fn reach(&self) -> Reach {
+        Reach::Newest(50)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

@@ -2,7 +2,7 @@
 //!
 //! Best bid and ask stand in one answer with the newest trades, whose ids are those of the WebSocket and whose side is
 //! the **maker's**. They come newest first, 1,000 at most; from a moment on only with another one to end at, so that the
-//! newest are asked for. A ticker has no volume. A candle is `{"start", "low", "high", "open", "close", "volume"}` with
+//! newest are asked for. A ticker has no volume; what is told of one product has. A candle is `{"start", "low", "high", "open", "close", "volume"}` with
 //! seconds, newest first, both ends of a range inclusive; where nothing was traded there is none. Products that are
 //! another name of a product (`alias`: `BTC-USDC` of `BTC-USD`) share its book, and the WebSocket tells their trades under
 //! the other name: they are no markets of their own. The older Exchange API's ticker and products are understood too.
@@ -18,7 +18,7 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Text, Volume, Words, optional, seconds, side},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, answer, candles_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, answer, candles_in_order,
             just_before, trades_in_order,
         },
         venue::ParseError,
@@ -27,6 +27,9 @@ use crate::{
 
 /// Candles that an answer may have; the documentation says 350, and 300 come.
 const CANDLES: usize = 300;
+
+/// Trades that an answer may have.
+const TRADES: usize = 1_000;
 
 /// Asks Coinbase.
 #[derive(Debug)]
@@ -71,8 +74,26 @@ impl Rest for CoinbaseRest {
         })
     }
 
+    fn volume(&self, symbol: &str) -> Query {
+        Query::new(format!("/products/{symbol}"))
+    }
+
+    fn read_volume<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError> {
+        let turnover: Turnover = read(body)?;
+        Ok(Ticker {
+            symbol,
+            last: side(turnover.price),
+            base_volume_24h: turnover.volume_24h.map(|Volume(volume)| volume),
+            ..Ticker::default()
+        })
+    }
+
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
-        Query::new(format!("/products/{symbol}/ticker?limit=1000"))
+        Query::new(format!("/products/{symbol}/ticker?limit={TRADES}"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(TRADES)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
@@ -176,6 +197,14 @@ struct Day<'a> {
     time: Option<DateTime<Utc>>,
 }
 
+/// What is said of one product beside what it is.
+#[derive(Deserialize)]
+struct Turnover {
+    #[serde(deserialize_with = "optional")]
+    price: Option<Number>,
+    volume_24h: Option<Volume>,
+}
+
 #[derive(Deserialize)]
 struct Trades<'a> {
     #[serde(borrow)]
@@ -233,12 +262,29 @@ fn candle(candle: &Candle<'_>) -> Result<CandleReport, ParseError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::feed::venues::{coinbase::Coinbase, expect::rest as expect};
+    use crate::feed::{
+        event::Event,
+        venues::{
+            coinbase::Coinbase,
+            expect::{line, rest as expect},
+        },
+    };
 
     const INFO: &str = r#"{"products":[{"product_id":"ABC-USD","status":"online","product_type":"SPOT","base_currency_id":"ABC","quote_currency_id":"USD","alias":"","alias_to":["ABC-USDC"],"is_disabled":false,"trading_disabled":false},{"product_id":"ABC-USDC","status":"online","product_type":"SPOT","base_currency_id":"ABC","quote_currency_id":"USDC","alias":"ABC-USD"},{"product_id":"FUT-31DEC27-CDE","status":"online","product_type":"FUTURE","base_currency_id":"","quote_currency_id":"USD"},{"product_id":"B.C-USD","status":"online","product_type":"SPOT","base_currency_id":"B.C","quote_currency_id":"USD"}],"num_products":4}"#;
     const TICKER: &str = r#"{"trades":[{"trade_id":"7","product_id":"ABC-USD","price":"1.48","size":"1","time":"2023-11-14T22:13:20.05Z","side":"BUY"},{"trade_id":"8","product_id":"ABC-USD","price":"1.50","size":"1","time":"2023-11-14T22:13:20.099Z","side":"SELL"}],"best_bid":"1.49","best_ask":""}"#;
     const TRADES: &str = r#"{"trades":[{"trade_id":"8","product_id":"ABC-USD","price":"1.51","size":"0.5","time":"2023-11-14T22:13:20.099001Z","side":"SELL","bid":"","ask":""},{"trade_id":"7","product_id":"ABC-USD","price":"1.5","size":"2","time":"2023-11-14T22:13:20.099Z","side":"BUY","bid":"","ask":""}],"best_bid":"1.49","best_ask":"1.51"}"#;
     const CANDLES: &str = r#"{"candles":[{"start":"1700000040","low":"1.5","high":"2.5","open":"2.0","close":"2.2","volume":"10.5"},{"start":"1699999980","low":"0.5","high":"4.0","open":"1.0","close":"2.0","volume":"7"}]}"#;
+
+    #[test]
+    fn a_volume_is_asked_of_the_product() {
+        let asked = CoinbaseRest.volume("ABC-USD");
+        assert_eq!((asked.path.as_str(), asked.weight), ("/products/ABC-USD", 1));
+        let body = r#"{"product_id":"ABC-USD","price":"1.5","price_percentage_change_24h":"1","volume_24h":"1000.5","status":"online"}"#;
+        let told = CoinbaseRest.read_volume("ABC-USD", body).unwrap();
+        assert_eq!(line(&Event::Ticker(told)), "ABC-USD - last 1.5 base 1000.5 quote - at 0");
+        let refusal = r#"{"error":"NOT_FOUND","message":"no product"}"#;
+        assert_eq!(CoinbaseRest.read_volume("A", refusal).unwrap_err().kind(), "refused");
+    }
 
     #[test]
     fn it_asks_in_the_venues_words() {

@@ -18,7 +18,8 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Volume, Words, millis},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            trades_in_order,
         },
         venue::ParseError,
     },
@@ -74,6 +75,10 @@ impl Rest for CryptoComRest {
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {
         let since = since.timestamp_millis();
         Query::new(format!("/public/get-trades?instrument_name={symbol}&count={TRADES}&start_ts={since}"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(TRADES)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

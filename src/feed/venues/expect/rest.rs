@@ -60,6 +60,25 @@ pub(in crate::feed::venues) fn tickers(rest: &dyn Rest, expected: &[(&str, &str)
     }
 }
 
+/// Asks for the tickers of several markets, and for their books.
+pub(in crate::feed::venues) fn asks_many(rest: &dyn Rest, symbols: &[&str], expected: &[&str]) {
+    let asked = [rest.tickers(symbols), rest.books(symbols)];
+    assert_eq!(asked.iter().flatten().map(written).collect::<Vec<_>>(), expected);
+    assert!(rest.max_tickers() >= symbols.len());
+}
+
+/// Reads an answer about several markets.
+pub(in crate::feed::venues) fn many_tickers(
+    rest: &dyn Rest,
+    symbols: &[&str],
+    body: &str,
+    expected: &[&str],
+) {
+    let tickers = rest.read_tickers(symbols, body).unwrap();
+    let read: Vec<_> = tickers.into_iter().map(|ticker| line(&Event::Ticker(ticker))).collect();
+    assert_eq!(read, expected, "{body}");
+}
+
 /// Reads trades.
 pub(in crate::feed::venues) fn trades(rest: &dyn Rest, expected: &[(&str, &str)]) {
     let write = |trade: &TradeReport<'_>| {

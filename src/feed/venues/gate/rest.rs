@@ -15,7 +15,7 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Row, Text, Volume, Words, seconds},
         rest::{
-            self, Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order,
+            self, Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
             just_before, trades_in_order,
         },
         venue::ParseError,
@@ -65,6 +65,10 @@ impl Rest for GateRest {
 
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
         Query::new(format!("/spot/trades?currency_pair={symbol}&limit={LIMIT}"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(LIMIT)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

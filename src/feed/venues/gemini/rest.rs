@@ -21,7 +21,7 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Row, Text, Volume, Words, millis, optional, positive, side},
         rest::{
-            self, Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order,
+            self, Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
             trades_in_order,
         },
         venue::{ParseError, Protocol},
@@ -89,9 +89,18 @@ impl Rest for GeminiRest {
         })
     }
 
+    fn streams_volumes(&self) -> bool {
+        false
+    }
+
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {
         let (name, since) = (symbol.to_ascii_lowercase(), since.timestamp_millis());
         Query::new(format!("/v1/trades/{name}?timestamp={since}&limit_trades=500"))
+    }
+
+    /// Leaves room for some of auctions and blocks.
+    fn reach(&self) -> Reach {
+        Reach::Oldest(450)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

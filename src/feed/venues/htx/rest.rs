@@ -17,7 +17,8 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Row, Volume, Words, millis, side},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            trades_in_order,
         },
         venue::ParseError,
     },
@@ -69,6 +70,10 @@ impl Rest for HtxRest {
 
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
         Query::new(format!("/market/history/trade?symbol={symbol}&size={LIMIT}"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(LIMIT)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

@@ -21,8 +21,8 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Row, Text, Volume, Words, seconds},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
-            trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            just_before, trades_in_order,
         },
         venue::ParseError,
     },
@@ -30,6 +30,12 @@ use crate::{
 
 /// Candles that an answer may have.
 const CANDLES: usize = 720;
+
+/// Trades that an answer may have.
+const TRADES: usize = 1_000;
+
+/// Markets that are asked for at once: an address may not be too long.
+const MARKETS: usize = 100;
 
 /// What assets are called over REST where v2 of the WebSocket has another name.
 const NAMES: &[(&str, &str)] = &[("BTC", "XBT"), ("DOGE", "XDG")];
@@ -66,10 +72,32 @@ impl Rest for KrakenRest {
         Ok(v1::ticker(symbol, &day))
     }
 
+    fn max_tickers(&self) -> usize {
+        MARKETS
+    }
+
+    fn tickers(&self, symbols: &[&str]) -> Option<Query> {
+        let names: Vec<String> = symbols.iter().map(|symbol| spelled(symbol)).collect();
+        Some(Query::new(format!("/Ticker?pair={}", names.join(","))))
+    }
+
+    fn read_tickers<'a>(&self, symbols: &[&'a str], body: &'a str) -> Result<Vec<Ticker<'a>>, ParseError> {
+        let days: BTreeMap<&str, DayTicker> = answer(body)?;
+        let found = symbols.iter().filter_map(|symbol| {
+            let (_, day) = days.iter().find(|(name, _)| names(name, symbol))?;
+            Some(v1::ticker(symbol, day))
+        });
+        Ok(found.collect())
+    }
+
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {
         let before = just_before(since);
         let nanoseconds = format!("{}{:09}", before.timestamp(), before.timestamp_subsec_nanos());
-        Query::new(format!("/Trades?pair={}&since={nanoseconds}&count=1000", spelled(symbol)))
+        Query::new(format!("/Trades?pair={}&since={nanoseconds}&count={TRADES}", spelled(symbol)))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Oldest(TRADES)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
@@ -127,6 +155,16 @@ fn spelled(symbol: &str) -> String {
         found.map_or(asset, |(_, name)| *name).to_owned()
     };
     symbol.split('/').map(name).collect()
+}
+
+/// Tells whether an answer's name of a market is that of a symbol: older assets have an X before their name there, and
+/// currencies a Z.
+fn names(name: &str, symbol: &str) -> bool {
+    let Some((base, quote)) = symbol.split_once('/') else { return false };
+    let [base, quote] = [base, quote].map(spelled);
+    let before = name.strip_suffix(quote.as_str()).unwrap_or_default();
+    let asset = |before: &str| before == base || before.strip_prefix(['X', 'Z']) == Some(base.as_str());
+    asset(before) || before.strip_suffix(['X', 'Z']).is_some_and(asset)
 }
 
 /// Names a market as v2 of the WebSocket does: `XBT/USD` is `BTC/USD`.
@@ -204,6 +242,38 @@ mod tests {
             })
             .collect();
         expect::asks_candles(&KrakenRest, "DOGE/ETH", &asked);
+    }
+
+    #[test]
+    fn several_markets_are_told_under_whichever_names_they_have() {
+        let symbols = ["BTC/USD", "DOGE/BTC", "USDT/USD", "EUR/USD", "ABC/USD"];
+        expect::asks_many(
+            &KrakenRest,
+            &symbols,
+            &["/Ticker?pair=XBTUSD,XDGXBT,USDTUSD,EURUSD,ABCUSD costs 1"],
+        );
+        for (name, told) in [
+            ("XXBTZUSD", Some("BTC/USD")),
+            ("XBTUSD", Some("BTC/USD")),
+            ("XXDGXXBT", Some("DOGE/BTC")),
+            ("XDGXBT", Some("DOGE/BTC")),
+            ("USDTZUSD", Some("USDT/USD")),
+            ("ZEURZUSD", Some("EUR/USD")),
+            ("ABCUSD", Some("ABC/USD")),
+            ("ABCUSDT", None),
+            ("AABCUSD", None),
+            ("USD", None),
+            ("XETHZUSD", None),
+        ] {
+            let body = TICKER.replace("ABCUSD", name);
+            let line = told.map(|told| format!("{told} 1.49/1.51 last 1.5 base 1000.5 quote - at 0"));
+            expect::many_tickers(
+                &KrakenRest,
+                &symbols,
+                &body,
+                &line.iter().map(String::as_str).collect::<Vec<_>>(),
+            );
+        }
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Number, Row, Text, Volume, Words, millis, optional, positive, seconds, side},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
-            trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            just_before, trades_in_order,
         },
         venue::{ParseError, Protocol},
     },
@@ -86,6 +86,10 @@ impl Rest for KuCoinRest {
 
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
         Query::new(format!("/api/v1/market/histories?symbol={symbol}")).weighing(3)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(100)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

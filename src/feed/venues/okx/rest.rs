@@ -16,8 +16,8 @@ use crate::{
         event::{Ticker, TradeReport},
         number::{Row, Text, Volume, Words, milliseconds},
         rest::{
-            Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order, just_before,
-            trades_in_order,
+            Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
+            just_before, trades_in_order,
         },
         venue::ParseError,
     },
@@ -25,6 +25,9 @@ use crate::{
 
 /// Candles that an answer may have. Some accounts of the venue say 300: with less asked for, none can be left out.
 const CANDLES: usize = 100;
+
+/// Trades that an answer may have.
+const TRADES: usize = 500;
 
 /// Asks OKX.
 #[derive(Debug)]
@@ -65,7 +68,11 @@ impl Rest for OkxRest {
     }
 
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
-        Query::new(format!("/market/trades?instId={symbol}&limit=500"))
+        Query::new(format!("/market/trades?instId={symbol}&limit={TRADES}"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(TRADES)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {

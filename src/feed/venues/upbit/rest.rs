@@ -1,6 +1,7 @@
 //! Upbit over REST: `/v1`, bare lists, a refusal as `{"error": {"message"}}`.
 //!
-//! Objects have long field names. A ticker has no bid and ask, and the time of its last trade. The last 500 trades can be
+//! Objects have long field names. A ticker has no bid and ask, which `orderbook` has, and the time of
+//! its last trade; both tell of several markets at once. The last 500 trades can be
 //! had at once, newest first. Candles are asked for by their number and an exclusive end, 200 at most, and come newest
 //! first; their times are UTC without saying so, their prices `opening_price`, `high_price`, `low_price` and `trade_price`.
 //! Intervals without trades are left out, so that older candles than were asked for may come. Weeks begin on Monday.
@@ -12,12 +13,12 @@ use serde::Deserialize;
 
 use super::Upbit;
 use crate::{
-    domain::candle::Interval,
+    domain::{candle::Interval, quote::TopOfBook},
     feed::{
         event::{Ticker, TradeReport},
         number::{Number, Text, Volume, positive, side},
         rest::{
-            self, Budget, CandleReport, Instrument, InstrumentState, Query, Rest, candles_in_order,
+            self, Budget, CandleReport, Instrument, InstrumentState, Query, Reach, Rest, candles_in_order,
             trades_in_order,
         },
         venue::{ParseError, Protocol},
@@ -26,6 +27,12 @@ use crate::{
 
 /// Candles that an answer may have.
 const CANDLES: i64 = 200;
+
+/// Trades that an answer may have.
+const TRADES: usize = 500;
+
+/// Markets that are asked for at once.
+const MARKETS: usize = 50;
 
 /// Asks Upbit.
 #[derive(Debug)]
@@ -72,8 +79,32 @@ impl Rest for UpbitRest {
         })
     }
 
+    fn max_tickers(&self) -> usize {
+        MARKETS
+    }
+
+    fn tickers(&self, symbols: &[&str]) -> Option<Query> {
+        Some(Query::new(format!("/ticker?markets={}", symbols.join(","))))
+    }
+
+    fn books(&self, symbols: &[&str]) -> Option<Query> {
+        Some(Query::new(format!("/orderbook?markets={}&count=1", symbols.join(","))))
+    }
+
+    fn read_book(&self, symbol: &str, body: &str) -> Result<TopOfBook, ParseError> {
+        let books: Vec<Book<'_>> = answer(body)?;
+        let found = books.iter().find(|book| book.market == symbol);
+        let best = found.ok_or_else(|| ParseError::unknown_symbol(symbol))?.orderbook_units.first();
+        let [bid, ask] = [best.map(|unit| unit.bid_price), best.map(|unit| unit.ask_price)].map(side);
+        Ok(TopOfBook { bid, ask })
+    }
+
     fn trades(&self, symbol: &str, _since: DateTime<Utc>) -> Query {
-        Query::new(format!("/trades/ticks?market={symbol}&count=500"))
+        Query::new(format!("/trades/ticks?market={symbol}&count={TRADES}"))
+    }
+
+    fn reach(&self) -> Reach {
+        Reach::Newest(TRADES)
     }
 
     fn read_trades<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Vec<TradeReport<'a>>, ParseError> {
@@ -135,6 +166,19 @@ struct Day<'a> {
 }
 
 #[derive(Deserialize)]
+struct Book<'a> {
+    market: &'a str,
+    /// The best first.
+    orderbook_units: Vec<Unit>,
+}
+
+#[derive(Deserialize)]
+struct Unit {
+    bid_price: Number,
+    ask_price: Number,
+}
+
+#[derive(Deserialize)]
 struct Tick<'a> {
     timestamp: i64,
     trade_price: Number,
@@ -191,6 +235,7 @@ mod tests {
 
     const LIST: &str = r#"[{"market":"KRW-ABC","korean_name":"에이비씨","english_name":"Abc","market_event":{"warning":true,"caution":{"PRICE_FLUCTUATIONS":false}}},{"market":"BTC-XYZ","korean_name":"x","english_name":"Xyz"},{"market":"KRW-币","korean_name":"x","english_name":"x"}]"#;
     const TICKER: &str = r#"[{"market":"A","trade_date":"20231114","trade_timestamp":1700000000000,"opening_price":1.00000000,"trade_price":1.50,"acc_trade_price":1.5E3,"acc_trade_price_24h":1500.750000,"acc_trade_volume":7,"acc_trade_volume_24h":1000.5,"timestamp":1700000000099}]"#;
+    const BOOKS: &str = r#"[{"market":"KRW-ABC","timestamp":1700000000099,"total_ask_size":1.5,"total_bid_size":2,"orderbook_units":[{"ask_price":151.0,"bid_price":149.0,"ask_size":1.5,"bid_size":2},{"ask_price":152,"bid_price":148,"ask_size":1,"bid_size":1}],"level":0},{"market":"BTC-XYZ","orderbook_units":[{"ask_price":2,"bid_price":0.0,"ask_size":1,"bid_size":0}]},{"market":"KRW-EMPTY","orderbook_units":[]}]"#;
     const TRADES: &str = r#"[{"market":"B","trade_date_utc":"2023-11-14","trade_time_utc":"22:13:20","timestamp":1700000000099,"trade_price":1.50,"trade_volume":0.25,"prev_closing_price":1,"change_price":0.5,"ask_bid":"ASK","sequential_id":17000000000990001},{"market":"B","timestamp":1700000000099,"trade_price":1.4,"trade_volume":2,"ask_bid":"BID","sequential_id":17000000000990000}]"#;
     const CANDLES: &str = r#"[{"market":"B","candle_date_time_utc":"2023-11-14T22:14:00","candle_date_time_kst":"2023-11-15T07:14:00","opening_price":2.0,"high_price":2.5,"low_price":1.5,"trade_price":2.2,"timestamp":1700000050000,"candle_acc_trade_price":21.5,"candle_acc_trade_volume":10.5,"unit":1},{"market":"B","candle_date_time_utc":"2023-11-14T22:13:00","opening_price":1.0,"high_price":4.0,"low_price":0.5,"trade_price":2.0,"timestamp":1,"candle_acc_trade_price":14,"candle_acc_trade_volume":7}]"#;
 
@@ -223,6 +268,45 @@ mod tests {
                 asked(Interval::Week, "weeks", 1),
             ],
         );
+    }
+
+    #[test]
+    fn several_markets_and_their_books_are_asked_for_at_once() {
+        let symbols = ["KRW-ABC", "BTC-XYZ", "KRW-NO"];
+        expect::asks_many(
+            &UpbitRest,
+            &symbols[..2],
+            &[
+                "/ticker?markets=KRW-ABC,BTC-XYZ costs 1",
+                "/orderbook?markets=KRW-ABC,BTC-XYZ&count=1 costs 1",
+            ],
+        );
+        expect::asks_many(
+            &UpbitRest,
+            &symbols[..1],
+            &["/ticker?markets=KRW-ABC costs 1", "/orderbook?markets=KRW-ABC&count=1 costs 1"],
+        );
+        let day = |market, price| {
+            TICKER.replace("\"A\"", &format!("\"{market}\"")).replace("1.50,", price).replace(['[', ']'], "")
+        };
+        let days = format!("[{},{}]", day("BTC-XYZ", "7,"), day("KRW-ABC", "8,"));
+        expect::many_tickers(
+            &UpbitRest,
+            &symbols,
+            &days,
+            &[
+                "KRW-ABC - last 8 base 1000.5 quote 1500.75 at 1700000000000",
+                "BTC-XYZ - last 7 base 1000.5 quote 1500.75 at 1700000000000",
+            ],
+        );
+        let book = |symbol| UpbitRest.read_book(symbol, BOOKS).map(|book| (book.bid, book.ask));
+        assert_eq!(book("KRW-ABC"), Ok((Some(149.into()), Some(151.into()))));
+        // A side without orders is zero.
+        assert_eq!(book("BTC-XYZ"), Ok((None, Some(2.into()))));
+        assert_eq!(book("KRW-EMPTY"), Ok((None, None)));
+        assert_eq!(book("KRW-NO").unwrap_err().kind(), "unknown_symbol");
+        assert_eq!(UpbitRest.read_book("A", r#"{"error":{"message":"no"}}"#).unwrap_err().kind(), "refused");
+        assert_eq!(UpbitRest.read_book("A", "[{}]").unwrap_err().kind(), "json");
     }
 
     #[test]
