@@ -88,7 +88,6 @@ impl Listener {
                 }
                 self.follow().await
             }
-            Answer::State { outcome: Err(error), .. } => self.tell_polled(Some(error)).await,
             Answer::Instruments(Err(error)) => {
                 warn!(venue = self.name(), %error, "the instruments of a venue cannot be read");
                 self.list_at = Instant::now() + LIST_AGAIN.min(self.refresh_every);
@@ -99,7 +98,9 @@ impl Listener {
                 self.contact.outlet.pulses.measured(market, Instant::now());
                 self.tell(told).await
             }
-            Answer::Volume { outcome: Err(error), .. } => self.tell_polled(Some(error)).await,
+            Answer::State { outcome: Err(error), .. } | Answer::Volume { outcome: Err(error), .. } => {
+                self.tell_polled(Some(error)).await
+            }
             Answer::Trades { missed, outcome } => self.take_trades(missed, outcome).await,
         }
     }
