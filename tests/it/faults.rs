@@ -4,6 +4,7 @@
 //! After each fault the same is looked at ([`stage::Stage::well`]): what the other venues sent was counted, each trade once,
 //! the price had no status that it should not have had, and all came back without help.
 
+mod all;
 mod connecting;
 mod counter;
 mod frames;
@@ -18,4 +19,5 @@ mod silence;
 mod stage;
 mod subscriptions;
 mod tongue;
+mod tongues;
 mod venue;

@@ -33,7 +33,7 @@ use crate::{
     program::Program,
 };
 
-/// The pair that most is looked at by.
+/// The pair that is looked at by most.
 pub(super) const PAIR: &str = "BTC-USD";
 
 /// The venues of most stages, each of another owner.
@@ -63,6 +63,8 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
 pub(super) struct Stage {
     pub(super) venues: Vec<Arc<Venue>>,
     pub(super) course: Arc<Course>,
+    /// That pair, or another where venues do not have it.
+    pair: &'static str,
     service: Service,
     prices: PriceServiceClient<Channel>,
     sources: SourceServiceClient<Channel>,
@@ -135,9 +137,11 @@ impl Stage {
         let url = format!("http://{}", service.address());
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
         let (prices, sources) = (PriceServiceClient::new(channel.clone()), SourceServiceClient::new(channel));
+        let markets = venues.first().map_or(&[][..], |venue| venue.markets());
+        let pair = if markets.contains(&PAIR) { PAIR } else { markets[0] };
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let witness = tokio::spawn(witness(prices.clone(), Arc::clone(&seen)));
-        Self { venues, course, service, prices, sources, seen, tasks: vec![driver, witness] }
+        let witness = tokio::spawn(witness(prices.clone(), pair, Arc::clone(&seen)));
+        Self { venues, course, pair, service, prices, sources, seen, tasks: vec![driver, witness] }
     }
 
     pub(super) fn venue(&self, tongue: Tongue) -> &Venue {
@@ -186,7 +190,7 @@ impl Stage {
 
     /// Tells what became of a venue's quote.
     pub(super) async fn contribution(&self, tongue: Tongue, market: &str) -> Option<Contribution> {
-        let request = ExplainPriceRequest { pair: PAIR.to_owned(), ..Default::default() };
+        let request = ExplainPriceRequest { pair: self.pair.to_owned(), ..Default::default() };
         let explained = self.prices.clone().explain_price(request).await.ok()?.into_inner();
         let all = explained.legs.into_iter().flat_map(|leg| leg.contributions);
         all.into_iter().find(|said| said.source == tongue.name() && said.market == market)
@@ -199,7 +203,7 @@ impl Stage {
         verdict: cryptoprice::client::v1::QuoteVerdict,
     ) -> Contribution {
         eventually(&format!("{tongue:?} is {verdict:?}"), async || {
-            self.contribution(tongue, PAIR).await.filter(|said| said.verdict() == verdict)
+            self.contribution(tongue, self.pair).await.filter(|said| said.verdict() == verdict)
         })
         .await
     }
@@ -207,7 +211,7 @@ impl Stage {
     /// Waits until a venue's quote of the pair is near a price.
     pub(super) async fn until_quoted(&self, tongue: Tongue, price: i64) {
         eventually("the venue has moved", async || {
-            let said = self.contribution(tongue, PAIR).await?;
+            let said = self.contribution(tongue, self.pair).await?;
             let bid: f64 = said.bid?.parse().ok()?;
             let wanted = i32::try_from(price).unwrap();
             ((bid * 100.0 - f64::from(wanted)).abs() < 100.0).then_some(())
@@ -234,7 +238,7 @@ impl Stage {
 
     /// Waits until all venues are listened to and price the pair.
     pub(super) async fn whole(&self) {
-        self.priced_by(PAIR, u32::try_from(self.venues.len()).unwrap()).await;
+        self.priced_by(self.pair, u32::try_from(self.venues.len()).unwrap()).await;
         for venue in &self.venues {
             self.until(venue.tongue, "is whole again", |source| {
                 source.state() == SourceState::Live
@@ -384,9 +388,9 @@ async fn drive(venues: Vec<Arc<Venue>>, course: Arc<Course>) {
 }
 
 /// Follows the pair, with every update.
-async fn witness(mut prices: PriceServiceClient<Channel>, seen: Arc<Mutex<Vec<Price>>>) {
+async fn witness(mut prices: PriceServiceClient<Channel>, pair: &'static str, seen: Arc<Mutex<Vec<Price>>>) {
     let request = StreamPricesRequest {
-        pairs: vec![PAIR.to_owned()],
+        pairs: vec![pair.to_owned()],
         delivery: StreamDelivery::All.into(),
         ..Default::default()
     };

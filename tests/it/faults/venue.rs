@@ -13,15 +13,25 @@ use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
 
 use super::{
     counter::Asked,
     line::{self, Said},
-    tongue::{Channel, Deal, Quote, Tongue},
+    tongue::{Channel, Deal, Heard, Quote, Tongue},
 };
 
 /// A status, further headers, and a body.
 pub(super) type Answer = (u16, &'static str, String);
+
+/// The header of most answers.
+const JSON: &str = "content-type: application/json\r\n";
+
+/// The token of the one venue that gives one with its address.
+const TOKEN: &str = "2neAiuYvAU61ZDXANAGAsiL4";
+
+/// How long the venue's own ping may go without an answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running venue. It ends when this is dropped.
 #[derive(Debug)]
@@ -31,12 +41,14 @@ pub(super) struct Venue {
     shared: Arc<Shared>,
     open: watch::Sender<bool>,
     server: JoinHandle<()>,
+    secure: bool,
 }
 
 /// What the venue's connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) tongue: Tongue,
+    address: SocketAddr,
     markets: Vec<&'static str>,
     state: Mutex<State>,
 }
@@ -63,6 +75,8 @@ pub(super) struct State {
     pub(super) unlisted: BTreeSet<&'static str>,
     /// How far the clock is ahead.
     pub(super) skew: TimeDelta,
+    /// Tells the last 24 hours, too, where they are a channel of their own.
+    pub(super) tells_days: bool,
     /// What it quotes instead of what it is told to.
     pub(super) stuck: Option<Quote>,
     /// When each WebSocket was asked for, and each question came over REST.
@@ -71,6 +85,11 @@ pub(super) struct State {
     /// Handshakes that are under way, and the most there were.
     pub(super) pending: usize,
     pub(super) most_pending: usize,
+    /// What was said that a real one would not understand: other words, other channels, other markets.
+    pub(super) not_understood: Vec<String>,
+    /// Pings of the venue's own that were answered, and connections that were cut because one was not.
+    pub(super) answered: u64,
+    pub(super) unanswered: u64,
     standing: BTreeMap<usize, Standing>,
     quotes: BTreeMap<&'static str, (Quote, DateTime<Utc>)>,
     deals: BTreeMap<&'static str, Vec<Deal>>,
@@ -83,19 +102,31 @@ pub(super) struct State {
 struct Standing {
     say: mpsc::UnboundedSender<Said>,
     subscribed: HashSet<(Channel, String)>,
+    /// The venue's own pings that are not answered yet.
+    awaited: BTreeMap<i64, Instant>,
 }
 
 impl Venue {
     /// Opens a venue with these markets.
     pub(super) async fn open(tongue: Tongue, markets: &[&'static str]) -> Self {
+        Self::over(tongue, markets, None).await
+    }
+
+    /// Opens one that speaks over TLS.
+    pub(super) async fn open_secure(tongue: Tongue, markets: &[&'static str], tls: TlsAcceptor) -> Self {
+        Self::over(tongue, markets, Some(tls)).await
+    }
+
+    async fn over(tongue: Tongue, markets: &[&'static str], tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared =
-            Arc::new(Shared { tongue, markets: markets.to_vec(), state: Mutex::new(State::default()) });
+        let state = Mutex::new(State::default());
+        let shared = Arc::new(Shared { tongue, address, markets: markets.to_vec(), state });
         shared.state().next_id = 1_000_000;
         let (open, opened) = watch::channel(true);
-        let server = tokio::spawn(serve(listener, address, Arc::clone(&shared), opened));
-        Self { tongue, address, shared, open, server }
+        let secure = tls.is_some();
+        let server = tokio::spawn(serve(listener, tls, Arc::clone(&shared), opened));
+        Self { tongue, address, shared, open, server, secure }
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -240,7 +271,12 @@ impl Venue {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("ws://{}/ws", self.address)
+        match self.tongue {
+            Tongue::KuCoin => format!("http://{}/api/v1/bullet-public", self.address),
+            // Certificates are for names.
+            _ if self.secure => format!("wss://localhost:{}/ws", self.address.port()),
+            _ => format!("ws://{}/ws", self.address),
+        }
     }
 
     pub(super) fn rest_url(&self) -> String {
@@ -275,7 +311,12 @@ impl Shared {
     pub(super) fn stands(&self, say: mpsc::UnboundedSender<Said>) -> usize {
         let mut state = self.state();
         let number = state.handshakes.len() * 1_000 + state.standing.len();
-        state.standing.insert(number, Standing { say, subscribed: HashSet::new() });
+        if let Some(welcome) = self.tongue.words().welcomes() {
+            // One that has ended hears nothing.
+            let _ = say.send(Said::Text(welcome));
+        }
+        let standing = Standing { say, subscribed: HashSet::new(), awaited: BTreeMap::new() };
+        state.standing.insert(number, standing);
         number
     }
 
@@ -283,43 +324,122 @@ impl Shared {
         self.state().standing.remove(&number);
     }
 
-    /// Takes or refuses subscriptions, and says so.
-    pub(super) fn subscribe(&self, number: usize, wanted: &[(Channel, String)]) {
+    /// Hears what is said on a connection.
+    pub(super) fn hear(&self, number: usize, text: &str) {
+        let heard = self.tongue.hears(text);
+        if let Some(Heard::Wants(wanted)) = &heard {
+            self.subscribe(number, text, wanted);
+            return;
+        }
         let mut state = self.state();
         let state = &mut *state;
         let Some(standing) = state.standing.get_mut(&number) else { return };
-        let say = |said| {
-            let _ = standing.say.send(said);
+        match heard {
+            Some(Heard::Pings(answer)) => {
+                let _ = standing.say.send(Said::Text(answer.to_owned()));
+            }
+            Some(Heard::Answers(ping)) if standing.awaited.remove(&ping).is_some() => state.answered += 1,
+            _ => state.not_understood.push(text.to_owned()),
+        }
+    }
+
+    /// Notes that the venue pings. Tells whether it still does: not after a ping that was not answered.
+    pub(super) fn beat(&self, number: usize, ping: i64) -> bool {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(standing) = state.standing.get_mut(&number) else { return true };
+        standing.awaited.insert(ping, Instant::now());
+        let late = standing.awaited.values().any(|since| since.elapsed() > ANSWERED_WITHIN);
+        state.unanswered += u64::from(late);
+        !late
+    }
+
+    /// Takes or refuses subscriptions, and says so.
+    fn subscribe(&self, number: usize, asked: &str, wanted: &[(String, String)]) {
+        let mut state = self.state();
+        let state = &mut *state;
+        let Some(standing) = state.standing.get_mut(&number) else { return };
+        let market = |symbol: &str| {
+            let mut markets = self.markets.iter().copied();
+            markets.find(|market| self.tongue.symbol(market) == symbol)
         };
-        let spelled: HashSet<String> =
-            state.refused.iter().map(|market| self.tongue.symbol(market)).collect();
-        let bad: BTreeSet<&String> =
-            wanted.iter().map(|(_, symbol)| symbol).filter(|symbol| spelled.contains(*symbol)).collect();
+        let mut bad = BTreeSet::new();
+        for (channel, symbol) in wanted {
+            let known = market(symbol).filter(|_| self.tongue.words().channel(channel).is_some());
+            match known {
+                None => state.not_understood.push(format!("{channel} of {symbol}")),
+                Some(market) if state.refused.contains(market) => {}
+                Some(_) => continue,
+            }
+            bad.insert(symbol);
+        }
+        // One that has ended hears nothing.
+        let say = |said| drop(standing.say.send(said));
         for symbol in &bad {
             say(Said::Text(self.tongue.refuses(symbol)));
         }
         if state.refuses_whole && !bad.is_empty() {
             return;
         }
-        say(Said::Taken);
-        for (channel, symbol) in wanted.iter().filter(|(_, symbol)| !bad.contains(symbol)) {
-            let new = standing.subscribed.insert((*channel, symbol.clone()));
-            if *channel != Channel::Quotes || !(new || self.tongue == Tongue::Gemini) {
+        if self.tongue.words().replaces() {
+            standing.subscribed.clear();
+        }
+        let taken: Vec<_> = wanted.iter().filter(|(_, symbol)| !bad.contains(symbol)).cloned().collect();
+        say(Said::Taken(asked.to_owned(), taken.clone()));
+        let past = self.tongue.tells_past();
+        for (name, symbol) in taken {
+            let Some((channel, market)) = self.tongue.words().channel(&name).zip(market(&symbol)) else {
                 continue;
-            }
-            // Who subscribes once more wants all of the book.
-            let _ = standing.say.send(Said::Anew(symbol.clone()));
-            let market = self.markets.iter().find(|market| self.tongue.symbol(market) == *symbol);
-            let known = market.filter(|market| !state.muted.contains(*market));
-            if let Some((quote, time)) = known.and_then(|market| state.quotes.get(market)) {
-                let _ = standing.say.send(Said::Quote(symbol.clone(), *quote, *time));
+            };
+            let new = standing.subscribed.insert((channel, symbol.clone()));
+            let quote = state.quotes.get(market).filter(|_| !state.muted.contains(market));
+            match channel {
+                // Who subscribes once more wants all of the book.
+                Channel::Quotes if new || self.tongue == Tongue::Gemini => {
+                    say(Said::Anew(symbol.clone()));
+                    if let Some((quote, time)) = quote {
+                        say(Said::Quote(symbol, *quote, *time));
+                    }
+                }
+                Channel::Day if new && state.tells_days => {
+                    if let Some((quote, time)) = quote {
+                        say(Said::Day(symbol, *quote, *time));
+                    }
+                }
+                Channel::Deals if new && past && quote.is_some() => {
+                    if let Some(deal) = state.deals.get(market).and_then(|deals| deals.last()) {
+                        let again = !state.sent.insert((market, deal.id));
+                        *state.copies.entry(market).or_default() += u64::from(again);
+                        say(Said::Past(symbol, deal.clone()));
+                    }
+                }
+                _ => {}
             }
         }
     }
 
+    /// Tells whether a WebSocket may be asked for at this place.
+    pub(super) fn admits(&self, target: &str) -> bool {
+        self.tongue != Tongue::KuCoin || target == format!("/endpoint?token={TOKEN}")
+    }
+
+    /// Gives an address and a token, where they are asked for first.
+    fn bullet(&self) -> String {
+        let address = self.address;
+        format!(
+            r#"{{"code":"200000","data":{{"token":"{TOKEN}","instanceServers":[{{"endpoint":"ws://{address}/endpoint","encrypt":false,"protocol":"websocket","pingInterval":1000,"pingTimeout":10000}}]}}}}"#
+        )
+    }
+
     /// Answers a question.
-    pub(super) fn answer(&self, target: &str) -> Answer {
+    pub(super) fn answer(&self, method: &str, target: &str) -> Answer {
         let mut state = self.state();
+        if self.tongue == Tongue::KuCoin && (method, target) == ("POST", "/api/v1/bullet-public") {
+            return (200, JSON, self.bullet());
+        }
+        if method != "GET" {
+            return (405, "", String::new());
+        }
         state.questions.push((Instant::now(), target.to_owned()));
         if let Some(answer) = &state.rest_instead {
             return answer.clone();
@@ -341,14 +461,14 @@ impl Shared {
             }
             None => return (404, "", "{}".to_owned()),
         };
-        (200, "content-type: application/json\r\n", body)
+        (200, JSON, body)
     }
 }
 
 /// Takes connections while it is open.
 async fn serve(
     listener: TcpListener,
-    address: SocketAddr,
+    tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
     mut open: watch::Receiver<bool>,
 ) {
@@ -365,7 +485,20 @@ async fn serve(
             accepted = next => {
                 if let Ok((stream, _)) = accepted {
                     let _ = stream.set_nodelay(true);
-                    lines.spawn(line::take(stream, Arc::clone(&shared)));
+                    let shared = Arc::clone(&shared);
+                    match tls.clone() {
+                        None => {
+                            lines.spawn(line::take(stream, shared));
+                        }
+                        Some(tls) => {
+                            lines.spawn(async move {
+                                // A caller that does not trust us hangs up.
+                                if let Ok(stream) = tls.accept(stream).await {
+                                    line::take(stream, shared).await;
+                                }
+                            });
+                        }
+                    }
                 }
             }
             Some(_) = lines.join_next() => {}
@@ -376,7 +509,7 @@ async fn serve(
                 if !*open.borrow_and_update() {
                     listener = None;
                 } else if listener.is_none() {
-                    listener = Some(TcpListener::bind(address).await.unwrap());
+                    listener = Some(TcpListener::bind(shared.address).await.unwrap());
                 }
             }
         }

@@ -1,0 +1,90 @@
+//! Every venue that there is, in its own protocol: from the first word to a hole that is filled.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use cryptoprice::client::v1::{PriceStatus::Live, QuoteVerdict, SourceState};
+
+use super::{
+    stage::Stage,
+    tongue::Tongue::{self, Bitstamp, CryptoCom, Gemini, Htx, Upbit},
+};
+use crate::harness::eventually;
+
+/// Markets that all venues have.
+const MARKETS: [&str; 2] = ["BTC-USDT", "ETH-USDT"];
+
+/// What most prices have in common, and where they go while no stream stands.
+const MIDDLE: i64 = 6_000_000;
+const MOVED: i64 = MIDDLE + 40_000;
+
+/// Trades of a market that no stream tells: fewer than the shortest answer over REST has.
+const UNTOLD: usize = 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_venue_is_spoken_to_in_its_own_words_and_no_trade_is_lost_or_doubled() {
+    let stage = Stage::starting(&Tongue::ALL, &MARKETS, &[], |venue| venue.state().tells_days = true).await;
+    // The first prices, and what else the streams tell.
+    stage.begun().await;
+    for market in MARKETS {
+        stage.priced_by(market, 15).await;
+    }
+    for tongue in Tongue::ALL {
+        let said = stage.until_judged(tongue, QuoteVerdict::Used).await;
+        let volume = ![Bitstamp, Gemini].contains(&tongue);
+        assert_eq!(said.quote_volume_24h.is_some(), volume, "{said:#?}");
+        let source = stage.source(tongue).await;
+        assert_eq!((source.malformed_count, source.reconnect_count), (0, 0), "{source:#?}");
+    }
+
+    // Every connection is cut, and made again.
+    stage.venues.iter().for_each(|venue| venue.cut());
+    for tongue in Tongue::ALL {
+        stage.until(tongue, "is connected anew", |source| source.reconnect_count == 1).await;
+    }
+    stage.whole().await;
+
+    // The streams are gone for a while: REST speaks for them, and prices move on.
+    let dealt: Vec<_> = stage.venues.iter().map(|venue| venue.traded().1).collect();
+    stage.venues.iter().for_each(|venue| venue.refuse_sockets());
+    for (venue, before) in stage.venues.iter().zip(dealt) {
+        let wanted = before + (UNTOLD * MARKETS.len()) as u64;
+        eventually("there are trades that nobody was told", async || {
+            (venue.traded().1 >= wanted).then_some(())
+        })
+        .await;
+    }
+    stage.course.stop();
+    for tongue in Tongue::ALL {
+        let source = stage.until(tongue, "is polled", |source| source.polled_market_count == 2).await;
+        assert_eq!((source.state(), source.connection_count), (SourceState::Connecting, 0), "{source:#?}");
+    }
+    stage.course.middle.store(MOVED, Relaxed);
+    for tongue in Tongue::ALL.into_iter().filter(|tongue| *tongue != Upbit) {
+        stage.until_quoted(tongue, MOVED).await;
+    }
+    // Its ticker over REST has no bid and ask.
+    eventually("the last price of Upbit has moved", async || {
+        let last: f64 = stage.contribution(Upbit, MARKETS[0]).await?.last?.parse().ok()?;
+        (last > 60_300.0).then_some(())
+    })
+    .await;
+
+    // They are back, what nobody was told is asked for, and what was told twice counts once.
+    stage.venues.iter().for_each(|venue| venue.state().instead = None);
+    stage.whole().await;
+    for tongue in Tongue::ALL {
+        let venue = stage.venue(tongue);
+        let (since_first, all) = venue.traded();
+        let source = stage
+            .until(tongue, &format!("has told of {since_first} to {all} trades"), |source| {
+                (since_first..=all).contains(&(source.trade_count + source.snapshot_trade_count))
+            })
+            .await;
+        assert_eq!((source.malformed_count, source.gap_count), (0, 0), "{source:#?}");
+        let known = venue.state();
+        assert_eq!(known.not_understood, [""; 0], "what {tongue:?} was told");
+        assert_eq!(known.unanswered, 0);
+        assert_eq!(known.answered > 0, [CryptoCom, Htx].contains(&tongue), "{tongue:?}");
+    }
+    stage.well(&Tongue::ALL, &[Live]).await;
+}
