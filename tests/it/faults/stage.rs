@@ -1,6 +1,7 @@
 //! Five venues on loopback whose prices move, a service that listens to them, and a witness of all that it tells.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -214,7 +215,7 @@ impl Stage {
             let said = self.contribution(tongue, self.pair).await?;
             let bid: f64 = said.bid?.parse().ok()?;
             let wanted = i32::try_from(price).unwrap();
-            ((bid * 100.0 - f64::from(wanted)).abs() < 100.0).then_some(())
+            ((bid * 100.0 - f64::from(wanted)).abs() < 200.0).then_some(())
         })
         .await;
     }
@@ -238,7 +239,8 @@ impl Stage {
 
     /// Waits until all venues are listened to and price the pair.
     pub(super) async fn whole(&self) {
-        self.priced_by(self.pair, u32::try_from(self.venues.len()).unwrap()).await;
+        let owners: HashSet<Tongue> = self.venues.iter().map(|venue| venue.tongue.owner()).collect();
+        self.priced_by(self.pair, u32::try_from(owners.len()).unwrap()).await;
         for venue in &self.venues {
             self.until(venue.tongue, "is whole again", |source| {
                 source.state() == SourceState::Live

@@ -16,7 +16,7 @@ use crate::venues::{
 };
 
 /// How a venue speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Tongue {
     Binance,
     Coinbase,
@@ -306,6 +306,11 @@ impl Tongue {
 
     pub(super) fn name(self) -> &'static str {
         self.words().protocol().venue().as_str()
+    }
+
+    /// Names the venue that has the vote of its owner.
+    pub(super) fn owner(self) -> Self {
+        if self == Self::BinanceUs { Self::Binance } else { self }
     }
 
     pub(super) fn symbol(self, market: &str) -> String {
