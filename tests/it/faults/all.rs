@@ -2,7 +2,10 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use cryptoprice::client::v1::{PriceStatus::Live, QuoteVerdict, SourceState};
+use cryptoprice::client::v1::{
+    PriceStatus::{Degraded, Live},
+    QuoteVerdict, SourceState,
+};
 
 use super::{
     stage::Stage,
@@ -90,4 +93,39 @@ async fn each_venue_is_spoken_to_in_its_own_words_and_no_trade_is_lost_or_double
         assert_eq!(known.answered > 0, [CryptoCom, Htx].contains(&tongue), "{tongue:?}");
     }
     stage.well(&Tongue::ALL, &[Live]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_venue_says_what_it_refuses_and_tells_of_the_rest() {
+    let settings = [("FEED__SILENT_AFTER", "20s"), ("FEED__MARKET_SILENT_AFTER", "20s")];
+    let [market, refused] = MARKETS;
+    let stage = Stage::starting(&Tongue::ALL, &MARKETS, &settings, |venue| {
+        let mut known = venue.state();
+        (known.refuses_whole, known.refused) = (true, [refused].into());
+    })
+    .await;
+    for tongue in Tongue::ALL {
+        let source = stage
+            .until(tongue, "tells of a market and not of the other", |source| {
+                source.trade_count > 5 && !source.absent_markets.is_empty()
+            })
+            .await;
+        let absent = &source.absent_markets[0];
+        assert_eq!((source.absent_markets.len(), absent.market.as_str()), (1, refused), "{source:#?}");
+        let words = format!("{} ", absent.reason).to_lowercase();
+        assert!(
+            words.starts_with("refused: ") && words.contains(&tongue.symbol(refused).to_lowercase()),
+            "{words}"
+        );
+        assert_eq!((source.malformed_count, stage.venue(tongue).handshakes()), (0, 1), "{tongue:?}");
+    }
+    stage.priced_by(market, 14).await;
+    for venue in &stage.venues {
+        venue.state().refused.clear();
+        venue.cut();
+    }
+    for tongue in Tongue::ALL {
+        stage.until(tongue, "has both of them", |source| source.absent_markets.is_empty()).await;
+    }
+    stage.well(&Tongue::ALL, &[Live, Degraded]).await;
 }

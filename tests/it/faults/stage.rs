@@ -67,7 +67,7 @@ pub(super) struct Stage {
     /// That pair, or another where venues do not have it.
     pair: &'static str,
     service: Service,
-    prices: PriceServiceClient<Channel>,
+    pub(super) prices: PriceServiceClient<Channel>,
     sources: SourceServiceClient<Channel>,
     seen: Arc<Mutex<Vec<Price>>>,
     tasks: Vec<JoinHandle<()>>,
@@ -85,6 +85,7 @@ pub(super) struct Course {
     /// The middle, in hundredths.
     pub(super) middle: AtomicI64,
     stopped: AtomicBool,
+    halted: AtomicBool,
 }
 
 impl Stage {
@@ -113,10 +114,7 @@ impl Stage {
         for venue in &venues {
             prepare(venue);
         }
-        let own: Vec<(String, String)> = surroundings(&venues).collect();
-        let given = SETTINGS.iter().chain(settings);
-        let given = given.map(|(key, value)| (format!("CRYPTOPRICE__{key}"), (*value).to_owned()));
-        let all: Vec<(String, String)> = own.into_iter().chain(given).collect();
+        let all = surroundings(&venues, settings);
         let all: Vec<(&str, &str)> = all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let running = Running::start(Mode::Live, &all).await;
         Self::over(venues, course, driver, Service::Here(running)).await
@@ -191,9 +189,7 @@ impl Stage {
 
     /// Tells what became of a venue's quote.
     pub(super) async fn contribution(&self, tongue: Tongue, market: &str) -> Option<Contribution> {
-        let request = ExplainPriceRequest { pair: self.pair.to_owned(), ..Default::default() };
-        let explained = self.prices.clone().explain_price(request).await.ok()?.into_inner();
-        let all = explained.legs.into_iter().flat_map(|leg| leg.contributions);
+        let all = explain(&self.prices, self.pair).await?.1;
         all.into_iter().find(|said| said.source == tongue.name() && said.market == market)
     }
 
@@ -280,21 +276,28 @@ impl Stage {
     pub(super) async fn well(self, faulty: &[Tongue], statuses: &[PriceStatus]) {
         self.whole().await;
         self.course.stop();
-        for venue in &self.venues {
-            let (told, copies) = venue.told();
-            if faulty.contains(&venue.tongue) {
-                // Those before the first one may have been asked for, too.
-                let (since_first, all) = venue.traded();
-                let wanted = format!("has told of {since_first} trades at least and {all} at most");
-                self.until(venue.tongue, &wanted, |source| {
-                    let told = source.trade_count + source.snapshot_trade_count;
-                    (since_first..=all).contains(&told)
-                })
-                .await;
-                continue;
-            }
+        for venue in self.venues.iter().filter(|venue| faulty.contains(&venue.tongue)) {
+            // Those before the first one may have been asked for, too.
+            let (since_first, all) = venue.traded();
+            let wanted = format!("has told of {since_first} trades at least and {all} at most");
+            self.until(venue.tongue, &wanted, |source| {
+                let told = source.trade_count + source.snapshot_trade_count;
+                (since_first..=all).contains(&told)
+            })
+            .await;
+        }
+        let others = self.venues.iter().map(|venue| venue.tongue).filter(|tongue| !faulty.contains(tongue));
+        self.untouched(&others.collect::<Vec<_>>()).await;
+        self.stop(statuses).await;
+    }
+
+    /// Has trading stop, and looks at venues that had no fault: they were never left, and each trade was counted once.
+    pub(super) async fn untouched(&self, tongues: &[Tongue]) {
+        self.course.stop();
+        for tongue in tongues {
+            let (told, copies) = self.venue(*tongue).told();
             let source = self
-                .until(venue.tongue, &format!("has told of {told} trades"), |source| {
+                .until(*tongue, &format!("has told of {told} trades, {copies} of them again"), |source| {
                     source.trade_count + source.snapshot_trade_count == told
                         && source.duplicate_count == copies
                 })
@@ -302,7 +305,6 @@ impl Stage {
             let told = (source.reconnect_count, source.malformed_count, source.gap_count);
             assert_eq!((told, source.out_of_order_count), ((0, 0, 0), 0), "{source:#?}");
         }
-        self.stop(statuses).await;
     }
 
     /// Stops, after a look at what the pair's price has been.
@@ -339,9 +341,26 @@ impl Course {
         self.stopped.store(true, Relaxed);
     }
 
-    fn begin() -> Arc<Self> {
-        Arc::new(Self { middle: AtomicI64::new(6_000_000), stopped: AtomicBool::new(false) })
+    /// Has nothing happen any more.
+    pub(super) fn halt(&self) {
+        self.halted.store(true, Relaxed);
     }
+
+    fn begin() -> Arc<Self> {
+        let middle = AtomicI64::new(6_000_000);
+        Arc::new(Self { middle, stopped: AtomicBool::new(false), halted: AtomicBool::new(false) })
+    }
+}
+
+/// Tells a price, and what became of all quotes.
+pub(super) async fn explain(
+    prices: &PriceServiceClient<Channel>,
+    pair: &str,
+) -> Option<(Price, Vec<Contribution>)> {
+    let request = ExplainPriceRequest { pair: pair.to_owned(), ..Default::default() };
+    let explained = prices.clone().explain_price(request).await.ok()?.into_inner();
+    let all = explained.legs.into_iter().flat_map(|leg| leg.contributions).collect();
+    Some((explained.price?, all))
 }
 
 /// Opens venues.
@@ -353,10 +372,10 @@ pub(super) async fn open(tongues: &[Tongue], markets: &[&'static str]) -> Vec<Ar
     venues
 }
 
-/// Writes the settings that name these venues and no others, by key without the prefix.
-fn surroundings(venues: &[Arc<Venue>]) -> impl Iterator<Item = (String, String)> {
+/// Writes the settings that name these venues and no others, and further ones over those of most stages.
+pub(super) fn surroundings(venues: &[Arc<Venue>], settings: &[(&str, &str)]) -> Vec<(String, String)> {
     let others = venues::ALL.iter().map(|protocol| protocol.venue().as_str());
-    others.flat_map(move |name| {
+    let own = others.flat_map(|name| {
         let key = |key: &str| format!("CRYPTOPRICE__VENUES__{}__{key}", name.to_uppercase());
         let Some(venue) = venues.iter().find(|venue| venue.name() == name) else {
             return vec![(key("ENABLED"), "false".to_owned())];
@@ -367,7 +386,10 @@ fn surroundings(venues: &[Arc<Venue>]) -> impl Iterator<Item = (String, String)>
             (key("REST_URL"), venue.rest_url()),
             (key("REQUESTS_PER_MINUTE"), "60000".to_owned()),
         ]
-    })
+    });
+    let given = SETTINGS.iter().chain(settings);
+    let given = given.map(|(key, value)| (format!("CRYPTOPRICE__{key}"), (*value).to_owned()));
+    own.chain(given).collect()
 }
 
 /// Moves all prices a little, and has something traded, over and over.
@@ -376,6 +398,9 @@ async fn drive(venues: Vec<Arc<Venue>>, course: Arc<Course>) {
     let mut round = 0_i64;
     loop {
         ticks.tick().await;
+        if course.halted.load(Relaxed) {
+            continue;
+        }
         round += 1;
         for (place, venue) in (0_i64..).zip(&venues) {
             for market in venue.markets() {

@@ -13,7 +13,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use super::{
     counter::Asked,
@@ -23,6 +23,9 @@ use super::{
 
 /// A status, further headers, and a body.
 pub(super) type Answer = (u16, &'static str, String);
+
+/// What a venue proves itself with over TLS.
+pub(super) type Proof = Arc<ServerConfig>;
 
 /// The header of most answers.
 const JSON: &str = "content-type: application/json\r\n";
@@ -41,7 +44,8 @@ pub(super) struct Venue {
     shared: Arc<Shared>,
     open: watch::Sender<bool>,
     server: JoinHandle<()>,
-    secure: bool,
+    /// What it proves itself with, where it speaks over TLS.
+    tls: Option<watch::Sender<Proof>>,
 }
 
 /// What the venue's connections share.
@@ -113,20 +117,21 @@ impl Venue {
     }
 
     /// Opens one that speaks over TLS.
-    pub(super) async fn open_secure(tongue: Tongue, markets: &[&'static str], tls: TlsAcceptor) -> Self {
+    pub(super) async fn open_secure(tongue: Tongue, markets: &[&'static str], tls: Proof) -> Self {
         Self::over(tongue, markets, Some(tls)).await
     }
 
-    async fn over(tongue: Tongue, markets: &[&'static str], tls: Option<TlsAcceptor>) -> Self {
+    async fn over(tongue: Tongue, markets: &[&'static str], tls: Option<Proof>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Mutex::new(State::default());
         let shared = Arc::new(Shared { tongue, address, markets: markets.to_vec(), state });
         shared.state().next_id = 1_000_000;
         let (open, opened) = watch::channel(true);
-        let secure = tls.is_some();
-        let server = tokio::spawn(serve(listener, tls, Arc::clone(&shared), opened));
-        Self { tongue, address, shared, open, server, secure }
+        let tls = tls.map(watch::Sender::new);
+        let proofs = tls.as_ref().map(watch::Sender::subscribe);
+        let server = tokio::spawn(serve(listener, proofs, Arc::clone(&shared), opened));
+        Self { tongue, address, shared, open, server, tls }
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -274,13 +279,21 @@ impl Venue {
         match self.tongue {
             Tongue::KuCoin => format!("http://{}/api/v1/bullet-public", self.address),
             // Certificates are for names.
-            _ if self.secure => format!("wss://localhost:{}/ws", self.address.port()),
+            _ if self.tls.is_some() => format!("wss://localhost:{}/ws", self.address.port()),
             _ => format!("ws://{}/ws", self.address),
         }
     }
 
     pub(super) fn rest_url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.tls {
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// Proves itself with something else from now on.
+    pub(super) fn prove(&self, tls: Proof) {
+        self.tls.as_ref().unwrap().send_replace(tls);
     }
 }
 
@@ -468,7 +481,7 @@ impl Shared {
 /// Takes connections while it is open.
 async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<watch::Receiver<Proof>>,
     shared: Arc<Shared>,
     mut open: watch::Receiver<bool>,
 ) {
@@ -486,7 +499,7 @@ async fn serve(
                 if let Ok((stream, _)) = accepted {
                     let _ = stream.set_nodelay(true);
                     let shared = Arc::clone(&shared);
-                    match tls.clone() {
+                    match tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone())) {
                         None => {
                             lines.spawn(line::take(stream, shared));
                         }
