@@ -78,8 +78,12 @@ fn has(folder: &Path, tongue: Tongue, deal: &Deal) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_recorded_plays_back_to_the_prices_that_a_service_had_at_the_same_venues() {
-    let stage =
-        Stage::starting(&Tongue::ALL, &MARKETS, &PATIENT, |venue| venue.state().tells_days = true).await;
+    // What is recorded is what the streams tell: nothing may be known from elsewhere.
+    let stage = Stage::starting(&Tongue::ALL, &MARKETS, &PATIENT, |venue| {
+        let mut known = venue.state();
+        (known.tells_days, known.rest_instead) = (true, Some((404, "", String::new())));
+    })
+    .await;
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = command();
     recorder.arg("record").arg(folder.path()).envs(surroundings(&stage.venues, &PATIENT));

@@ -6,7 +6,7 @@ use cryptoprice::client::v1::{
     PriceStatus::{Degraded, Live},
     SourceState,
 };
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio_rustls::rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
@@ -31,6 +31,7 @@ struct Authority {
 impl Authority {
     fn new() -> Self {
         let mut about = CertificateParams::default();
+        about.distinguished_name.push(DnType::CommonName, "An authority for loopback venues");
         about.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let certificate = about.self_signed(&key).unwrap().pem();
@@ -87,7 +88,7 @@ async fn a_venue_that_cannot_prove_who_it_is_is_told_nothing_until_it_can() {
     for (tongue, words) in wrong {
         let source = stage
             .until(tongue, words, |source| {
-                source.state() == SourceState::Connecting && source.last_error.contains(words)
+                source.state() == SourceState::Connecting && source.state_reason.contains(words)
             })
             .await;
         assert_eq!((source.frame_count, source.connection_count), (0, 0), "{source:#?}");

@@ -95,11 +95,21 @@ pub(super) trait Words: Language {
         self.spell(base, quote)
     }
 
-    /// Tells by what a question is known: after all markets, after how one stands, after its trades.
-    fn questions(&self) -> [&'static str; 3];
+    /// Tells by what questions are known.
+    fn questions(&self) -> Questions;
 
     /// Lists a market, if the venue lists it in its state.
     fn lists(&self, market: &Listed<'_>) -> Option<String>;
+
+    /// Tells whether a market is traded, where the list does not.
+    fn tells_state(&self, _trading: bool) -> String {
+        self.answers_wrong().to_owned()
+    }
+
+    /// Tells the book of a market, where how it stands does not.
+    fn tells_book(&self, _market: &Standing<'_>) -> String {
+        self.answers_wrong().to_owned()
+    }
 
     /// Tells how a market stands.
     fn stands(&self, market: &Standing<'_>) -> String;
@@ -141,6 +151,27 @@ pub(super) struct Taken {
     pub(super) place: usize,
 }
 
+/// By what questions over REST are known: by a part of their path.
+#[derive(Debug)]
+pub(super) struct Questions {
+    /// Which markets there are.
+    pub(super) markets: &'static str,
+    /// Whether one is traded, where that is a question of its own.
+    pub(super) state: Option<&'static str>,
+    /// How some stand.
+    pub(super) quotes: &'static str,
+    /// Their books, where that is a question of its own.
+    pub(super) books: Option<&'static str>,
+    /// What was traded on one.
+    pub(super) deals: &'static str,
+}
+
+impl Questions {
+    pub(super) fn of(markets: &'static str, quotes: &'static str, deals: &'static str) -> Self {
+        Self { markets, state: None, quotes, books: None, deals }
+    }
+}
+
 /// A market in a list.
 #[derive(Debug)]
 pub(super) struct Listed<'a> {
@@ -154,6 +185,8 @@ pub(super) struct Listed<'a> {
 #[derive(Debug)]
 pub(super) struct Standing<'a> {
     pub(super) symbol: &'a str,
+    pub(super) base: &'a str,
+    pub(super) quote: &'a str,
     pub(super) bid: String,
     pub(super) ask: String,
     pub(super) time: DateTime<Utc>,
@@ -171,7 +204,10 @@ pub(super) struct Dealt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answers {
     Markets,
+    /// How one market stands.
     Quote,
+    /// How several stand.
+    Quotes,
     Deals,
 }
 

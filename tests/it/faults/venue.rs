@@ -458,6 +458,9 @@ impl Shared {
             return answer.clone();
         }
         let now = Utc::now() + state.skew;
+        let quotes = |markets: &[&'static str]| -> Vec<_> {
+            markets.iter().filter_map(|market| Some((*market, state.quotes.get(market)?.0))).collect()
+        };
         let body = match self.tongue.asked(target, &self.markets) {
             Some(Asked::Markets) => {
                 let listed = self.markets.iter().filter(|market| !state.unlisted.contains(*market));
@@ -465,14 +468,15 @@ impl Shared {
                     listed.map(|market| (*market, !state.suspended.contains(market))).collect();
                 self.tongue.listing(&listed)
             }
-            Some(Asked::Quote(market)) => match state.quotes.get(market) {
-                Some((quote, _)) => self.tongue.stands(market, *quote, now),
-                None => return (404, "", "{}".to_owned()),
-            },
+            Some(Asked::State(market)) => self.tongue.state(!state.suspended.contains(market)),
+            Some(Asked::Quotes(markets)) if !quotes(&markets).is_empty() => {
+                self.tongue.stand(&quotes(&markets), now)
+            }
+            Some(Asked::Books(markets)) => self.tongue.books(&quotes(&markets), now),
             Some(Asked::Deals(market)) => {
                 self.tongue.dealt(market, state.deals.get(market).map_or(&[], Vec::as_slice))
             }
-            None => return (404, "", "{}".to_owned()),
+            Some(Asked::Quotes(_)) | None => return (404, "", "{}".to_owned()),
         };
         (200, JSON, body)
     }

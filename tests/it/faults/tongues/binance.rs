@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::{binance::Binance, binanceus::BinanceUs};
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     split_each,
 };
 
@@ -45,8 +45,8 @@ impl Words for Binance {
         json!({"error": {"code": 0, "msg": "internal error"}, "id": null}).to_string()
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/exchangeInfo", "/ticker/24hr", "/aggTrades"]
+    fn questions(&self) -> Questions {
+        Questions::of("/exchangeInfo", "/ticker/24hr", "/aggTrades")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -59,7 +59,7 @@ impl Words for Binance {
     }
 
     fn stands(&self, market: &Standing<'_>) -> String {
-        let Standing { symbol, bid, ask, time } = market;
+        let Standing { symbol, bid, ask, time, .. } = market;
         let close = time.timestamp_millis();
         json!({"symbol": symbol, "lastPrice": bid, "bidPrice": bid, "askPrice": ask, "volume": "10", "quoteVolume": "600000", "closeTime": close})
             .to_string()
@@ -75,7 +75,7 @@ impl Words for Binance {
         match kind {
             Answers::Markets => format!(r#"{{"timezone":"UTC","symbols":[{rows}]}}"#),
             Answers::Quote => rows.to_owned(),
-            Answers::Deals => format!("[{rows}]"),
+            Answers::Quotes | Answers::Deals => format!("[{rows}]"),
         }
     }
 
@@ -109,7 +109,7 @@ impl Words for BinanceUs {
         Binance.complains()
     }
 
-    fn questions(&self) -> [&'static str; 3] {
+    fn questions(&self) -> Questions {
         Binance.questions()
     }
 

@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::bitfinex::Bitfinex;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words};
+use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 use crate::venues::{language::Language as _, market::Said};
 
 /// Gets the name of an asset.
@@ -59,8 +59,8 @@ impl Words for Bitfinex {
         Some(self.write(said).replace(r#""te",["#, "[[").replace("]]", "]]]"))
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/conf/pub:list:pair:exchange", "/ticker/", "/trades/"]
+    fn questions(&self) -> Questions {
+        Questions::of("/conf/pub:list:pair:exchange", "/ticker/", "/trades/")
     }
 
     /// What is not traded is not listed.
@@ -82,7 +82,7 @@ impl Words for Bitfinex {
         match kind {
             Answers::Markets => format!("[[{rows}]]"),
             Answers::Quote => rows.to_owned(),
-            Answers::Deals => format!("[{rows}]"),
+            Answers::Quotes | Answers::Deals => format!("[{rows}]"),
         }
     }
 

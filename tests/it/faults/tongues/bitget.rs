@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::bitget::Bitget;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     named_each,
 };
 use crate::venues::{language::Language as _, market::Said};
@@ -52,8 +52,8 @@ impl Words for Bitget {
         Some(self.write(said).replace(r#""action":"update""#, r#""action":"snapshot""#))
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/public/symbols", "/market/tickers", "/market/fills-history"]
+    fn questions(&self) -> Questions {
+        Questions::of("/public/symbols", "/market/tickers", "/market/fills-history")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -63,7 +63,7 @@ impl Words for Bitget {
     }
 
     fn stands(&self, market: &Standing<'_>) -> String {
-        let Standing { symbol, bid, ask, time } = market;
+        let Standing { symbol, bid, ask, time, .. } = market;
         let time = time.timestamp_millis().to_string();
         json!({"symbol": symbol, "lastPr": bid, "bidPr": bid, "askPr": ask, "bidSz": "1", "askSz": "1", "baseVolume": "10", "quoteVolume": "600000", "ts": time})
             .to_string()

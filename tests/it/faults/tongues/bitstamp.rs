@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::bitstamp::Bitstamp;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words};
+use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 
 impl Words for Bitstamp {
     fn spell(&self, base: &str, quote: &str) -> String {
@@ -46,8 +46,8 @@ impl Words for Bitstamp {
             .to_string()
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/markets/", "/ticker/", "/transactions/"]
+    fn questions(&self) -> Questions {
+        Questions::of("/markets/", "/ticker/", "/transactions/")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {

@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::bybit::Bybit;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     split_each,
 };
 
@@ -53,8 +53,8 @@ impl Words for Bybit {
         true
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/instruments-info", "/tickers", "/recent-trade"]
+    fn questions(&self) -> Questions {
+        Questions::of("/instruments-info", "/tickers", "/recent-trade")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {

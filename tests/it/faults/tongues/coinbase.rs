@@ -5,7 +5,7 @@ use cryptoprice::feed::venues::coinbase::Coinbase;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     each,
 };
 use crate::venues::{language::Language as _, market::Said};
@@ -49,8 +49,8 @@ impl Words for Coinbase {
         true
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/products?", "/ticker?limit=1", "/ticker?limit=1000"]
+    fn questions(&self) -> Questions {
+        Questions::of("/products?", "/ticker?limit=1", "/ticker?limit=1000")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -77,7 +77,7 @@ impl Words for Coinbase {
     fn answers(&self, kind: Answers, rows: &str) -> String {
         match kind {
             Answers::Markets => format!(r#"{{"products":[{rows}]}}"#),
-            Answers::Quote => rows.to_owned(),
+            Answers::Quote | Answers::Quotes => rows.to_owned(),
             Answers::Deals => format!(r#"{{"trades":[{rows}],"best_bid":"","best_ask":""}}"#),
         }
     }

@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::cryptocom::CryptoCom;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     split_each,
 };
 use crate::venues::{language::Language as _, market::Said};
@@ -62,8 +62,8 @@ impl Words for CryptoCom {
         true
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/public/get-instruments", "/public/get-tickers", "/public/get-trades"]
+    fn questions(&self) -> Questions {
+        Questions::of("/public/get-instruments", "/public/get-tickers", "/public/get-trades")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -75,7 +75,7 @@ impl Words for CryptoCom {
     }
 
     fn stands(&self, market: &Standing<'_>) -> String {
-        let Standing { symbol, bid, ask, time } = market;
+        let Standing { symbol, bid, ask, time, .. } = market;
         let time = time.timestamp_millis();
         json!({"i": symbol, "b": bid, "k": ask, "a": bid, "v": "10", "vv": "600000", "t": time}).to_string()
     }

@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::gate::Gate;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     each,
 };
 
@@ -48,8 +48,8 @@ impl Words for Gate {
             .to_string()
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/spot/currency_pairs", "/spot/tickers", "/spot/trades"]
+    fn questions(&self) -> Questions {
+        Questions::of("/spot/currency_pairs", "/spot/tickers", "/spot/trades")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {

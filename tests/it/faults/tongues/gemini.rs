@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::gemini::Gemini;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words};
+use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 
 impl Words for Gemini {
     fn spell(&self, base: &str, quote: &str) -> String {
@@ -61,18 +61,24 @@ impl Words for Gemini {
         self.spell(base, quote).to_lowercase()
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/v1/symbols", "/v1/pubticker", "/v1/trades"]
+    fn questions(&self) -> Questions {
+        let state = Some("/v1/symbols/details/");
+        Questions { state, ..Questions::of("/v1/symbols", "/v1/pubticker", "/v1/trades") }
     }
 
-    /// What is not traded is not listed.
+    /// Lists names alone: which are traded is a question of its own.
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
-        market.trading.then(|| format!("\"{}\"", market.symbol.to_lowercase()))
+        Some(format!("\"{}\"", market.symbol.to_lowercase()))
+    }
+
+    fn tells_state(&self, trading: bool) -> String {
+        json!({"status": if trading { "open" } else { "post_only" }}).to_string()
     }
 
     fn stands(&self, market: &Standing<'_>) -> String {
-        let Standing { bid, ask, .. } = market;
-        json!({"bid": bid, "ask": ask, "last": bid}).to_string()
+        let Standing { base, quote, bid, ask, time, .. } = market;
+        let volume = json!({*base: "10", *quote: "600000", "timestamp": time.timestamp_millis()});
+        json!({"bid": bid, "ask": ask, "last": bid, "volume": volume}).to_string()
     }
 
     fn dealt(&self, _symbol: &str, dealt: &Dealt) -> String {
@@ -84,7 +90,7 @@ impl Words for Gemini {
     fn answers(&self, kind: Answers, rows: &str) -> String {
         match kind {
             Answers::Quote => rows.to_owned(),
-            Answers::Markets | Answers::Deals => format!("[{rows}]"),
+            Answers::Markets | Answers::Quotes | Answers::Deals => format!("[{rows}]"),
         }
     }
 

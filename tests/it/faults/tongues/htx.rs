@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::htx::Htx;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words};
+use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 use crate::venues::{language::Language as _, market::Said};
 
 impl Words for Htx {
@@ -50,8 +50,8 @@ impl Words for Htx {
         true
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/v1/common/symbols", "/market/detail/merged", "/market/history/trade"]
+    fn questions(&self) -> Questions {
+        Questions::of("/v1/common/symbols", "/market/detail/merged", "/market/history/trade")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -82,7 +82,9 @@ impl Words for Htx {
     fn answers(&self, kind: Answers, rows: &str) -> String {
         match kind {
             Answers::Quote => format!(r#"{{"ch":"market","status":"ok","ts":1700000000000,"tick":{rows}}}"#),
-            Answers::Markets | Answers::Deals => format!(r#"{{"status":"ok","ts":1,"data":[{rows}]}}"#),
+            Answers::Markets | Answers::Quotes | Answers::Deals => {
+                format!(r#"{{"status":"ok","ts":1,"data":[{rows}]}}"#)
+            }
         }
     }
 

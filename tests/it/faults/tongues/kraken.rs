@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::kraken::Kraken;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     each,
 };
 use crate::venues::{language::Language as _, market::Said};
@@ -54,8 +54,8 @@ impl Words for Kraken {
         format!("{base}{quote}").replace("BTC", "XBT")
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/AssetPairs", "/Ticker", "/Trades"]
+    fn questions(&self) -> Questions {
+        Questions::of("/AssetPairs", "/Ticker", "/Trades")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -66,9 +66,10 @@ impl Words for Kraken {
     }
 
     fn stands(&self, market: &Standing<'_>) -> String {
-        let Standing { bid, ask, .. } = market;
+        let Standing { base, quote, bid, ask, .. } = market;
+        let name = self.spell_in_questions(base, quote);
         let about = json!({"a": [ask, "1", "1"], "b": [bid, "1", "1"], "c": [bid, "1"], "v": ["1", "1"], "p": ["1", "1"], "t": [1, 1], "l": ["1", "1"], "h": ["1", "1"], "o": "1"});
-        format!(r#""X":{about}"#)
+        format!(r#""{name}":{about}"#)
     }
 
     /// Tells seconds with a fraction.
@@ -80,7 +81,9 @@ impl Words for Kraken {
 
     fn answers(&self, kind: Answers, rows: &str) -> String {
         match kind {
-            Answers::Markets | Answers::Quote => format!(r#"{{"error":[],"result":{{{rows}}}}}"#),
+            Answers::Markets | Answers::Quote | Answers::Quotes => {
+                format!(r#"{{"error":[],"result":{{{rows}}}}}"#)
+            }
             Answers::Deals => format!(r#"{{"error":[],"result":{{"X":[{rows}],"last":"1"}}}}"#),
         }
     }

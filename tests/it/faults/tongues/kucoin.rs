@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::kucoin::KuCoin;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words};
+use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 
 impl Words for KuCoin {
     fn spell(&self, base: &str, quote: &str) -> String {
@@ -49,8 +49,8 @@ impl Words for KuCoin {
         json!({"id": "1", "type": "error", "code": 500, "data": "internal error"}).to_string()
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/api/v2/symbols", "/api/v1/market/stats", "/api/v1/market/histories"]
+    fn questions(&self) -> Questions {
+        Questions::of("/api/v2/symbols", "/api/v1/market/stats", "/api/v1/market/histories")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -62,7 +62,7 @@ impl Words for KuCoin {
     }
 
     fn stands(&self, market: &Standing<'_>) -> String {
-        let Standing { symbol, bid, ask, time } = market;
+        let Standing { symbol, bid, ask, time, .. } = market;
         let time = time.timestamp_millis();
         json!({"time": time, "symbol": symbol, "buy": bid, "sell": ask, "last": bid, "vol": "10", "volValue": "600000"})
             .to_string()
@@ -78,7 +78,9 @@ impl Words for KuCoin {
     fn answers(&self, kind: Answers, rows: &str) -> String {
         match kind {
             Answers::Quote => format!(r#"{{"code":"200000","data":{rows}}}"#),
-            Answers::Markets | Answers::Deals => format!(r#"{{"code":"200000","data":[{rows}]}}"#),
+            Answers::Markets | Answers::Quotes | Answers::Deals => {
+                format!(r#"{{"code":"200000","data":[{rows}]}}"#)
+            }
         }
     }
 

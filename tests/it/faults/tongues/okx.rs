@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::okx::Okx;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Standing, Taken, Words},
+    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     named_each,
 };
 
@@ -46,8 +46,8 @@ impl Words for Okx {
         json!({"event": "error", "code": "1", "msg": "internal error"}).to_string()
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/public/instruments", "/market/ticker", "/market/trades"]
+    fn questions(&self) -> Questions {
+        Questions::of("/public/instruments", "/market/ticker", "/market/trades")
     }
 
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
@@ -60,7 +60,7 @@ impl Words for Okx {
     }
 
     fn stands(&self, market: &Standing<'_>) -> String {
-        let Standing { symbol, bid, ask, time } = market;
+        let Standing { symbol, bid, ask, time, .. } = market;
         let time = time.timestamp_millis().to_string();
         json!({"instType": "SPOT", "instId": symbol, "last": bid, "bidPx": bid, "askPx": ask, "vol24h": "10", "volCcy24h": "600000", "ts": time})
             .to_string()

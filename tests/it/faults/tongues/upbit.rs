@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::upbit::Upbit;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Channel, Dealt, Heard, Listed, Standing, Taken, Words};
+use super::super::tongue::{Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 use crate::venues::{language::Language as _, market::Said};
 
 impl Words for Upbit {
@@ -56,14 +56,23 @@ impl Words for Upbit {
         Some(self.write(said).replace(r#""st":"REALTIME""#, r#""st":"SNAPSHOT""#))
     }
 
-    fn questions(&self) -> [&'static str; 3] {
-        ["/market/all", "/ticker?", "/trades/ticks"]
+    fn questions(&self) -> Questions {
+        let books = Some("/orderbook?");
+        Questions { books, ..Questions::of("/market/all", "/ticker?", "/trades/ticks") }
     }
 
     /// What is not traded is not listed.
     fn lists(&self, market: &Listed<'_>) -> Option<String> {
         let about = || json!({"market": market.symbol, "english_name": market.base}).to_string();
         market.trading.then(about)
+    }
+
+    fn tells_book(&self, market: &Standing<'_>) -> String {
+        let Standing { symbol, bid, ask, time, .. } = market;
+        let time = time.timestamp_millis();
+        format!(
+            r#"{{"market":"{symbol}","timestamp":{time},"orderbook_units":[{{"ask_price":{ask},"bid_price":{bid},"ask_size":1,"bid_size":1}}],"level":0}}"#
+        )
     }
 
     /// There is no bid and ask in it.
