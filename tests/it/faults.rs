@@ -7,6 +7,7 @@
 mod all;
 mod connecting;
 mod counter;
+mod course;
 mod frames;
 mod gaps;
 mod line;
@@ -23,3 +24,4 @@ mod tls;
 mod tongue;
 mod tongues;
 mod venue;
+mod words;

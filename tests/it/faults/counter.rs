@@ -4,7 +4,10 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
-use super::tongue::{Answers, Deal, Dealt, Listed, Questions, Quote, Standing, Tongue, assets, decimal};
+use super::{
+    tongue::{Deal, Quote, Tongue, assets, decimal},
+    words::{Answers, Dealt, Listed, Questions, Standing},
+};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -106,23 +106,21 @@ async fn talk(mut socket: WebSocketStream<impl AsyncRead + AsyncWrite + Unpin>, 
     let number = shared.stands(say);
     let mut spoken = Spoken::default();
     let mut pings = interval(PING_EVERY);
-    let (mut pinged, mut drips) = (0, None);
+    let (mut pinged, mut drips) = (0, false);
     loop {
         let sent = tokio::select! {
-            _ = pings.tick() => match drips {
-                // One byte of a text that never ends.
-                Some(()) => socket.get_mut().write_all(b"x").await.is_ok(),
-                None => {
-                    pinged += 1;
-                    let ping = Utc::now().timestamp_millis();
-                    let beat = if pinged % BEAT_EVERY == 0 { tongue.beats(&mut spoken, ping) } else { None };
-                    match beat {
-                        Some(beat) if shared.beat(number, ping) => socket.send(tongue.pack(beat)).await.is_ok(),
-                        Some(_) => false,
-                        None => socket.send(Message::Ping(Vec::new().into())).await.is_ok(),
-                    }
+            _ = pings.tick() => {
+                pinged += 1;
+                let ping = Utc::now().timestamp_millis();
+                let beat = if pinged % BEAT_EVERY == 0 { tongue.beats(&mut spoken, ping) } else { None };
+                match beat {
+                    // One byte of a text that never ends.
+                    _ if drips => socket.get_mut().write_all(b"x").await.is_ok(),
+                    Some(beat) if shared.beat(number, ping) => socket.send(tongue.pack(beat)).await.is_ok(),
+                    Some(_) => false,
+                    None => socket.send(Message::Ping(Vec::new().into())).await.is_ok(),
                 }
-            },
+            }
             heard = socket.next() => match heard {
                 Some(Ok(Message::Text(text))) => {
                     shared.hear(number, &text);
@@ -131,7 +129,7 @@ async fn talk(mut socket: WebSocketStream<impl AsyncRead + AsyncWrite + Unpin>, 
                 Some(Ok(_)) => true,
                 Some(Err(_)) | None => false,
             },
-            Some(said) = said.recv(), if drips.is_none() => {
+            Some(said) = said.recv(), if !drips => {
                 let texts = match said {
                     Said::Taken(asked, taken) => tongue.takes(&mut spoken, &asked, &taken),
                     Said::Quote(symbol, quote, time) => vec![tongue.quote(&mut spoken, &symbol, quote, time)],
@@ -155,7 +153,7 @@ async fn talk(mut socket: WebSocketStream<impl AsyncRead + AsyncWrite + Unpin>, 
                     }
                     Said::Drip => {
                         // The head of a text frame of 4,096 bytes.
-                        drips = Some(());
+                        drips = true;
                         if socket.get_mut().write_all(&[0x81, 126, 0x10, 0]).await.is_err() {
                             break;
                         }

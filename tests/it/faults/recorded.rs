@@ -115,8 +115,8 @@ async fn what_is_recorded_plays_back_to_the_prices_that_a_service_had_at_the_sam
                 source.trade_count + source.snapshot_trade_count >= venue.told().0
             })
             .await;
-        let recorded = async || has(folder.path(), venue.tongue, &deal).then_some(());
-        eventually("the last trade is recorded", recorded).await;
+        let is_kept = async || has(folder.path(), venue.tongue, &deal).then_some(());
+        eventually("the last trade is recorded", is_kept).await;
     }
     let before = known(&stage.prices).await;
     let id = child.id().to_string();

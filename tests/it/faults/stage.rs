@@ -3,10 +3,7 @@
 use std::{
     collections::HashSet,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -21,12 +18,13 @@ use cryptoprice::{
 };
 use tokio::{
     task::JoinHandle,
-    time::{Instant, interval, sleep},
+    time::{Instant, sleep},
 };
 use tonic::transport::Channel;
 
 use super::{
-    tongue::{Quote, Tongue},
+    course::{Course, drive},
+    tongue::Tongue,
     venue::Venue,
 };
 use crate::{
@@ -40,9 +38,6 @@ pub(super) const PAIR: &str = "BTC-USD";
 /// The venues of most stages, each of another owner.
 pub(super) const TONGUES: [Tongue; 5] =
     [Tongue::Gate, Tongue::Kraken, Tongue::Coinbase, Tongue::Bybit, Tongue::Okx];
-
-/// How often every market is quoted and traded.
-const EVERY: Duration = Duration::from_millis(100);
 
 /// Spans that are short, so that faults take seconds; long enough for a machine that is busy.
 pub(super) const SETTINGS: &[(&str, &str)] = &[
@@ -77,15 +72,6 @@ pub(super) struct Stage {
 enum Service {
     Here(Running),
     Apart(Program),
-}
-
-/// Where prices go.
-#[derive(Debug)]
-pub(super) struct Course {
-    /// The middle, in hundredths.
-    pub(super) middle: AtomicI64,
-    stopped: AtomicBool,
-    halted: AtomicBool,
 }
 
 impl Stage {
@@ -335,23 +321,6 @@ impl Service {
     }
 }
 
-impl Course {
-    /// Has nothing traded any more; quotes go on.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Relaxed);
-    }
-
-    /// Has nothing happen any more.
-    pub(super) fn halt(&self) {
-        self.halted.store(true, Relaxed);
-    }
-
-    fn begin() -> Arc<Self> {
-        let middle = AtomicI64::new(6_000_000);
-        Arc::new(Self { middle, stopped: AtomicBool::new(false), halted: AtomicBool::new(false) })
-    }
-}
-
 /// Tells a price, and what became of all quotes.
 pub(super) async fn explain(
     prices: &PriceServiceClient<Channel>,
@@ -390,28 +359,6 @@ pub(super) fn surroundings(venues: &[Arc<Venue>], settings: &[(&str, &str)]) -> 
     let given = SETTINGS.iter().chain(settings);
     let given = given.map(|(key, value)| (format!("CRYPTOPRICE__{key}"), (*value).to_owned()));
     own.chain(given).collect()
-}
-
-/// Moves all prices a little, and has something traded, over and over.
-async fn drive(venues: Vec<Arc<Venue>>, course: Arc<Course>) {
-    let mut ticks = interval(EVERY);
-    let mut round = 0_i64;
-    loop {
-        ticks.tick().await;
-        if course.halted.load(Relaxed) {
-            continue;
-        }
-        round += 1;
-        for (place, venue) in (0_i64..).zip(&venues) {
-            for market in venue.markets() {
-                let bid = course.middle.load(Relaxed) + round % 7 + place * 10;
-                venue.quote(market, Quote { bid, ask: bid + 100 });
-                if !course.stopped.load(Relaxed) {
-                    venue.deal(market, bid);
-                }
-            }
-        }
-    }
 }
 
 /// Follows the pair, with every update.

@@ -18,7 +18,7 @@ mod upbit;
 use cryptoprice::feed::venues as protocols;
 use serde_json::Value;
 
-use super::tongue::Words;
+use super::words::Words;
 
 /// All of them, in the order of [`Tongue::ALL`](super::tongue::Tongue::ALL).
 pub(super) const WORDS: [&dyn Words; 15] = [

@@ -1,5 +1,8 @@
 //! A venue on loopback that speaks a real one's protocols over WebSocket and REST on one port, and misbehaves on command.
 
+mod answering;
+mod hearing;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
@@ -16,9 +19,9 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use super::{
-    counter::Asked,
     line::{self, Said},
-    tongue::{Channel, Deal, Heard, Quote, Tongue},
+    tongue::{Deal, Quote, Tongue},
+    words::Channel,
 };
 
 /// A status, further headers, and a body.
@@ -26,15 +29,6 @@ pub(super) type Answer = (u16, &'static str, String);
 
 /// What a venue proves itself with over TLS.
 pub(super) type Proof = Arc<ServerConfig>;
-
-/// The header of most answers.
-const JSON: &str = "content-type: application/json\r\n";
-
-/// The token of the one venue that gives one with its address.
-const TOKEN: &str = "2neAiuYvAU61ZDXANAGAsiL4";
-
-/// How long the venue's own ping may go without an answer.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running venue. It ends when this is dropped.
 #[derive(Debug)]
@@ -335,150 +329,6 @@ impl Shared {
 
     pub(super) fn ended(&self, number: usize) {
         self.state().standing.remove(&number);
-    }
-
-    /// Hears what is said on a connection.
-    pub(super) fn hear(&self, number: usize, text: &str) {
-        let heard = self.tongue.hears(text);
-        if let Some(Heard::Wants(wanted)) = &heard {
-            self.subscribe(number, text, wanted);
-            return;
-        }
-        let mut state = self.state();
-        let state = &mut *state;
-        let Some(standing) = state.standing.get_mut(&number) else { return };
-        match heard {
-            Some(Heard::Pings(answer)) => {
-                let _ = standing.say.send(Said::Text(answer.to_owned()));
-            }
-            Some(Heard::Answers(ping)) if standing.awaited.remove(&ping).is_some() => state.answered += 1,
-            _ => state.not_understood.push(text.to_owned()),
-        }
-    }
-
-    /// Notes that the venue pings. Tells whether it still does: not after a ping that was not answered.
-    pub(super) fn beat(&self, number: usize, ping: i64) -> bool {
-        let mut state = self.state();
-        let state = &mut *state;
-        let Some(standing) = state.standing.get_mut(&number) else { return true };
-        standing.awaited.insert(ping, Instant::now());
-        let late = standing.awaited.values().any(|since| since.elapsed() > ANSWERED_WITHIN);
-        state.unanswered += u64::from(late);
-        !late
-    }
-
-    /// Takes or refuses subscriptions, and says so.
-    fn subscribe(&self, number: usize, asked: &str, wanted: &[(String, String)]) {
-        let mut state = self.state();
-        let state = &mut *state;
-        let Some(standing) = state.standing.get_mut(&number) else { return };
-        let market = |symbol: &str| {
-            let mut markets = self.markets.iter().copied();
-            markets.find(|market| self.tongue.symbol(market) == symbol)
-        };
-        let mut bad = BTreeSet::new();
-        for (channel, symbol) in wanted {
-            let known = market(symbol).filter(|_| self.tongue.words().channel(channel).is_some());
-            match known {
-                None => state.not_understood.push(format!("{channel} of {symbol}")),
-                Some(market) if state.refused.contains(market) => {}
-                Some(_) => continue,
-            }
-            bad.insert(symbol);
-        }
-        // One that has ended hears nothing.
-        let say = |said| drop(standing.say.send(said));
-        for symbol in &bad {
-            say(Said::Text(self.tongue.refuses(symbol)));
-        }
-        if state.refuses_whole && !bad.is_empty() {
-            return;
-        }
-        if self.tongue.words().replaces() {
-            standing.subscribed.clear();
-        }
-        let taken: Vec<_> = wanted.iter().filter(|(_, symbol)| !bad.contains(symbol)).cloned().collect();
-        say(Said::Taken(asked.to_owned(), taken.clone()));
-        let past = self.tongue.tells_past();
-        for (name, symbol) in taken {
-            let Some((channel, market)) = self.tongue.words().channel(&name).zip(market(&symbol)) else {
-                continue;
-            };
-            let new = standing.subscribed.insert((channel, symbol.clone()));
-            let quote = state.quotes.get(market).filter(|_| !state.muted.contains(market));
-            match channel {
-                // Who subscribes once more wants all of the book.
-                Channel::Quotes if new || self.tongue == Tongue::Gemini => {
-                    say(Said::Anew(symbol.clone()));
-                    if let Some((quote, time)) = quote {
-                        say(Said::Quote(symbol, *quote, *time));
-                    }
-                }
-                Channel::Day if new && state.tells_days => {
-                    if let Some((quote, time)) = quote {
-                        say(Said::Day(symbol, *quote, *time));
-                    }
-                }
-                Channel::Deals if new && past && quote.is_some() => {
-                    if let Some(deal) = state.deals.get(market).and_then(|deals| deals.last()) {
-                        let again = !state.sent.insert((market, deal.id));
-                        *state.copies.entry(market).or_default() += u64::from(again);
-                        say(Said::Past(symbol, deal.clone()));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Tells whether a WebSocket may be asked for at this place.
-    pub(super) fn admits(&self, target: &str) -> bool {
-        self.tongue != Tongue::KuCoin || target == format!("/endpoint?token={TOKEN}")
-    }
-
-    /// Gives an address and a token, where they are asked for first.
-    fn bullet(&self) -> String {
-        let address = self.address;
-        format!(
-            r#"{{"code":"200000","data":{{"token":"{TOKEN}","instanceServers":[{{"endpoint":"ws://{address}/endpoint","encrypt":false,"protocol":"websocket","pingInterval":1000,"pingTimeout":10000}}]}}}}"#
-        )
-    }
-
-    /// Answers a question.
-    pub(super) fn answer(&self, method: &str, target: &str) -> Answer {
-        let mut state = self.state();
-        if self.tongue == Tongue::KuCoin && (method, target) == ("POST", "/api/v1/bullet-public") {
-            return (200, JSON, self.bullet());
-        }
-        if method != "GET" {
-            return (405, "", String::new());
-        }
-        state.questions.push((Instant::now(), target.to_owned()));
-        if let Some(answer) = &state.rest_instead {
-            return answer.clone();
-        }
-        let now = Utc::now() + state.skew;
-        let quotes = |markets: &[&'static str]| -> Vec<_> {
-            markets.iter().filter_map(|market| Some((*market, state.quotes.get(market)?.0))).collect()
-        };
-        let body = match self.tongue.asked(target, &self.markets) {
-            Some(Asked::Markets) => {
-                let listed = self.markets.iter().filter(|market| !state.unlisted.contains(*market));
-                let listed: Vec<_> =
-                    listed.map(|market| (*market, !state.suspended.contains(market))).collect();
-                self.tongue.listing(&listed)
-            }
-            Some(Asked::State(market)) => self.tongue.state(!state.suspended.contains(market)),
-            Some(Asked::Quotes(markets)) if !quotes(&markets).is_empty() => {
-                self.tongue.stand(&quotes(&markets), now)
-            }
-            Some(Asked::Books(markets)) => self.tongue.books(&quotes(&markets), now),
-            Some(Asked::Deals(market)) => {
-                self.tongue.dealt(market, state.deals.get(market).map_or(&[], Vec::as_slice))
-            }
-            Some(Asked::Quotes(_)) | None => return (404, "", "{}".to_owned()),
-        };
-        (200, JSON, body)
     }
 }
 

@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::bitfinex::Bitfinex;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
+use super::super::words::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 use crate::venues::{language::Language as _, market::Said};
 
 /// Gets the name of an asset.

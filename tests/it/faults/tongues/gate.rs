@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::gate::Gate;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
+    super::words::{Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     each,
 };
 

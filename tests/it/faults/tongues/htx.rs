@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::htx::Htx;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
+use super::super::words::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 use crate::venues::{language::Language as _, market::Said};
 
 impl Words for Htx {

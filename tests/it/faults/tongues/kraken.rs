@@ -4,7 +4,7 @@ use cryptoprice::feed::venues::kraken::Kraken;
 use serde_json::{Value, json};
 
 use super::{
-    super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
+    super::words::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words},
     each,
 };
 use crate::venues::{language::Language as _, market::Said};

@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::kucoin::KuCoin;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
+use super::super::words::{Answers, Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 
 impl Words for KuCoin {
     fn spell(&self, base: &str, quote: &str) -> String {

@@ -3,7 +3,7 @@
 use cryptoprice::feed::venues::upbit::Upbit;
 use serde_json::{Value, json};
 
-use super::super::tongue::{Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
+use super::super::words::{Channel, Dealt, Heard, Listed, Questions, Standing, Taken, Words};
 use crate::venues::{language::Language as _, market::Said};
 
 impl Words for Upbit {
