@@ -4,7 +4,6 @@
 use std::{
     cell::Cell,
     collections::HashSet,
-    io::Write as _,
     net::SocketAddr,
     rc::Rc,
     time::{Duration, Instant},
@@ -12,19 +11,15 @@ use std::{
 
 use chrono::Utc;
 use cryptoprice::domain::{pair::Pair, venue::Venue};
-use flate2::{Compression, write::GzEncoder};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, spawn_local},
     time::{MissedTickBehavior, interval},
 };
-use tokio_tungstenite::{accept_async, tungstenite::Message};
+use tokio_tungstenite::accept_async;
 
-use crate::{
-    language::{Language, Packing},
-    market::Markets,
-};
+use crate::venues::{language::Language, market::Markets};
 
 /// How often what is due is sent.
 const TICK: Duration = Duration::from_millis(1);
@@ -95,7 +90,7 @@ async fn talk(
     // Answers to what we ask, and pings, are heard and forgotten.
     let hears = spawn_local(async move { while let Some(Ok(_)) = from.next().await {} });
     for text in markets.greet(Utc::now()) {
-        out.feed(pack(text, language.packing())?).await?;
+        out.feed(language.packing().pack(text)?).await?;
         sent.frames.set(sent.frames.get() + 1);
     }
     out.flush().await?;
@@ -113,23 +108,11 @@ async fn talk(
         while due >= 1.0 {
             due -= 1.0;
             let (text, trades) = markets.next(Utc::now());
-            out.feed(pack(text, language.packing())?).await?;
+            out.feed(language.packing().pack(text)?).await?;
             sent.frames.set(sent.frames.get() + 1);
             sent.trades.set(sent.trades.get() + trades as u64);
         }
         out.flush().await?;
     }
     Ok(())
-}
-
-fn pack(text: String, packing: Packing) -> anyhow::Result<Message> {
-    Ok(match packing {
-        Packing::Text => Message::text(text),
-        Packing::Binary => Message::binary(text.into_bytes()),
-        Packing::Gzip => {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-            encoder.write_all(text.as_bytes())?;
-            Message::binary(encoder.finish()?)
-        }
-    })
 }

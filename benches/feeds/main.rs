@@ -30,8 +30,6 @@
 
 mod end_to_end;
 mod exchange;
-mod language;
-mod market;
 mod metrics;
 mod parse;
 #[path = "../common/process.rs"]
@@ -42,6 +40,8 @@ mod ratio;
 #[path = "../common/report.rs"]
 #[allow(dead_code, reason = "the other benchmark has more to report")]
 mod report;
+#[path = "../venues/venues.rs"]
+#[allow(dead_code, reason = "the tests ask of a language what a benchmark does not")]
 mod venues;
 
 use std::{

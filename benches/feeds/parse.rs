@@ -10,10 +10,12 @@ use cryptoprice::{
 use cryptoprice_peers::counting::allocations;
 
 use crate::{
-    language::{Language, Reader},
-    market::Markets,
     ratio::{Ratio, compare},
     report::{Bound, Row},
+    venues::{
+        language::{Language, Reader},
+        market::Markets,
+    },
 };
 
 /// Frames of a venue.

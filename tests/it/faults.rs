@@ -4,9 +4,11 @@
 //! After each fault the same is looked at ([`stage::Stage::well`]): what the other venues sent was counted, each trade once,
 //! the price had no status that it should not have had, and all came back without help.
 
+mod all;
 mod answers;
 mod connecting;
 mod counter;
+mod course;
 mod frames;
 mod gaps;
 mod holes;
@@ -17,11 +19,15 @@ mod mass;
 mod polled;
 mod polled_many;
 mod quotes;
+mod recorded;
 mod reload;
 mod shards;
 mod silence;
 mod stage;
 mod subscriptions;
+mod tls;
 mod tongue;
+mod tongues;
 mod venue;
 mod volumes;
+mod words;

@@ -47,3 +47,6 @@ mod startup;
 mod store;
 mod stream_faults;
 mod streams;
+#[path = "../../benches/venues/venues.rs"]
+#[allow(dead_code, reason = "the benchmark of feeds reads, too, and has prices wander")]
+mod venues;

@@ -52,6 +52,14 @@ impl Program {
         Self::spawn(arguments).await
     }
 
+    /// Listens to the venues that settings in its surroundings name.
+    pub(crate) async fn surrounded(settings: &[(String, String)]) -> Self {
+        let mut program = command();
+        program.args(["serve", "--listen", "127.0.0.1:0"]);
+        program.envs(settings.iter().map(|(key, value)| (key, value)));
+        Self::spawn(program).await
+    }
+
     /// Listens to the simulated market, without its trouble.
     pub(crate) async fn demo(settings: &[(&str, &str)]) -> Self {
         let mut program = command();

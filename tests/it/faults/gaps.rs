@@ -5,7 +5,7 @@ use cryptoprice::client::v1::PriceStatus::Live;
 use super::{
     line::Said,
     stage::{PAIR, Stage, TONGUES},
-    tongue::Tongue::{Bybit, Coinbase, Gemini, Okx},
+    tongue::Tongue::{Bybit, Coinbase, Gate, Gemini, Kraken, Okx},
     tongue::{Quote, Tongue},
 };
 use crate::harness::eventually;
@@ -85,5 +85,6 @@ async fn trades_that_come_twice_or_late_are_counted_as_that_and_not_doubled() {
     stage.course.stop();
     let (told, _) = venue.told();
     stage.until(Okx, "has each trade once", |source| source.trade_count == told).await;
+    stage.untouched(&[Gate, Kraken, Coinbase, Bybit]).await;
     stage.stop(&[Live]).await;
 }

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration, time::Instant};
 use chrono::{DateTime, Utc};
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     sync::mpsc,
     time::{interval, sleep},
 };
@@ -27,17 +26,24 @@ use super::{
 /// How often a WebSocket is pinged: a connection that stands and says nothing.
 const PING_EVERY: Duration = Duration::from_millis(100);
 
+/// At every so manieth of these, a venue pings in words of its own, if it does.
+const BEAT_EVERY: u32 = 5;
+
 /// What is said on a WebSocket.
 #[derive(Debug, Clone)]
 pub(super) enum Said {
-    /// A subscription is taken.
-    Taken,
+    /// These subscriptions of a message are taken.
+    Taken(String, Vec<(String, String)>),
     /// Best bid and ask, and when.
     Quote(String, Quote, DateTime<Utc>),
+    /// The last 24 hours, with best bid and ask, and when.
+    Day(String, Quote, DateTime<Utc>),
     /// The book of a market begins anew.
     Anew(String),
     /// A trade.
     Deal(String, Deal),
+    /// A trade that was before the subscription.
+    Past(String, Deal),
     /// A message of a market that is lost on its way.
     Lost(String),
     /// A text as it is.
@@ -53,15 +59,16 @@ pub(super) enum Said {
 }
 
 /// Takes a connection: reads the head of the request, and answers.
-pub(super) async fn take(mut stream: TcpStream, shared: Arc<Shared>) {
+pub(super) async fn take(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: Arc<Shared>) {
     let Some(head) = head(&mut stream).await else { return };
-    let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut words = head.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let key = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim().to_owned())
     });
     let Some(key) = key else {
-        let answer = shared.answer(&target);
+        let answer = shared.answer(method, target);
         answer_with(&mut stream, &answer).await;
         return;
     };
@@ -81,6 +88,8 @@ pub(super) async fn take(mut stream: TcpStream, shared: Arc<Shared>) {
         sleep(wait).await;
     }
     shared.state().pending -= 1;
+    let stranger = || (!shared.admits(target)).then(|| (401, "", String::new()));
+    let instead = instead.or_else(stranger);
     if let Some(answer) = instead {
         answer_with(&mut stream, &answer).await;
         return;
@@ -96,39 +105,43 @@ pub(super) async fn take(mut stream: TcpStream, shared: Arc<Shared>) {
 }
 
 /// Talks to the end of the connection.
-async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
+async fn talk(mut socket: WebSocketStream<impl AsyncRead + AsyncWrite + Unpin>, shared: &Shared) {
     let tongue = shared.tongue;
     let (say, mut said) = mpsc::unbounded_channel();
     let number = shared.stands(say);
     let mut spoken = Spoken::default();
     let mut pings = interval(PING_EVERY);
-    let mut drips = None;
+    let (mut pinged, mut drips) = (0, false);
     loop {
         let sent = tokio::select! {
-            _ = pings.tick() => match drips {
-                // One byte of a text that never ends.
-                Some(()) => socket.get_mut().write_all(b"x").await.is_ok(),
-                None => socket.send(Message::Ping(Vec::new().into())).await.is_ok(),
-            },
+            _ = pings.tick() => {
+                pinged += 1;
+                let ping = Utc::now().timestamp_millis();
+                let beat = if pinged % BEAT_EVERY == 0 { tongue.beats(&mut spoken, ping) } else { None };
+                match beat {
+                    // One byte of a text that never ends.
+                    _ if drips => socket.get_mut().write_all(b"x").await.is_ok(),
+                    Some(beat) if shared.beat(number, ping) => socket.send(tongue.pack(beat)).await.is_ok(),
+                    Some(_) => false,
+                    None => socket.send(Message::Ping(Vec::new().into())).await.is_ok(),
+                }
+            }
             heard = socket.next() => match heard {
                 Some(Ok(Message::Text(text))) => {
-                    if let Some(pong) = tongue.pongs(&text) {
-                        socket.send(Message::text(pong)).await.is_ok()
-                    } else {
-                        let wanted = serde_json::from_str(&text).unwrap_or_default();
-                        shared.subscribe(number, &tongue.subscriptions(&wanted));
-                        true
-                    }
+                    shared.hear(number, &text);
+                    true
                 }
                 Some(Ok(_)) => true,
                 Some(Err(_)) | None => false,
             },
-            Some(said) = said.recv(), if drips.is_none() => {
-                let text = match said {
-                    Said::Taken => tongue.takes(&mut spoken),
-                    Said::Quote(symbol, quote, time) => tongue.quote(&mut spoken, &symbol, quote, time),
-                    Said::Deal(symbol, deal) => tongue.deal(&mut spoken, &symbol, &deal),
-                    Said::Text(text) => text,
+            Some(said) = said.recv(), if !drips => {
+                let texts = match said {
+                    Said::Taken(asked, taken) => tongue.takes(&mut spoken, &asked, &taken),
+                    Said::Quote(symbol, quote, time) => vec![tongue.quote(&mut spoken, &symbol, quote, time)],
+                    Said::Day(symbol, quote, time) => vec![tongue.day(&mut spoken, &symbol, quote, time)],
+                    Said::Deal(symbol, deal) => vec![tongue.deal(&mut spoken, &symbol, &deal)],
+                    Said::Past(symbol, deal) => tongue.past(&mut spoken, &symbol, &deal).into_iter().collect(),
+                    Said::Text(text) => vec![text],
                     Said::Anew(symbol) => {
                         spoken.forget(&symbol);
                         continue;
@@ -145,7 +158,7 @@ async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
                     }
                     Said::Drip => {
                         // The head of a text frame of 4,096 bytes.
-                        drips = Some(());
+                        drips = true;
                         if socket.get_mut().write_all(&[0x81, 126, 0x10, 0]).await.is_err() {
                             break;
                         }
@@ -158,7 +171,11 @@ async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
                     }
                     Said::Cut => break,
                 };
-                socket.send(Message::text(text)).await.is_ok()
+                let mut sent = Ok(());
+                for text in texts {
+                    sent = sent.and(socket.send(tongue.pack(text)).await);
+                }
+                sent.is_ok()
             }
         };
         if !sent {
@@ -169,7 +186,7 @@ async fn talk(mut socket: WebSocketStream<TcpStream>, shared: &Shared) {
 }
 
 /// Reads the head of a request; nothing if the caller is gone.
-async fn head(stream: &mut TcpStream) -> Option<String> {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -177,7 +194,7 @@ async fn head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-async fn answer_with(stream: &mut TcpStream, (status, headers, body): &Answer) {
+async fn answer_with(stream: &mut (impl AsyncWrite + Unpin), (status, headers, body): &Answer) {
     let length = body.len();
     let answer = format!(
         "HTTP/1.1 {status} Status\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n{body}"

@@ -185,6 +185,7 @@ async fn a_venue_that_refuses_us_for_good_is_left_alone_until_its_settings_chang
         stage.until(tongue, "is back", |source| source.state() == SourceState::Live).await;
     }
     stage.priced_by(PAIR, 4).await;
+    stage.untouched(&[Coinbase, Okx]).await;
     stage.stop(&[Live]).await;
 }
 

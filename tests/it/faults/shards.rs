@@ -5,7 +5,7 @@ use cryptoprice::client::v1::{PriceStatus::Live, SourceState};
 use super::{
     line::Said,
     stage::{PAIR, Stage, TONGUES},
-    tongue::Tongue::{Bybit, Okx},
+    tongue::Tongue::{Bybit, Coinbase, Gate, Kraken, Okx},
 };
 use crate::harness::eventually;
 
@@ -60,5 +60,6 @@ async fn a_venue_that_refuses_one_connection_for_good_is_left_on_all_and_stays_b
     let source = stage.source(Okx).await;
     let told = (source.state(), source.connection_count, source.polled_market_count, source.retry_time);
     assert_eq!(told, (SourceState::Blocked, 0, 0, None), "{source:#?}");
+    stage.untouched(&[Gate, Kraken, Coinbase, Bybit]).await;
     stage.stop(&[Live]).await;
 }

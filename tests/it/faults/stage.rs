@@ -1,11 +1,9 @@
 //! Five venues on loopback whose prices move, a service that listens to them, and a witness of all that it tells.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicI64, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,12 +18,13 @@ use cryptoprice::{
 };
 use tokio::{
     task::JoinHandle,
-    time::{Instant, interval, sleep},
+    time::{Instant, sleep},
 };
 use tonic::transport::Channel;
 
 use super::{
-    tongue::{Quote, Tongue},
+    course::{Course, drive},
+    tongue::Tongue,
     venue::Venue,
 };
 use crate::{
@@ -33,15 +32,12 @@ use crate::{
     program::Program,
 };
 
-/// The pair that most is looked at by.
+/// The pair that is looked at by most.
 pub(super) const PAIR: &str = "BTC-USD";
 
 /// The venues of most stages, each of another owner.
 pub(super) const TONGUES: [Tongue; 5] =
     [Tongue::Gate, Tongue::Kraken, Tongue::Coinbase, Tongue::Bybit, Tongue::Okx];
-
-/// How often every market is quoted and traded.
-const EVERY: Duration = Duration::from_millis(100);
 
 /// Spans that are short, so that faults take seconds; long enough for a machine that is busy.
 pub(super) const SETTINGS: &[(&str, &str)] = &[
@@ -63,8 +59,10 @@ pub(super) const SETTINGS: &[(&str, &str)] = &[
 pub(super) struct Stage {
     pub(super) venues: Vec<Arc<Venue>>,
     pub(super) course: Arc<Course>,
+    /// That pair, or another where venues do not have it.
+    pair: &'static str,
     service: Service,
-    prices: PriceServiceClient<Channel>,
+    pub(super) prices: PriceServiceClient<Channel>,
     sources: SourceServiceClient<Channel>,
     seen: Arc<Mutex<Vec<Price>>>,
     tasks: Vec<JoinHandle<()>>,
@@ -74,14 +72,6 @@ pub(super) struct Stage {
 enum Service {
     Here(Running),
     Apart(Program),
-}
-
-/// Where prices go.
-#[derive(Debug)]
-pub(super) struct Course {
-    /// The middle, in hundredths.
-    pub(super) middle: AtomicI64,
-    stopped: AtomicBool,
 }
 
 impl Stage {
@@ -110,10 +100,7 @@ impl Stage {
         for venue in &venues {
             prepare(venue);
         }
-        let own: Vec<(String, String)> = surroundings(&venues).collect();
-        let given = SETTINGS.iter().chain(settings);
-        let given = given.map(|(key, value)| (format!("CRYPTOPRICE__{key}"), (*value).to_owned()));
-        let all: Vec<(String, String)> = own.into_iter().chain(given).collect();
+        let all = surroundings(&venues, settings);
         let all: Vec<(&str, &str)> = all.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let running = Running::start(Mode::Live, &all).await;
         Self::over(venues, course, driver, Service::Here(running)).await
@@ -135,9 +122,11 @@ impl Stage {
         let url = format!("http://{}", service.address());
         let channel = Channel::from_shared(url).unwrap().connect().await.unwrap();
         let (prices, sources) = (PriceServiceClient::new(channel.clone()), SourceServiceClient::new(channel));
+        let markets = venues.first().map_or(&[][..], |venue| venue.markets());
+        let pair = if markets.contains(&PAIR) { PAIR } else { markets[0] };
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let witness = tokio::spawn(witness(prices.clone(), Arc::clone(&seen)));
-        Self { venues, course, service, prices, sources, seen, tasks: vec![driver, witness] }
+        let witness = tokio::spawn(witness(prices.clone(), pair, Arc::clone(&seen)));
+        Self { venues, course, pair, service, prices, sources, seen, tasks: vec![driver, witness] }
     }
 
     pub(super) fn venue(&self, tongue: Tongue) -> &Venue {
@@ -186,9 +175,7 @@ impl Stage {
 
     /// Tells what became of a venue's quote.
     pub(super) async fn contribution(&self, tongue: Tongue, market: &str) -> Option<Contribution> {
-        let request = ExplainPriceRequest { pair: PAIR.to_owned(), ..Default::default() };
-        let explained = self.prices.clone().explain_price(request).await.ok()?.into_inner();
-        let all = explained.legs.into_iter().flat_map(|leg| leg.contributions);
+        let all = explain(&self.prices, self.pair).await?.1;
         all.into_iter().find(|said| said.source == tongue.name() && said.market == market)
     }
 
@@ -199,7 +186,7 @@ impl Stage {
         verdict: cryptoprice::client::v1::QuoteVerdict,
     ) -> Contribution {
         eventually(&format!("{tongue:?} is {verdict:?}"), async || {
-            self.contribution(tongue, PAIR).await.filter(|said| said.verdict() == verdict)
+            self.contribution(tongue, self.pair).await.filter(|said| said.verdict() == verdict)
         })
         .await
     }
@@ -207,10 +194,10 @@ impl Stage {
     /// Waits until a venue's quote of the pair is near a price.
     pub(super) async fn until_quoted(&self, tongue: Tongue, price: i64) {
         eventually("the venue has moved", async || {
-            let said = self.contribution(tongue, PAIR).await?;
+            let said = self.contribution(tongue, self.pair).await?;
             let bid: f64 = said.bid?.parse().ok()?;
             let wanted = i32::try_from(price).unwrap();
-            ((bid * 100.0 - f64::from(wanted)).abs() < 100.0).then_some(())
+            ((bid * 100.0 - f64::from(wanted)).abs() < 200.0).then_some(())
         })
         .await;
     }
@@ -234,7 +221,8 @@ impl Stage {
 
     /// Waits until all venues are listened to and price the pair.
     pub(super) async fn whole(&self) {
-        self.priced_by(PAIR, u32::try_from(self.venues.len()).unwrap()).await;
+        let owners: HashSet<Tongue> = self.venues.iter().map(|venue| venue.tongue.owner()).collect();
+        self.priced_by(self.pair, u32::try_from(owners.len()).unwrap()).await;
         for venue in &self.venues {
             self.until(venue.tongue, "is whole again", |source| {
                 source.state() == SourceState::Live
@@ -274,21 +262,28 @@ impl Stage {
     pub(super) async fn well(self, faulty: &[Tongue], statuses: &[PriceStatus]) {
         self.whole().await;
         self.course.stop();
-        for venue in &self.venues {
-            let (told, copies) = venue.told();
-            if faulty.contains(&venue.tongue) {
-                // Those before the first one may have been asked for, too.
-                let (since_first, all) = venue.traded();
-                let wanted = format!("has told of {since_first} trades at least and {all} at most");
-                self.until(venue.tongue, &wanted, |source| {
-                    let told = source.trade_count + source.snapshot_trade_count;
-                    (since_first..=all).contains(&told)
-                })
-                .await;
-                continue;
-            }
+        for venue in self.venues.iter().filter(|venue| faulty.contains(&venue.tongue)) {
+            // Those before the first one may have been asked for, too.
+            let (since_first, all) = venue.traded();
+            let wanted = format!("has told of {since_first} trades at least and {all} at most");
+            self.until(venue.tongue, &wanted, |source| {
+                let told = source.trade_count + source.snapshot_trade_count;
+                (since_first..=all).contains(&told)
+            })
+            .await;
+        }
+        let others = self.venues.iter().map(|venue| venue.tongue).filter(|tongue| !faulty.contains(tongue));
+        self.untouched(&others.collect::<Vec<_>>()).await;
+        self.stop(statuses).await;
+    }
+
+    /// Has trading stop, and looks at venues that had no fault: they were never left, and each trade was counted once.
+    pub(super) async fn untouched(&self, tongues: &[Tongue]) {
+        self.course.stop();
+        for tongue in tongues {
+            let (told, copies) = self.venue(*tongue).told();
             let source = self
-                .until(venue.tongue, &format!("has told of {told} trades"), |source| {
+                .until(*tongue, &format!("has told of {told} trades, {copies} of them again"), |source| {
                     source.trade_count + source.snapshot_trade_count == told
                         && source.duplicate_count == copies
                 })
@@ -296,7 +291,6 @@ impl Stage {
             let told = (source.reconnect_count, source.malformed_count, source.gap_count);
             assert_eq!((told, source.out_of_order_count), ((0, 0, 0), 0), "{source:#?}");
         }
-        self.stop(statuses).await;
     }
 
     /// Stops, after a look at what the pair's price has been.
@@ -327,15 +321,15 @@ impl Service {
     }
 }
 
-impl Course {
-    /// Has nothing traded any more; quotes go on.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Relaxed);
-    }
-
-    fn begin() -> Arc<Self> {
-        Arc::new(Self { middle: AtomicI64::new(6_000_000), stopped: AtomicBool::new(false) })
-    }
+/// Tells a price, and what became of all quotes.
+pub(super) async fn explain(
+    prices: &PriceServiceClient<Channel>,
+    pair: &str,
+) -> Option<(Price, Vec<Contribution>)> {
+    let request = ExplainPriceRequest { pair: pair.to_owned(), ..Default::default() };
+    let explained = prices.clone().explain_price(request).await.ok()?.into_inner();
+    let all = explained.legs.into_iter().flat_map(|leg| leg.contributions).collect();
+    Some((explained.price?, all))
 }
 
 /// Opens venues.
@@ -347,10 +341,10 @@ pub(super) async fn open(tongues: &[Tongue], markets: &[&'static str]) -> Vec<Ar
     venues
 }
 
-/// Writes the settings that name these venues and no others, by key without the prefix.
-fn surroundings(venues: &[Arc<Venue>]) -> impl Iterator<Item = (String, String)> {
+/// Writes the settings that name these venues and no others, and further ones over those of most stages.
+pub(super) fn surroundings(venues: &[Arc<Venue>], settings: &[(&str, &str)]) -> Vec<(String, String)> {
     let others = venues::ALL.iter().map(|protocol| protocol.venue().as_str());
-    others.flat_map(move |name| {
+    let own = others.flat_map(|name| {
         let key = |key: &str| format!("CRYPTOPRICE__VENUES__{}__{key}", name.to_uppercase());
         let Some(venue) = venues.iter().find(|venue| venue.name() == name) else {
             return vec![(key("ENABLED"), "false".to_owned())];
@@ -361,32 +355,16 @@ fn surroundings(venues: &[Arc<Venue>]) -> impl Iterator<Item = (String, String)>
             (key("REST_URL"), venue.rest_url()),
             (key("REQUESTS_PER_MINUTE"), "60000".to_owned()),
         ]
-    })
-}
-
-/// Moves all prices a little, and has something traded, over and over.
-async fn drive(venues: Vec<Arc<Venue>>, course: Arc<Course>) {
-    let mut ticks = interval(EVERY);
-    let mut round = 0_i64;
-    loop {
-        ticks.tick().await;
-        round += 1;
-        for (place, venue) in (0_i64..).zip(&venues) {
-            for market in venue.markets() {
-                let bid = course.middle.load(Relaxed) + round % 7 + place * 10;
-                venue.quote(market, Quote { bid, ask: bid + 100 });
-                if !course.stopped.load(Relaxed) {
-                    venue.deal(market, bid);
-                }
-            }
-        }
-    }
+    });
+    let given = SETTINGS.iter().chain(settings);
+    let given = given.map(|(key, value)| (format!("CRYPTOPRICE__{key}"), (*value).to_owned()));
+    own.chain(given).collect()
 }
 
 /// Follows the pair, with every update.
-async fn witness(mut prices: PriceServiceClient<Channel>, seen: Arc<Mutex<Vec<Price>>>) {
+async fn witness(mut prices: PriceServiceClient<Channel>, pair: &'static str, seen: Arc<Mutex<Vec<Price>>>) {
     let request = StreamPricesRequest {
-        pairs: vec![PAIR.to_owned()],
+        pairs: vec![pair.to_owned()],
         delivery: StreamDelivery::All.into(),
         ..Default::default()
     };

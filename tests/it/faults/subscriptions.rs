@@ -50,9 +50,8 @@ async fn a_market_that_is_refused_is_named_and_polled_and_the_others_live() {
             source.absent_markets.is_empty() && source.polled_market_count == 0
         })
         .await;
-    stage.whole().await;
     // What it traded on the refused market before was never listened to.
-    stage.stop(&[Live, Degraded]).await;
+    stage.well(&[Kraken], &[Live, Degraded]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,8 +78,7 @@ async fn a_batch_that_is_refused_for_the_sake_of_one_market_is_subscribed_singly
     stage.venue(Gate).state().refused.clear();
     stage.venue(Gate).cut();
     stage.until(Gate, "has all of them", |source| source.absent_markets.is_empty()).await;
-    stage.whole().await;
-    stage.stop(&[Live, Degraded]).await;
+    stage.well(&[Gate], &[Live, Degraded]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,6 +104,7 @@ async fn a_market_that_is_delisted_loses_its_vote_at_once() {
     }
     stage.whole().await;
     // What the two traded while they were not listened to is not asked for.
+    stage.untouched(&[Gate, Kraken, Coinbase]).await;
     stage.stop(&[Live]).await;
 }
 

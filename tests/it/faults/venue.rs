@@ -1,5 +1,8 @@
 //! A venue on loopback that speaks a real one's protocols over WebSocket and REST on one port, and misbehaves on command.
 
+mod answering;
+mod hearing;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     net::SocketAddr,
@@ -13,15 +16,19 @@ use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
 use super::{
-    counter::Asked,
     line::{self, Said},
-    tongue::{Channel, Deal, Quote, Tongue},
+    tongue::{Deal, Quote, Tongue},
+    words::Channel,
 };
 
 /// A status, further headers, and a body.
 pub(super) type Answer = (u16, &'static str, String);
+
+/// What a venue proves itself with over TLS.
+pub(super) type Proof = Arc<ServerConfig>;
 
 /// A running venue. It ends when this is dropped.
 #[derive(Debug)]
@@ -31,12 +38,15 @@ pub(super) struct Venue {
     shared: Arc<Shared>,
     open: watch::Sender<bool>,
     server: JoinHandle<()>,
+    /// What it proves itself with, where it speaks over TLS.
+    tls: Option<watch::Sender<Proof>>,
 }
 
 /// What the venue's connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) tongue: Tongue,
+    address: SocketAddr,
     markets: Vec<&'static str>,
     state: Mutex<State>,
 }
@@ -65,6 +75,8 @@ pub(super) struct State {
     pub(super) skew: TimeDelta,
     /// How late all comes that is told on a WebSocket.
     pub(super) late: TimeDelta,
+    /// Tells the last 24 hours, too, where they are a channel of their own.
+    pub(super) tells_days: bool,
     /// What it quotes instead of what it is told to.
     pub(super) stuck: Option<Quote>,
     /// When each WebSocket was asked for, and each question came over REST.
@@ -73,6 +85,11 @@ pub(super) struct State {
     /// Handshakes that are under way, and the most there were.
     pub(super) pending: usize,
     pub(super) most_pending: usize,
+    /// What was said that a real one would not understand: other words, other channels, other markets.
+    pub(super) not_understood: Vec<String>,
+    /// Pings of the venue's own that were answered, and connections that were cut because one was not.
+    pub(super) answered: u64,
+    pub(super) unanswered: u64,
     standing: BTreeMap<usize, Standing>,
     quotes: BTreeMap<&'static str, (Quote, DateTime<Utc>)>,
     deals: BTreeMap<&'static str, Vec<Deal>>,
@@ -85,19 +102,32 @@ pub(super) struct State {
 struct Standing {
     say: mpsc::UnboundedSender<Said>,
     subscribed: HashSet<(Channel, String)>,
+    /// The venue's own pings that are not answered yet.
+    awaited: BTreeMap<i64, Instant>,
 }
 
 impl Venue {
     /// Opens a venue with these markets.
     pub(super) async fn open(tongue: Tongue, markets: &[&'static str]) -> Self {
+        Self::over(tongue, markets, None).await
+    }
+
+    /// Opens one that speaks over TLS.
+    pub(super) async fn open_secure(tongue: Tongue, markets: &[&'static str], tls: Proof) -> Self {
+        Self::over(tongue, markets, Some(tls)).await
+    }
+
+    async fn over(tongue: Tongue, markets: &[&'static str], tls: Option<Proof>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared =
-            Arc::new(Shared { tongue, markets: markets.to_vec(), state: Mutex::new(State::default()) });
+        let state = Mutex::new(State::default());
+        let shared = Arc::new(Shared { tongue, address, markets: markets.to_vec(), state });
         shared.state().next_id = 1_000_000;
         let (open, opened) = watch::channel(true);
-        let server = tokio::spawn(serve(listener, address, Arc::clone(&shared), opened));
-        Self { tongue, address, shared, open, server }
+        let tls = tls.map(watch::Sender::new);
+        let proofs = tls.as_ref().map(watch::Sender::subscribe);
+        let server = tokio::spawn(serve(listener, proofs, Arc::clone(&shared), opened));
+        Self { tongue, address, shared, open, server, tls }
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -242,11 +272,24 @@ impl Venue {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("ws://{}/ws", self.address)
+        match self.tongue {
+            Tongue::KuCoin => format!("http://{}/api/v1/bullet-public", self.address),
+            // Certificates are for names.
+            _ if self.tls.is_some() => format!("wss://localhost:{}/ws", self.address.port()),
+            _ => format!("ws://{}/ws", self.address),
+        }
     }
 
     pub(super) fn rest_url(&self) -> String {
-        format!("http://{}", self.address)
+        match self.tls {
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+            None => format!("http://{}", self.address),
+        }
+    }
+
+    /// Proves itself with something else from now on.
+    pub(super) fn prove(&self, tls: Proof) {
+        self.tls.as_ref().unwrap().send_replace(tls);
     }
 }
 
@@ -287,81 +330,24 @@ impl Shared {
     pub(super) fn stands(&self, say: mpsc::UnboundedSender<Said>) -> usize {
         let mut state = self.state();
         let number = state.handshakes.len() * 1_000 + state.standing.len();
-        state.standing.insert(number, Standing { say, subscribed: HashSet::new() });
+        if let Some(welcome) = self.tongue.words().welcomes() {
+            // One that has ended hears nothing.
+            let _ = say.send(Said::Text(welcome));
+        }
+        let standing = Standing { say, subscribed: HashSet::new(), awaited: BTreeMap::new() };
+        state.standing.insert(number, standing);
         number
     }
 
     pub(super) fn ended(&self, number: usize) {
         self.state().standing.remove(&number);
     }
-
-    /// Takes or refuses subscriptions, and says so.
-    pub(super) fn subscribe(&self, number: usize, wanted: &[(Channel, String)]) {
-        let mut state = self.state();
-        let state = &mut *state;
-        let Some(standing) = state.standing.get_mut(&number) else { return };
-        let say = |said| {
-            let _ = standing.say.send(said);
-        };
-        let spelled: HashSet<String> =
-            state.refused.iter().map(|market| self.tongue.symbol(market)).collect();
-        let bad: BTreeSet<&String> =
-            wanted.iter().map(|(_, symbol)| symbol).filter(|symbol| spelled.contains(*symbol)).collect();
-        for symbol in &bad {
-            say(Said::Text(self.tongue.refuses(symbol)));
-        }
-        if state.refuses_whole && !bad.is_empty() {
-            return;
-        }
-        say(Said::Taken);
-        for (channel, symbol) in wanted.iter().filter(|(_, symbol)| !bad.contains(symbol)) {
-            let new = standing.subscribed.insert((*channel, symbol.clone()));
-            if *channel != Channel::Quotes || !(new || self.tongue == Tongue::Gemini) {
-                continue;
-            }
-            // Who subscribes once more wants all of the book.
-            let _ = standing.say.send(Said::Anew(symbol.clone()));
-            let market = self.markets.iter().find(|market| self.tongue.symbol(market) == *symbol);
-            let known = market.filter(|market| !state.muted.contains(*market));
-            if let Some((quote, time)) = known.and_then(|market| state.quotes.get(market)) {
-                let _ = standing.say.send(Said::Quote(symbol.clone(), *quote, *time));
-            }
-        }
-    }
-
-    /// Answers a question.
-    pub(super) fn answer(&self, target: &str) -> Answer {
-        let mut state = self.state();
-        state.questions.push((Instant::now(), target.to_owned()));
-        if let Some(answer) = &state.rest_instead {
-            return answer.clone();
-        }
-        let now = state.clock();
-        let body = match self.tongue.asked(target, &self.markets) {
-            Some(Asked::Markets) => {
-                let listed = self.markets.iter().filter(|market| !state.unlisted.contains(*market));
-                let listed: Vec<_> =
-                    listed.map(|market| (*market, !state.suspended.contains(market))).collect();
-                self.tongue.listing(&listed)
-            }
-            Some(Asked::State(market)) => self.tongue.state(!state.suspended.contains(market)),
-            Some(Asked::Quote(market)) => match state.quotes.get(market) {
-                Some((quote, _)) => self.tongue.stands(market, *quote, now),
-                None => return (404, "", "{}".to_owned()),
-            },
-            Some(Asked::Deals(market)) => {
-                self.tongue.dealt(market, state.deals.get(market).map_or(&[], Vec::as_slice))
-            }
-            None => return (404, "", "{}".to_owned()),
-        };
-        (200, "content-type: application/json\r\n", body)
-    }
 }
 
 /// Takes connections while it is open.
 async fn serve(
     listener: TcpListener,
-    address: SocketAddr,
+    tls: Option<watch::Receiver<Proof>>,
     shared: Arc<Shared>,
     mut open: watch::Receiver<bool>,
 ) {
@@ -378,7 +364,20 @@ async fn serve(
             accepted = next => {
                 if let Ok((stream, _)) = accepted {
                     let _ = stream.set_nodelay(true);
-                    lines.spawn(line::take(stream, Arc::clone(&shared)));
+                    let shared = Arc::clone(&shared);
+                    match tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone())) {
+                        None => {
+                            lines.spawn(line::take(stream, shared));
+                        }
+                        Some(tls) => {
+                            lines.spawn(async move {
+                                // A caller that does not trust us hangs up.
+                                if let Ok(stream) = tls.accept(stream).await {
+                                    line::take(stream, shared).await;
+                                }
+                            });
+                        }
+                    }
                 }
             }
             Some(_) = lines.join_next() => {}
@@ -389,7 +388,7 @@ async fn serve(
                 if !*open.borrow_and_update() {
                     listener = None;
                 } else if listener.is_none() {
-                    listener = Some(TcpListener::bind(address).await.unwrap());
+                    listener = Some(TcpListener::bind(shared.address).await.unwrap());
                 }
             }
         }

@@ -1,7 +1,10 @@
 //! How each venue's server speaks, and how its frames are read the ordinary way: parsed into a tree of values, from
 //! which what is needed is dug out.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    io::Write as _,
+};
 
 use chrono::{DateTime, Utc};
 use cryptoprice::{
@@ -13,10 +16,12 @@ use cryptoprice::{
     },
     feed::{delivery::DeliveryKind, venue::Protocol},
 };
+use flate2::{Compression, write::GzEncoder};
 use rust_decimal::Decimal;
 use serde_json::Value;
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::market::Said;
+use super::market::Said;
 
 /// One venue, from the server's side, and read the ordinary way.
 pub(crate) trait Language: Sync {
@@ -38,6 +43,11 @@ pub(crate) trait Language: Sync {
         true
     }
 
+    /// Names a trade by its number.
+    fn trade_id(&self, number: u64) -> String {
+        number.to_string()
+    }
+
     /// Writes what a new subscriber of a market hears first.
     fn greet(&self, _said: &Said<'_>) -> Vec<String> {
         Vec::new()
@@ -56,6 +66,21 @@ pub(crate) enum Packing {
     Text,
     Binary,
     Gzip,
+}
+
+impl Packing {
+    /// Packs a frame.
+    pub(crate) fn pack(self, text: String) -> std::io::Result<Message> {
+        Ok(match self {
+            Self::Text => Message::text(text),
+            Self::Binary => Message::binary(text.into_bytes()),
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+                encoder.write_all(text.as_bytes())?;
+                Message::binary(encoder.finish()?)
+            }
+        })
+    }
 }
 
 /// What is known of a connection that is read the ordinary way.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use cryptoprice::{domain::pair::Pair, feed::venue::Protocol};
 use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
 
-use crate::language::Language;
+use super::language::Language;
 
 /// Assets, what one is worth in the smallest unit of its price, and the digits of that after the point.
 const ASSETS: [(&str, i64, usize); 40] = [
@@ -102,7 +102,7 @@ pub(crate) struct Said<'m> {
     pub(crate) old_bid: String,
     pub(crate) old_ask: String,
     /// What one unit of the last digit of a price is, for venues that tell whole books.
-    levels: (i64, i64, usize),
+    pub(crate) levels: (i64, i64, usize),
     pub(crate) bid_amount: String,
     pub(crate) ask_amount: String,
     pub(crate) base_volume: String,

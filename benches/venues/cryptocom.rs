@@ -6,7 +6,7 @@ use cryptoprice::{
 };
 use serde_json::{Value, json};
 
-use crate::{
+use super::{
     language::{Language, Reader, Told, millis, number, price, side, text, top},
     market::{Said, What},
 };

@@ -6,7 +6,7 @@ use cryptoprice::{
 };
 use serde_json::Value;
 
-use crate::{
+use super::{
     language::{Language, Reader, Told, millis, number, price, side, text, top},
     market::{Said, What},
 };
@@ -14,6 +14,10 @@ use crate::{
 impl Language for Bitget {
     fn protocol(&self) -> &'static dyn Protocol {
         &Self
+    }
+
+    fn trade_id(&self, number: u64) -> String {
+        format!("1116{number:015}")
     }
 
     fn write(&self, said: &Said<'_>) -> String {
@@ -28,9 +32,9 @@ impl Language for Bitget {
             What::Trades => {
                 let trades = said.each_trade(|trade| {
                     let (id, price, amount, side) =
-                        (trade.id, &trade.price, &trade.amount, trade.side("buy", "sell"));
+                        (self.trade_id(trade.id), &trade.price, &trade.amount, trade.side("buy", "sell"));
                     format!(
-                        r#"{{"ts":"{time}","price":"{price}","size":"{amount}","side":"{side}","tradeId":"1116{id:015}"}}"#
+                        r#"{{"ts":"{time}","price":"{price}","size":"{amount}","side":"{side}","tradeId":"{id}"}}"#
                     )
                 });
                 update("trade", "update", &trades)

@@ -6,7 +6,7 @@ use cryptoprice::{
 };
 use serde_json::Value;
 
-use crate::{
+use super::{
     language::{Language, Reader, Told, date, number, price, side, text, top},
     market::{Said, What},
 };

@@ -8,7 +8,7 @@ use cryptoprice::{
 use rust_decimal::{Decimal, prelude::ToPrimitive as _};
 use serde_json::Value;
 
-use crate::{
+use super::{
     language::{Language, Reader, Told, millis, number, price, side, text, top},
     market::{Said, What},
 };

@@ -1,4 +1,5 @@
-//! The languages of the venues, one file each, all of one shape: written as the server does, read the ordinary way.
+//! The languages of the venues, one file each, all of one shape: written as the server does, read the ordinary way. The
+//! benchmark of feeds speaks them, and so do the loopback venues of the tests.
 
 mod binance;
 mod bitfinex;
@@ -12,12 +13,14 @@ mod gemini;
 mod htx;
 mod kraken;
 mod kucoin;
+pub(crate) mod language;
+pub(crate) mod market;
 mod okx;
 mod upbit;
 
 use cryptoprice::feed::venues as protocols;
 
-use crate::language::Language;
+use self::language::Language;
 
 /// All of them, in the order of [`protocols::ALL`].
 pub(crate) const ALL: [&dyn Language; 15] = [

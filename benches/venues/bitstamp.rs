@@ -7,7 +7,7 @@ use cryptoprice::{
 };
 use serde_json::Value;
 
-use crate::{
+use super::{
     language::{Language, Reader, Told, price, text, top, whole},
     market::{Said, What},
 };

@@ -7,7 +7,7 @@ use cryptoprice::{
 };
 use serde_json::Value;
 
-use crate::{
+use super::{
     language::{Language, Reader, Told, millis, number, price, side, text, top, whole},
     market::{Said, What},
 };
@@ -21,6 +21,10 @@ impl Language for KuCoin {
         false
     }
 
+    fn trade_id(&self, number: u64) -> String {
+        format!("110{number:014}")
+    }
+
     fn write(&self, said: &Said<'_>) -> String {
         let Said {
             symbol, price, bid, ask, bid_amount, ask_amount, base_volume, quote_volume, update, ..
@@ -29,9 +33,9 @@ impl Language for KuCoin {
         match said.what {
             What::Trades => said.each_trade(|trade| {
                 let (id, price, amount, side) =
-                    (trade.id, &trade.price, &trade.amount, trade.side("buy", "sell"));
+                    (self.trade_id(trade.id), &trade.price, &trade.amount, trade.side("buy", "sell"));
                 format!(
-                    r#"{{"type":"message","topic":"/market/match:{symbol}","subject":"trade.l3match","data":{{"symbol":"{symbol}","sequence":"{id}","side":"{side}","type":"match","size":"{amount}","price":"{price}","takerOrderId":"65b1e4f2a2b3c4d5e6f70812","makerOrderId":"65b1e4f2a2b3c4d5e6f70813","time":"{micros}000","tradeId":"65b1{id:020}"}}}}"#
+                    r#"{{"type":"message","topic":"/market/match:{symbol}","subject":"trade.l3match","data":{{"symbol":"{symbol}","sequence":"{id}","side":"{side}","type":"match","size":"{amount}","price":"{price}","takerOrderId":"65b1e4f2a2b3c4d5e6f70812","makerOrderId":"65b1e4f2a2b3c4d5e6f70813","time":"{micros}000","tradeId":"{id}"}}}}"#
                 )
             }),
             What::Best => format!(

@@ -6,7 +6,7 @@ use cryptoprice::{
 };
 use serde_json::Value;
 
-use crate::{
+use super::{
     language::{Language, Reader, Told, millis, number, price, side, text},
     market::{Said, What},
 };
@@ -14,6 +14,10 @@ use crate::{
 impl Language for Bybit {
     fn protocol(&self) -> &'static dyn Protocol {
         &Self
+    }
+
+    fn trade_id(&self, number: u64) -> String {
+        format!("2290000000{number:09}")
     }
 
     fn greet(&self, said: &Said<'_>) -> Vec<String> {
@@ -27,10 +31,10 @@ impl Language for Bybit {
         match said.what {
             What::Trades => {
                 let trades = said.each_trade(|trade| {
-                    let (id, price, amount, side) =
-                        (trade.id, &trade.price, &trade.amount, trade.side("Buy", "Sell"));
+                    let (id, seq) = (self.trade_id(trade.id), trade.id);
+                    let (price, amount, side) = (&trade.price, &trade.amount, trade.side("Buy", "Sell"));
                     format!(
-                        r#"{{"i":"2290000000{id:09}","T":{time},"p":"{price}","v":"{amount}","S":"{side}","seq":{id},"s":"{symbol}","BT":false,"RPI":false}}"#
+                        r#"{{"i":"{id}","T":{time},"p":"{price}","v":"{amount}","S":"{side}","seq":{seq},"s":"{symbol}","BT":false,"RPI":false}}"#
                     )
                 });
                 format!(
