@@ -1,5 +1,7 @@
 //! Many markets that REST has to speak for, and little that may be asked.
 
+use std::net::TcpListener;
+
 use cryptoprice::client::v1::PriceStatus::Live;
 use serde_json::{Map, Value, json};
 
@@ -118,5 +120,43 @@ async fn a_market_that_the_venue_refuses_does_not_cost_the_others_theirs() {
     // They are asked for together again, without that one.
     let together = || rest.asked("/Ticker").iter().filter(|target| target.matches(',').count() == 14).count();
     eventually("the others are together again", async || (together() > 2).then_some(())).await;
+    stage.stop(&[Live]).await;
+}
+
+/// Answers as Upbit does, of one market: the ticker has no bid and ask.
+fn upbit(target: &str) -> String {
+    let market = "KRW-BTC";
+    match target.split('?').next() {
+        Some("/market/all") => json!([{"market": market}]),
+        Some("/orderbook") => {
+            json!([{"market": market, "orderbook_units": [{"bid_price": 99, "ask_price": 101}]}])
+        }
+        _ => json!([{"market": market, "trade_timestamp": 1_700_000_000_000_i64, "trade_price": 90}]),
+    }
+    .to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn best_bid_and_ask_are_asked_for_where_a_ticker_has_none() {
+    let rest = Answers::open(upbit).await;
+    // Nobody listens there.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("ws://127.0.0.1:{port}");
+    let settings = [
+        ("AGGREGATION__MIN_SOURCES", "1"),
+        ("AGGREGATION__MAX_SPREAD_BPS", "500"),
+        ("VENUES__UPBIT__ENABLED", "true"),
+        ("VENUES__UPBIT__PAIRS", "BTC-KRW"),
+        ("VENUES__UPBIT__URL", url.as_str()),
+        ("VENUES__UPBIT__REST_URL", rest.url.as_str()),
+    ];
+    let stage = Stage::starting(&[Gate], &MARKETS[..1], &settings, |_| ()).await;
+    all_live(&stage, &["BTC-KRW"]).await;
+    let asked = rest.asked("/orderbook").len();
+    // For longer than a quote may be old.
+    eventually("it is asked again", async || (rest.asked("/orderbook").len() > asked + 20).then_some(()))
+        .await;
+    let price = stage.price("BTC-KRW").await;
+    assert_eq!((price.status(), price.price.as_deref()), (Live, Some("100")), "{price:?}");
     stage.stop(&[Live]).await;
 }

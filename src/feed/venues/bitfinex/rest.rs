@@ -1,11 +1,11 @@
 //! Bitfinex over REST: `/v2`, bare rows, a refusal as `["error", code, "words"]`.
 //!
-//! Rows are those of the WebSocket: a ticker without a time, trades with the same numbers. Trades are asked for from a moment
-//! on, oldest first, 10,000 at most. A candle is `[milliseconds, open, close, high, low, base]`; both ends of a range are
-//! inclusive, and intervals without trades are left out. Candles of seven days are not asked for, as nothing says on which
-//! day they begin. Markets are listed by name alone: what is listed is taken for traded. Each address has a limit of its own,
-//! 15 to 90 a minute. Source: Bitfinex's public
-//! documentation, and a recorded list of markets.
+//! Rows are those of the WebSocket: a ticker without a time, and with its symbol in front where several are asked for, trades
+//! with the same numbers. Trades are asked for from a moment on, oldest first, 10,000 at most. A candle is
+//! `[milliseconds, open, close, high, low, base]`; both ends of a range are inclusive, and intervals without trades are left
+//! out. Candles of seven days are not asked for, as nothing says on which day they begin. Markets are listed by name alone:
+//! what is listed is taken for traded. Each address has a limit of its own, 15 to 90 a minute. Source: Bitfinex's public documentation,
+//! and a recorded list of markets.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, de::IgnoredAny};
@@ -27,6 +27,9 @@ use crate::{
 
 /// Rows that an answer may have.
 const LIMIT: usize = 10_000;
+
+/// Markets that are asked for at once: an address may not be too long.
+const MARKETS: usize = 100;
 
 /// Asks Bitfinex.
 #[derive(Debug)]
@@ -63,6 +66,27 @@ impl Rest for BitfinexRest {
     fn read_ticker<'a>(&self, symbol: &'a str, body: &'a str) -> Result<Ticker<'a>, ParseError> {
         let row: Raw<'_> = answer(body)?;
         super::ticker(symbol, &mut Items::open(row.get())?)
+    }
+
+    fn max_tickers(&self) -> usize {
+        MARKETS
+    }
+
+    fn tickers(&self, symbols: &[&str]) -> Option<Query> {
+        Some(Query::new(format!("/tickers?symbols={}", symbols.join(","))).weighing(3))
+    }
+
+    fn read_tickers<'a>(&self, symbols: &[&'a str], body: &'a str) -> Result<Vec<Ticker<'a>>, ParseError> {
+        let rows: Vec<Raw<'_>> = answer(body)?;
+        let mut tickers = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut row = Items::open(row.get())?;
+            let name: &str = super::column(&mut row)?;
+            if let Some(symbol) = symbols.iter().find(|symbol| **symbol == name) {
+                tickers.push(super::ticker(symbol, &mut row)?);
+            }
+        }
+        Ok(tickers)
     }
 
     fn trades(&self, symbol: &str, since: DateTime<Utc>) -> Query {
@@ -172,6 +196,28 @@ mod tests {
                 asked(Interval::Day, "1D"),
             ],
         );
+    }
+
+    #[test]
+    fn several_markets_are_asked_for_at_once() {
+        let symbols = ["tABCUSD", "tDUSK:USD", "tNOUSD"];
+        expect::asks_many(&BitfinexRest, &symbols, &["/tickers?symbols=tABCUSD,tDUSK:USD,tNOUSD costs 3"]);
+        // Funding is not what was asked for, and has other columns.
+        let body = r#"[["tDUSK:USD",7,1,8,1,0,0,7.5,10,9,6],["fUSD",1e-4,2],["tABCUSD",1.49,2,1.51,3,0,0,1.50,1000.5,2,1]]"#;
+        expect::many_tickers(
+            &BitfinexRest,
+            &symbols,
+            body,
+            &[
+                "tDUSK:USD 7/8 last 7.5 base 10 quote - at 0",
+                "tABCUSD 1.49/1.51 last 1.5 base 1000.5 quote - at 0",
+            ],
+        );
+        for (body, kind) in
+            [(r#"["error",10020,"symbol: invalid"]"#, "refused"), (r#"[["tABCUSD",1]]"#, "value")]
+        {
+            assert_eq!(BitfinexRest.read_tickers(&symbols, body).unwrap_err().kind(), kind, "{body}");
+        }
     }
 
     #[test]
