@@ -31,8 +31,8 @@ use super::{
     outlet::{Outlet, Unheard},
     pulses::{Finding, PulseOptions, Pulses},
     rest::{Budget, RestClient, RestError},
-    socket::{self, Contact, Kept, PenaltyBox, SocketOptions, Subscription},
-    venue::Protocol,
+    socket::{self, Contact, Kept, SocketOptions, Subscription},
+    venue::{Endpoint, Protocol},
 };
 use crate::{clock::Clock, domain::pair::Pair};
 
@@ -126,9 +126,12 @@ pub async fn run(
     let ListenerOptions { socket, pulses, rest, refresh_every } = options;
     let outlet = Outlet::new(protocol.venue(), clock, Pulses::new(pulses), out);
     let look_every = LOOK_EVERY.min(pulses.poll_every);
-    let penalty = PenaltyBox::new(socket.penalty);
-    let contact =
-        Arc::new(Contact { protocol, options: socket, outlet, penalty, shutdown: shutdown.clone() });
+    // Where the address of a WebSocket is asked for over REST, both are one host.
+    let closed = match (protocol.endpoint(), &rest) {
+        (Endpoint::Bullet(_), Some(rest)) => rest.closed(),
+        _ => Arc::default(),
+    };
+    let contact = Arc::new(Contact::new(protocol, socket, outlet, closed, shutdown.clone()));
     let mut listener = Listener {
         contact,
         rest,

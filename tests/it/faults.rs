@@ -8,6 +8,7 @@ mod connecting;
 mod counter;
 mod frames;
 mod gaps;
+mod handover;
 mod line;
 mod mass;
 mod polled;
