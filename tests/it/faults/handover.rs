@@ -1,15 +1,26 @@
 //! Connections that others take over from, while the venue makes that hard.
 
-use cryptoprice::client::v1::PriceStatus::Live;
+use cryptoprice::client::v1::{PriceStatus::Live, Source};
 
 use super::{
     line::Said,
     stage::{PAIR, Stage},
-    tongue::Tongue::{Kraken, Okx},
+    tongue::Tongue::{self, Kraken, Okx},
 };
 use crate::harness::eventually;
 
 const MARKETS: [&str; 3] = [PAIR, "ETH-USD", "SOL-USD"];
+
+/// Stops trading, and sees that each trade that the venue told was counted once, and none was asked for.
+async fn counted(stage: &Stage, tongue: Tongue) {
+    stage.course.stop();
+    let (told, copies) = stage.venue(tongue).told();
+    let what = format!("has told of {told} trades, {copies} of them twice");
+    let counted =
+        |source: &Source| (source.trade_count + source.snapshot_trade_count, source.duplicate_count);
+    let source = stage.until(tongue, &what, |source| counted(source) == (told, copies)).await;
+    assert_eq!((source.gap_count, source.malformed_count), (0, 0), "{source:#?}");
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_market_that_is_subscribed_late_on_the_next_connection_is_heard_on_the_old_one() {
@@ -29,8 +40,8 @@ async fn a_market_that_is_subscribed_late_on_the_next_connection_is_heard_on_the
     venue.state().refused.clear();
     eventually("the old one is left", async || (venue.standing() == 1).then_some(())).await;
     assert_eq!(venue.handshakes(), 2);
-    // Each trade was counted once.
-    stage.well(&[], &[Live]).await;
+    counted(&stage, Kraken).await;
+    stage.stop(&[Live]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,5 +56,6 @@ async fn a_connection_whose_end_is_announced_is_taken_over_from_before_it_comes(
     let seen = stage.source(Okx).await.frame_count;
     stage.until(Okx, "goes on", |source| source.frame_count > seen + 180).await;
     assert_eq!((venue.handshakes(), venue.standing()), (2, 1));
-    stage.well(&[], &[Live]).await;
+    counted(&stage, Okx).await;
+    stage.stop(&[Live]).await;
 }

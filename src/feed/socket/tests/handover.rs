@@ -6,9 +6,10 @@ use super::*;
 use crate::feed::venues::{bitstamp::Bitstamp, kraken::Kraken};
 
 /// Keeps a paused clock from running ahead of what goes over the loopback: it is moved by hand for as long as this is kept.
+/// A test that hangs would hang for ever, and so not for longer than a minute.
 pub(super) fn hold_the_clock() -> std::sync::mpsc::Sender<()> {
     let (held, until) = std::sync::mpsc::channel();
-    tokio::task::spawn_blocking(move || until.recv());
+    tokio::task::spawn_blocking(move || until.recv_timeout(Duration::from_secs(60)));
     held
 }
 
