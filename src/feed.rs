@@ -8,6 +8,7 @@
 //! multiples, and a [`delivery`] is what is handed on.
 
 mod book;
+mod closed;
 pub mod delivery;
 pub mod event;
 mod gzip;

@@ -84,6 +84,7 @@ impl Checked {
             DeliveryKind::Asked { error: None, .. }
             | DeliveryKind::Confirm(_)
             | DeliveryKind::Gap(_)
+            | DeliveryKind::GoingAway(_)
             | DeliveryKind::Accepted(_)
             | DeliveryKind::Unheard { .. }
             | DeliveryKind::Untold { .. }

@@ -69,6 +69,8 @@ pub enum DeliveryKind {
         /// The venue's own words.
         words: String,
     },
+    /// The venue announces the end of the connection, in its own words.
+    GoingAway(String),
     /// A market that was refused before speaks now.
     Accepted(Pair),
     /// The stream of a market is dead, though its connection stands: nothing was heard of it since a moment.

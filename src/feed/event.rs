@@ -21,6 +21,8 @@ pub enum Event<'a> {
     Subscribed,
     /// The venue refuses a subscription or reports an error, in its own words.
     Refused(&'a str),
+    /// The venue will end the connection soon, or wants another to be made, in its own words.
+    GoingAway(&'a str),
 }
 
 /// The parts of a ticker that a message carries; what it does not carry is `None`.

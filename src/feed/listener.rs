@@ -33,8 +33,8 @@ use super::{
     outlet::{Outlet, Unheard},
     pulses::{PulseOptions, Pulses},
     rest::{Budget, RestClient},
-    socket::{self, Contact, Kept, PenaltyBox, SocketOptions, Subscription},
-    venue::Protocol,
+    socket::{self, Contact, Kept, SocketOptions, Subscription},
+    venue::{Endpoint, Protocol},
 };
 use crate::{clock::Clock, domain::pair::Pair};
 
@@ -129,9 +129,12 @@ pub async fn run(
         pulses = pulses.without_volumes();
     }
     let outlet = Outlet::new(protocol.venue(), clock, pulses, out);
-    let penalty = PenaltyBox::new(socket.penalty);
-    let contact =
-        Arc::new(Contact { protocol, options: socket, outlet, penalty, shutdown: shutdown.clone() });
+    // Where the address of a WebSocket is asked for over REST, both are one host.
+    let closed = match (protocol.endpoint(), &rest) {
+        (Endpoint::Bullet(_), Some(rest)) => rest.closed(),
+        _ => Arc::default(),
+    };
+    let contact = Arc::new(Contact::new(protocol, socket, outlet, closed, shutdown.clone()));
     let mut listener = Listener {
         contact,
         rest,

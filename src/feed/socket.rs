@@ -9,23 +9,30 @@
 mod backoff;
 mod connect;
 mod converse;
+mod ended;
 mod line;
+mod pace;
 mod penalty;
+mod voices;
 
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::sleep,
-};
+use tokio::{sync::Semaphore, time::sleep};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::connect::USER_AGENT;
 pub use self::{backoff::BackOff, penalty::Penalty};
-use self::{backoff::Tries, converse::Ended, line::Line};
-pub(super) use self::{connect::USER_AGENT, penalty::PenaltyBox};
+use self::{
+    backoff::Tries,
+    ended::Ended,
+    line::{Line, Wanted},
+    pace::Pace,
+    penalty::PenaltyBox,
+};
 use super::{
+    closed::Closed,
     delivery::{DeliveryKind, Outlook},
     outlet::Outlet,
     recording::Tap,
@@ -51,8 +58,12 @@ pub(super) struct Contact {
     pub(super) options: SocketOptions,
     /// Where what it says is handed on.
     pub(super) outlet: Outlet,
+    /// Until when it wants to be left alone.
+    closed: Arc<Closed>,
+    /// How fast connections to it are made.
+    pace: Pace,
     /// Where it stays while it fails.
-    pub(super) penalty: PenaltyBox,
+    penalty: PenaltyBox,
     /// Ends all connections, after which nobody may be left to hear of them.
     pub(super) shutdown: CancellationToken,
 }
@@ -89,13 +100,24 @@ pub(super) enum Kept {
     Blocked(String),
 }
 
+impl Contact {
+    /// Prepares to speak to a venue, which may be asked by others too that have to be told when it wants to be left alone.
+    pub(super) fn new(
+        protocol: &'static dyn Protocol,
+        options: SocketOptions,
+        outlet: Outlet,
+        closed: Arc<Closed>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let pace = Pace::new(protocol.limits().connections);
+        let penalty = PenaltyBox::new(options.penalty);
+        Self { protocol, options, outlet, closed, pace, penalty, shutdown }
+    }
+}
+
 /// Keeps a connection to a venue until `shutdown`, or until nobody listens any more. What it is asked for may change.
-pub(super) async fn run(
-    contact: &Contact,
-    mut wanted: watch::Receiver<Arc<[Subscription]>>,
-    shutdown: CancellationToken,
-) -> Kept {
-    let Contact { options, outlet, penalty, .. } = contact;
+pub(super) async fn run(contact: &Contact, mut wanted: Wanted, shutdown: CancellationToken) -> Kept {
+    let Contact { options, outlet, closed, penalty, .. } = contact;
     let mut dice = SmallRng::from_os_rng();
     let mut tries = Tries::new(options.back_off, options.stable_after);
     loop {
@@ -110,9 +132,9 @@ pub(super) async fn run(
         if ended.is_final() {
             return Kept::Blocked(ended.to_string());
         }
-        let asked = ended.retry_after();
         let left_alone = if good_for.is_none() { penalty.failed() } else { None };
-        let wait = tries.wait_after(good_for, dice.random()).max(asked.unwrap_or_default());
+        // After what the venue asked for, not all come together.
+        let wait = tries.wait_after(good_for, dice.random()) + closed.left().unwrap_or_default();
         let wait = wait.max(left_alone.unwrap_or_default());
         tracing::warn!(
             venue = outlet.venue.as_str(),

@@ -110,6 +110,7 @@ impl Translator {
             Event::Gap(Some(symbol)) => DeliveryKind::Gap(Some(self.market(symbol)?.0.pair)),
             Event::Subscribed => DeliveryKind::Subscribed,
             Event::Refused(words) => DeliveryKind::Refused { market: None, words: words.to_owned() },
+            Event::GoingAway(words) => DeliveryKind::GoingAway(words.to_owned()),
         })
     }
 

@@ -10,7 +10,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 
-use super::{book::Book, event::Parsed, json, rest::Rest};
+use super::{
+    book::Book,
+    event::Parsed,
+    json,
+    rest::{Budget, Rest},
+};
 use crate::domain::{
     pair::{Asset, Pair},
     venue::{MarketKind, Venue},
@@ -141,11 +146,14 @@ pub struct ConnectionLimits {
     pub message_gap: Duration,
     /// Time between connecting and the first message.
     pub settle: Duration,
+    /// How many connections may be made in what time, where the venue says so.
+    pub connections: Option<Budget>,
 }
 
 impl ConnectionLimits {
     /// What all venues bear that say nothing else.
-    pub const DEFAULT: Self = Self { markets: 100, message_gap: Duration::ZERO, settle: Duration::ZERO };
+    pub const DEFAULT: Self =
+        Self { markets: 100, message_gap: Duration::ZERO, settle: Duration::ZERO, connections: None };
 }
 
 /// A message to send at intervals.
@@ -170,12 +178,14 @@ pub struct Session {
     book_of: HashMap<String, usize, RandomState>,
     /// The number of the last message, at venues that count all messages of a connection.
     number: Option<u64>,
+    /// The venue is being maintained: that a market is silent says nothing.
+    pub maintained: bool,
 }
 
 impl Session {
     /// Tells how much it holds: what changes when a message says something that later ones refer to.
-    pub(super) fn extent(&self) -> (usize, usize) {
-        (self.channels.len(), self.begun.len())
+    pub(super) fn extent(&self) -> (usize, usize, bool) {
+        (self.channels.len(), self.begun.len(), self.maintained)
     }
 
     /// Notes which subscription a number stands for.
@@ -349,7 +359,7 @@ mod tests {
             let symbol = channel(n).symbol;
             assert_eq!([(); 2].map(|()| session.begins(&symbol)), [true, !remembered]);
         }
-        assert_eq!(session.extent(), (MAX_SYMBOLS, MAX_SYMBOLS));
+        assert_eq!(session.extent(), (MAX_SYMBOLS, MAX_SYMBOLS, false));
         assert!(session.subscribed(7, channel(8)).is_ok(), "another in its place");
     }
 

@@ -9,7 +9,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     aggregator::{Aggregator, Options},
@@ -226,6 +226,9 @@ fn note(sources: &Sources, source: &Source, delivery: &Delivery) {
         DeliveryKind::Refused { market, words } => {
             warn!(venue = %delivery.venue, market = market.map(tracing::field::display), words, "a venue refuses something");
             source.refused(*market, words, now);
+        }
+        DeliveryKind::GoingAway(words) => {
+            info!(venue = %delivery.venue, words, "a venue announces the end of a connection");
         }
         DeliveryKind::Accepted(market) => source.accepted(*market),
         DeliveryKind::Gap(_) => source.gap(),

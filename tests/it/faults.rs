@@ -11,6 +11,7 @@ mod counter;
 mod course;
 mod frames;
 mod gaps;
+mod handover;
 mod holes;
 mod late;
 mod line;

@@ -290,7 +290,11 @@ fn read<'a>(protocol: &dyn Protocol, session: &'a mut Session, text: &'a str, na
         let symbol = match event {
             Event::Trade(trade) => trade.symbol,
             Event::Ticker(ticker) => ticker.symbol,
-            Event::Confirm(_) | Event::Gap(_) | Event::Subscribed | Event::Refused(_) => continue,
+            Event::Confirm(_)
+            | Event::Gap(_)
+            | Event::Subscribed
+            | Event::Refused(_)
+            | Event::GoingAway(_) => continue,
         };
         assert!(protocol.market(symbol).is_ok(), "{name}: {symbol}");
     }

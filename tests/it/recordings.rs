@@ -303,7 +303,7 @@ fn replayed(row: &Row, replay: &Path) -> (Counts, Said) {
                 Event::Ticker(ticker) => said.tops.extend(top_seen(protocol, &ticker)),
                 Event::Refused(words) => panic!("refused: {words}"),
                 Event::Gap(symbol) => panic!("a gap: {symbol:?}"),
-                Event::Confirm(_) | Event::Subscribed => {}
+                Event::Confirm(_) | Event::Subscribed | Event::GoingAway(_) => {}
             }
         }
     }

@@ -1,14 +1,17 @@
 //! Asks a venue over REST, within its budget.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep_until};
 
 use super::{Budget, Query, Rest};
-use crate::feed::{refusal::Refusal, socket::USER_AGENT, venue::ParseError};
+use crate::{
+    clock::Clock,
+    feed::{closed::Closed, refusal::Refusal, socket::USER_AGENT, venue::ParseError},
+};
 
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -25,6 +28,9 @@ pub struct RestClient {
     rest: &'static dyn Rest,
     base: String,
     http: reqwest::Client,
+    clock: Clock,
+    /// Nothing is asked while it is.
+    closed: Arc<Closed>,
     state: Mutex<State>,
 }
 
@@ -61,8 +67,6 @@ struct State {
     budget: Budget,
     /// When all that was asked so far would be paid for.
     paid: Instant,
-    /// Nothing is asked before that.
-    closed_until: Option<Instant>,
     blocked: bool,
 }
 
@@ -99,13 +103,19 @@ impl RestClient {
     /// Asks a venue at its own address, or at another.
     pub fn new(rest: &'static dyn Rest, base: Option<&str>, http: reqwest::Client) -> Self {
         let base = base.unwrap_or_else(|| rest.base()).trim_end_matches('/').to_owned();
-        let state = State { budget: rest.budget(), paid: Instant::now(), closed_until: None, blocked: false };
-        Self { rest, base, http, state: Mutex::new(state) }
+        let state = State { budget: rest.budget(), paid: Instant::now(), blocked: false };
+        let (clock, closed) = (Clock::system(), Arc::default());
+        Self { rest, base, http, clock, closed, state: Mutex::new(state) }
     }
 
     /// Gets how the venue is asked.
     pub fn rest(&self) -> &'static dyn Rest {
         self.rest
+    }
+
+    /// Shares when the venue wants to be left alone.
+    pub(in crate::feed) fn closed(&self) -> Arc<Closed> {
+        Arc::clone(&self.closed)
     }
 
     /// Gets the budget.
@@ -136,11 +146,10 @@ impl RestClient {
         self.open()?;
         let mut response = self.http.get(format!("{}{}", self.base, query.path)).send().await?;
         if !response.status().is_success() {
-            let refusal = Refusal::new(response.status(), response.headers());
-            let mut state = self.state();
-            state.blocked |= refusal.is_final();
+            let refusal = Refusal::new(response.status(), response.headers(), self.clock.now());
+            self.state().blocked |= refusal.is_final();
             if let Some(wait) = refusal.retry_after() {
-                state.closed_until = Some(Instant::now() + wait);
+                self.closed.keep_for(wait);
             }
             return Err(RestError::Refused(refusal.into()));
         }
@@ -166,15 +175,10 @@ impl RestClient {
     }
 
     fn open(&self) -> Result<(), RestError> {
-        let state = self.state();
-        if state.blocked {
+        if self.state().blocked {
             return Err(RestError::Blocked);
         }
-        let left = state.closed_until.map(|until| until.saturating_duration_since(Instant::now()));
-        match left.filter(|left| !left.is_zero()) {
-            Some(left) => Err(RestError::TooOften(left)),
-            None => Ok(()),
-        }
+        self.closed.left().map_or(Ok(()), |left| Err(RestError::TooOften(left)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

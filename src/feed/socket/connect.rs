@@ -12,7 +12,10 @@ use tokio_tungstenite::{
     tungstenite::{self, client::IntoClientRequest, protocol::WebSocketConfig},
 };
 
-use crate::feed::{refusal::Refusal, venue::Endpoint};
+use crate::{
+    clock::Clock,
+    feed::{refusal::Refusal, venue::Endpoint},
+};
 
 /// How long a connection may take to stand, the question for its address included.
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -88,6 +91,15 @@ impl ConnectError {
         self.refusal().is_some_and(Refusal::is_final)
     }
 
+    fn of(error: tungstenite::Error, clock: &Clock) -> Self {
+        match error {
+            tungstenite::Error::Http(response) => {
+                Refusal::new(response.status(), response.headers(), clock.now()).into()
+            }
+            other => Self::Socket(Box::new(other)),
+        }
+    }
+
     fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Refused(refusal) => Some(*refusal),
@@ -103,39 +115,33 @@ impl From<reqwest::Error> for ConnectError {
     }
 }
 
-impl From<tungstenite::Error> for ConnectError {
-    fn from(error: tungstenite::Error) -> Self {
-        match error {
-            tungstenite::Error::Http(response) => Refusal::new(response.status(), response.headers()).into(),
-            other => Self::Socket(Box::new(other)),
-        }
-    }
-}
-
 /// Opens a connection. Another address takes the place of the venue's: a WebSocket's, or (`http…`) one that is
 /// asked for a WebSocket's.
 pub(super) async fn open(
     endpoint: Endpoint,
     url_override: Option<&str>,
     max_frame: usize,
+    clock: &Clock,
 ) -> Result<Opened, ConnectError> {
     // Fails where the program has chosen a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let opening = async {
         let address = match (endpoint, url_override) {
-            (_, Some(url)) if url.starts_with("http") => ask(url).await?,
+            (_, Some(url)) if url.starts_with("http") => ask(url, clock).await?,
             (_, Some(url)) | (Endpoint::Socket(url), None) => {
                 Address { url: url.to_owned(), ping_every: None }
             }
-            (Endpoint::Bullet(url), None) => ask(url).await?,
+            (Endpoint::Bullet(url), None) => ask(url, clock).await?,
         };
-        let mut request = address.url.into_client_request()?;
+        let request = address.url.into_client_request();
+        let mut request = request.map_err(|error| ConnectError::of(error, clock))?;
         let shown = without_secrets(request.uri());
         let name = HeaderValue::from_static(USER_AGENT);
         request.headers_mut().insert(header::USER_AGENT, name);
         let limits =
             WebSocketConfig::default().max_message_size(Some(max_frame)).max_frame_size(Some(max_frame));
-        let (socket, answer) = connect_async_with_config(request, Some(limits), true).await?;
+        let connected = connect_async_with_config(request, Some(limits), true).await;
+        let (socket, answer) = connected.map_err(|error| ConnectError::of(error, clock))?;
         let date = date(answer.headers());
         Ok(Opened { socket, address: shown, ping_every: address.ping_every, date })
     };
@@ -164,14 +170,14 @@ fn without_secrets(uri: &Uri) -> String {
 }
 
 /// Asks for a WebSocket's address and token.
-async fn ask(url: &str) -> Result<Address, ConnectError> {
+async fn ask(url: &str, clock: &Clock) -> Result<Address, ConnectError> {
     let client = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
     let mut response = client.post(url).send().await?;
     if !response.status().is_success() {
-        return Err(Refusal::new(response.status(), response.headers()).into());
+        return Err(Refusal::new(response.status(), response.headers(), clock.now()).into());
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

@@ -17,23 +17,21 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{self, Message},
-};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 use tokio_util::sync::CancellationToken;
 
 use self::roll::Roll;
 use super::{
     Contact, Subscription,
-    connect::{self, ConnectError},
-    penalty::Good,
+    connect::{self, ConnectError, Opened},
+    ended::Ended,
+    penalty::{Good, Leave},
+    voices::Voices,
 };
 use crate::{
     domain::pair::Pair,
     feed::{
         delivery::DeliveryKind,
-        outlet::Unheard,
         recording::{Tap, Tapped, Untold},
         translate::Translator,
         venue::{Frame, ParseError, Session},
@@ -41,29 +39,10 @@ use crate::{
 };
 
 /// How long a message of ours may take to leave.
-const SEND_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const SEND_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long saying goodbye may take.
 const CLOSE_WITHIN: Duration = Duration::from_millis(500);
-
-/// Why a connection ended, or was not made.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
-    #[error("stopped by us")]
-    Stopped,
-    #[error(transparent)]
-    NotConnected(#[from] ConnectError),
-    #[error("closed by the venue: {0}")]
-    Closed(String),
-    #[error("no event for {0:?}")]
-    Silent(Duration),
-    #[error("a message was not taken within {SEND_WITHIN:?}")]
-    NotTaken,
-    #[error("cut: {0}")]
-    Cut(Box<tungstenite::Error>),
-    #[error("ended by us: {0}")]
-    Unrecorded(Untold),
-}
 
 /// One connection and what is known of it.
 #[derive(Debug)]
@@ -82,9 +61,9 @@ pub(super) struct Conversation<'a> {
     /// How far the venue's clock is behind ours, where its answer has shown that it is.
     clock_behind: Option<TimeDelta>,
     translator: Translator,
-    /// Set when the connection brings its first event.
-    good: CancellationToken,
-    /// Kept from then on.
+    /// What is heard, for the one that keeps it.
+    voices: Arc<Voices>,
+    /// Kept from the first event on.
     stands: Option<Good<'a>>,
     logged: HashSet<&'static str>,
 }
@@ -102,55 +81,15 @@ impl Understood {
     }
 }
 
-impl Ended {
-    /// Gets the wait that the venue asked for, or that it would be wise to keep.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        self.not_connected().and_then(ConnectError::retry_after)
-    }
-
-    /// Tells whether the venue refuses us for good.
-    pub(super) fn is_final(&self) -> bool {
-        self.not_connected().is_some_and(ConnectError::is_final)
-    }
-
-    fn not_connected(&self) -> Option<&ConnectError> {
-        match self {
-            Self::NotConnected(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<Untold> for Ended {
-    fn from(untold: Untold) -> Self {
-        match untold {
-            Untold::NoRoom => Self::Unrecorded(untold),
-            Untold::Ended => Self::Stopped,
-        }
-    }
-}
-
-impl From<tungstenite::Error> for Ended {
-    fn from(error: tungstenite::Error) -> Self {
-        Self::Cut(Box::new(error))
-    }
-}
-
-impl From<Unheard> for Ended {
-    fn from(Unheard: Unheard) -> Self {
-        Self::Stopped
-    }
-}
-
 impl<'a> Conversation<'a> {
     /// Prepares a connection.
     pub(super) fn new(
         contact: &'a Contact,
         subscriptions: Arc<[Subscription]>,
         shutdown: &'a CancellationToken,
-        good: CancellationToken,
+        voices: Arc<Voices>,
     ) -> Self {
-        let roll = Roll::new(Arc::clone(&subscriptions));
+        let roll = Roll::new(Arc::clone(&subscriptions), contact.options.back_off.cap);
         let asked: Vec<_> = subscriptions.iter().map(|asked| (asked.symbol.clone(), asked.pair)).collect();
         Self {
             contact,
@@ -163,7 +102,7 @@ impl<'a> Conversation<'a> {
             tapped: None,
             clock_behind: None,
             translator: Translator::new(contact.protocol).asking_for(asked),
-            good,
+            voices,
             stands: None,
             logged: HashSet::new(),
         }
@@ -171,23 +110,15 @@ impl<'a> Conversation<'a> {
 
     /// Connects, and keeps the connection to its end.
     pub(super) async fn run(&mut self) -> Ended {
-        let Contact { protocol, options, penalty, .. } = self.contact;
-        let url = options.url_override.as_deref();
         // Boxed, because a TLS handshake is large and lives only for a moment.
-        let opening = Box::pin(async {
-            let leave = penalty.enter().await;
-            // Never closed.
-            let _starting = options.starts.acquire().await;
-            let asked = self.contact.outlet.clock.now();
-            (connect::open(protocol.endpoint(), url, options.max_frame).await, asked, leave)
-        });
+        let opening = Box::pin(open(self.contact));
         match self.shutdown.run_until_cancelled(opening).await {
             None => Ended::Stopped,
             Some((Err(error), ..)) => error.into(),
             Some((Ok(opened), asked, _leave)) => {
                 self.clock_behind = opened.date.and_then(|date| connect::behind(date, asked));
                 let now = self.contact.outlet.clock.now();
-                let tap = options.tap.as_ref();
+                let tap = self.contact.options.tap.as_ref();
                 match tap.map(|tap| self.tap(tap, opened.address, now)).transpose() {
                     Ok(tapped) => self.tapped = tapped,
                     Err(untold) => return untold.into(),
@@ -250,6 +181,7 @@ impl<'a> Conversation<'a> {
         if let Some(by) = self.clock_behind {
             self.deliver(DeliveryKind::ClockBehind(by)).await?;
         }
+        self.voices.stand();
         let mut silent_at = Instant::now() + options.silence_limit;
         let mut ping_at = self.next_ping(ping_every);
         let mut send_at = Instant::now() + limits.settle;
@@ -344,28 +276,31 @@ impl<'a> Conversation<'a> {
         if let Some(reply) = understood.reply {
             self.say(socket, reply).await?;
         }
-        let mut told = false;
+        let (mut told, now) = (false, Instant::now());
         outlet.deliver_at(receive_time, connection, DeliveryKind::Message).await?;
         for delivery in understood.deliveries {
             let mut kind = delivery.unwrap_or_else(|error| self.malformed(&error));
-            told |= kind.is_event();
+            if kind.is_event() {
+                told = true;
+                self.voices.hear(&kind, now);
+            }
             self.note(&mut kind);
             outlet.deliver_at(receive_time, connection, kind).await?;
         }
         if told && self.stands.is_none() {
-            self.good.cancel();
             self.stands = Some(self.contact.penalty.good());
         }
         Ok(told)
     }
 
-    /// Remembers which markets have spoken, and what was refused.
+    /// Remembers which markets have spoken, what was refused, and that the end is near.
     fn note(&mut self, kind: &mut DeliveryKind) {
         match kind {
             DeliveryKind::Ticker { market, .. } | DeliveryKind::Trade { market, .. } => {
                 self.roll.speaks(*market);
             }
             DeliveryKind::Refused { market, words } => *market = self.roll.refuse(words),
+            DeliveryKind::GoingAway(_) => self.voices.announce_end(),
             _ => {}
         }
     }
@@ -399,6 +334,28 @@ impl<'a> Conversation<'a> {
     fn next_ping(&self, every: Option<Duration>) -> Option<Instant> {
         let ping = self.contact.protocol.ping(self.contact.outlet.clock.now())?;
         Some(Instant::now() + every.unwrap_or(ping.every))
+    }
+}
+
+/// Opens a connection, when the venue may be asked for one and it is its turn; tells when it was asked.
+async fn open(contact: &Contact) -> (Result<Opened, ConnectError>, DateTime<Utc>, Leave<'_>) {
+    let Contact { protocol, options, outlet, penalty, closed, pace, .. } = contact;
+    loop {
+        closed.wait().await;
+        let leave = penalty.enter().await;
+        pace.turn().await;
+        // Never closed.
+        let _starting = options.starts.acquire().await;
+        // Another may have been told meanwhile.
+        if closed.until().is_some() {
+            continue;
+        }
+        let (url, asked) = (options.url_override.as_deref(), outlet.clock.now());
+        let opened = connect::open(protocol.endpoint(), url, options.max_frame, &outlet.clock).await;
+        if let Some(wait) = opened.as_ref().err().and_then(ConnectError::retry_after) {
+            closed.keep_for(wait);
+        }
+        return (opened, asked, leave);
     }
 }
 

@@ -1,12 +1,16 @@
 //! The loop against servers on the loopback.
 
+mod handover;
+mod patience;
+mod recorded;
+
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -18,7 +22,6 @@ use crate::{
     feed::{
         delivery::Delivery,
         pulses::{PulseOptions, Pulses},
-        recording::{OwnedFrame, RecordKind, Recording, Writer, WriterOptions},
         venues::{gate::Gate, kucoin::KuCoin},
     },
 };
@@ -27,6 +30,7 @@ const TRADE: &str = r#"{"channel":"spot.trades","event":"update","result":{"id":
 
 /// A loop that runs against a server of the test.
 struct Running {
+    contact: Arc<Contact>,
     deliveries: mpsc::Receiver<Delivery>,
     wanted: watch::Sender<Arc<[Subscription]>>,
     shutdown: CancellationToken,
@@ -62,14 +66,12 @@ impl Running {
             poll_every: Duration::from_secs(5),
         };
         let outlet = Outlet::new(protocol.venue(), Clock::system(), Pulses::new(pulses), out);
-        let penalty = PenaltyBox::new(options.penalty);
         let shutdown = CancellationToken::new();
-        let contact = Contact { protocol, options, outlet, penalty, shutdown: shutdown.clone() };
-        let pair = Pair::literal("BTC", "USDT");
+        let contact = Contact::new(protocol, options, outlet, Arc::default(), shutdown.clone());
+        let (contact, pair) = (Arc::new(contact), Pair::literal("BTC", "USDT"));
         let (wanted, subscriptions) = watch::channel(subscribe(protocol, &[pair]));
-        let stop = shutdown.clone();
-        let task = tokio::spawn(async move { run(&contact, subscriptions, stop).await });
-        Self { deliveries, wanted, shutdown, task }
+        let task = keep(&contact, subscriptions);
+        Self { contact, deliveries, wanted, shutdown, task }
     }
 
     /// Gets the next delivery that is more than the sign of a message.
@@ -94,6 +96,12 @@ impl Running {
         self.shutdown.cancel();
         timeout(Duration::from_secs(2), self.task).await.unwrap().unwrap();
     }
+}
+
+/// Keeps a connection.
+fn keep(contact: &Arc<Contact>, wanted: Wanted) -> JoinHandle<Kept> {
+    let (contact, stop) = (Arc::clone(contact), contact.shutdown.clone());
+    tokio::spawn(async move { run(&contact, wanted, stop).await })
 }
 
 /// Says what a connection is asked for.
@@ -193,6 +201,7 @@ async fn a_venue_that_refuses_for_good_is_left_alone() {
         let kept = timeout(Duration::from_secs(2), &mut running.task).await.unwrap().unwrap();
         let Kept::Blocked(error) = kept else { panic!("{kept:?}") };
         assert!(error.contains(&status[..3]), "{error}");
+        drop(running.contact);
         assert_eq!(running.deliveries.recv().await, None);
     }
 }
@@ -218,192 +227,28 @@ async fn a_connection_that_is_cut_is_made_and_subscribed_again() {
     running.stop().await;
 }
 
-#[tokio::test]
-async fn what_is_said_is_recorded_before_it_is_understood() {
-    let folder = tempfile::tempdir().unwrap();
-    let (writer, mut taps) = writer(folder.path(), 1 << 20);
-    let (listener, address) = listen().await;
-    let mut running =
-        Running::start_with(&Gate, format!("ws://user:secret@{address}/?token=secret"), |options| {
-            options.tap = taps.pop();
-        });
-    let mut socket = accept(&listener).await;
-    let mut expected = vec![RecordKind::Connect(format!("ws://{address}/"))];
-    for _ in 0..3 {
-        let heard = socket.next().await.unwrap().unwrap();
-        expected.push(RecordKind::Sent(heard.to_text().unwrap().to_owned()));
-    }
-    assert!(matches!(running.delivered().await, DeliveryKind::Connected(_)));
-    for (message, frame) in [
-        (Message::text(TRADE), OwnedFrame::Text(TRADE.to_owned())),
-        (Message::text("?"), OwnedFrame::Text("?".to_owned())),
-        (Message::binary(vec![0xff, 0x00]), OwnedFrame::Binary(vec![0xff, 0x00])),
-    ] {
-        socket.send(message).await.unwrap();
-        running.delivered().await;
-        expected.push(RecordKind::Frame(frame));
-    }
-    running.stop().await;
-    writer.run().unwrap();
-    let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
-    let recording = Recording::open(file).unwrap();
-    assert_eq!(recording.protocol().venue(), Gate.venue());
-    let recorded: Vec<_> = recording.map(|record| record.unwrap().kind).collect();
-    assert_eq!(recorded, expected);
-}
-
-#[tokio::test]
-async fn a_connection_whose_recording_falls_behind_is_made_again() {
-    let folder = tempfile::tempdir().unwrap();
-    // Nobody writes yet. There is room for a connection and its subscriptions, and not for what follows.
-    let (writer, mut taps) = writer(folder.path(), 4_000);
-    let (listener, address) = listen().await;
-    let mut running =
-        Running::start_with(&Gate, format!("ws://{address}"), |options| options.tap = taps.pop());
-    let mut socket = accept(&listener).await;
-    assert!(matches!(running.delivered().await, DeliveryKind::Connected(_)));
-    socket.send(Message::text("x".repeat(4_000))).await.unwrap();
-    let error = running.disconnected().await;
-    assert!(error.contains("the disk is too slow"), "{error}");
-    let progress = writer.progress();
-    assert_eq!(progress.overruns(), 1);
-    let writing = tokio::task::spawn_blocking(|| writer.run());
-    let mut socket = accept(&listener).await;
-    while !matches!(running.delivered().await, DeliveryKind::Connected(_)) {}
-    socket.send(Message::text(TRADE)).await.unwrap();
-    assert!(matches!(running.delivered().await, DeliveryKind::Trade { .. }));
-    running.stop().await;
-    writing.await.unwrap().unwrap();
-    assert_eq!((progress.messages(), progress.overruns()), (1, 1));
-}
-
-/// Makes a writer for Gate that lets so many bytes wait.
-fn writer(folder: &std::path::Path, room: usize) -> (Writer, Vec<Tap>) {
-    let options = WriterOptions {
-        folder: folder.to_owned(),
-        rotate_size: 1 << 20,
-        rotate_every: chrono::TimeDelta::hours(1),
-        flush_every: Duration::from_secs(1),
-        room,
-    };
-    Writer::create(options, [Gate.venue()], Clock::system().now()).unwrap()
-}
-
 /// A trade by its id.
 fn trade(id: u64) -> Message {
     Message::text(TRADE.replace(r#""id":1"#, &format!(r#""id":{id}"#)))
 }
 
 impl Running {
-    /// Gets the id of the next trade; nothing else may come before but word of a connection.
-    async fn traded(&mut self) -> String {
+    /// Gets the next delivery that is no word of a connection.
+    async fn said(&mut self) -> DeliveryKind {
         loop {
-            match self.delivered().await {
-                DeliveryKind::Trade { trade, .. } => return trade.id.unwrap(),
-                DeliveryKind::Connected(_) => {}
-                other => panic!("{other:?}"),
+            let kind = self.delivered().await;
+            if !matches!(kind, DeliveryKind::Connected(_)) {
+                return kind;
             }
         }
     }
-}
 
-#[tokio::test]
-async fn another_connection_takes_over_from_one_that_grows_old_and_nothing_is_missed() {
-    let (listener, address) = listen().await;
-    let mut running = Running::start_with(&Gate, format!("ws://{address}"), |options| {
-        options.rotate_after = Duration::from_millis(50);
-    });
-    let mut old = accept(&listener).await;
-    for turn in 0..3 {
-        let first = turn * 10;
-        old.send(trade(first)).await.unwrap();
-        assert_eq!(running.traded().await, first.to_string());
-        // The next one is there, and both bring what happens until the next one has brought something.
-        let mut next = accept(&listener).await;
-        old.send(trade(first + 1)).await.unwrap();
-        assert_eq!(running.traded().await, (first + 1).to_string());
-        next.send(trade(first + 2)).await.unwrap();
-        assert_eq!(running.traded().await, (first + 2).to_string());
-        // Only then is the old one left, with a goodbye.
-        let goodbye = async {
-            while let Some(Ok(message)) = old.next().await {
-                if message.is_close() {
-                    return true;
-                }
-            }
-            false
-        };
-        assert!(timeout(Duration::from_secs(10), goodbye).await.unwrap());
-        old = next;
-    }
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn another_connection_takes_over_when_something_else_is_wanted() {
-    let (listener, address) = listen().await;
-    let mut running = Running::start(&Gate, format!("ws://{address}"));
-    let mut old = accept(&listener).await;
-    old.send(trade(1)).await.unwrap();
-    assert_eq!(running.traded().await, "1");
-    let pairs = ["BTC", "ETH"].map(|base| Pair::literal(base, "USDT"));
-    running.wanted.send_replace(subscribe(&Gate, &pairs));
-    let mut next = accept(&listener).await;
-    let heard = next.next().await.unwrap().unwrap();
-    assert!(heard.to_text().unwrap().contains(r#"["BTC_USDT","ETH_USDT"]"#), "{heard}");
-    // The old one is listened to until the new one has brought something.
-    old.send(trade(2)).await.unwrap();
-    assert_eq!(running.traded().await, "2");
-    next.send(trade(3)).await.unwrap();
-    assert_eq!(running.traded().await, "3");
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn a_connection_stays_while_none_can_take_over() {
-    let (listener, address) = listen().await;
-    let mut running = Running::start_with(&Gate, format!("ws://{address}"), |options| {
-        options.rotate_after = Duration::from_millis(20);
-    });
-    let mut socket = accept(&listener).await;
-    for id in 0..3 {
-        // The next one is turned away.
-        answer(&listener, "503 Service Unavailable", "").await;
-        socket.send(trade(id)).await.unwrap();
-        assert_eq!(running.traded().await, id.to_string());
-    }
-    // The old one is cut while the next is being made: that one takes over all the same.
-    let mut next = accept(&listener).await;
-    drop(socket);
-    next.send(trade(7)).await.unwrap();
-    assert_eq!(running.traded().await, "7");
-    running.stop().await;
-}
-
-#[tokio::test]
-async fn a_venue_that_wants_no_other_connection_is_not_asked_for_one() {
-    let tried =
-        async |listener: &TcpListener| timeout(Duration::from_millis(200), listener.accept()).await.is_ok();
-    let pairs = ["BTC", "ETH"].map(|base| Pair::literal(base, "USDT"));
-    for (status, again_for_others) in
-        [("403 Forbidden", true), ("429 Too Many Requests\r\nretry-after: 600", false)]
-    {
-        let (listener, address) = listen().await;
-        let mut running = Running::start_with(&Gate, format!("ws://{address}"), |options| {
-            options.rotate_after = Duration::from_millis(20);
-        });
-        let mut socket = accept(&listener).await;
-        answer(&listener, status, "").await;
-        assert!(!tried(&listener).await, "{status}");
-        // As for a market whose stream is dead, and then for other markets.
-        running.wanted.send_modify(|_| ());
-        assert!(!tried(&listener).await, "{status}");
-        running.wanted.send_replace(subscribe(&Gate, &pairs));
-        assert_eq!(tried(&listener).await, again_for_others, "{status}");
-        // The one that stands is not concerned.
-        socket.send(trade(1)).await.unwrap();
-        assert_eq!(running.traded().await, "1");
-        running.stop().await;
+    /// Gets the id of the next trade; nothing else may come before but word of a connection.
+    async fn traded(&mut self) -> String {
+        match self.said().await {
+            DeliveryKind::Trade { trade, .. } => trade.id.unwrap(),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! `trade` carries trades (`side` is the taker's), past ones first in a message whose `action` is `snapshot`; `ticker`
 //! best bid and ask, last price and volume of 24 hours in base and quote, always in full. Times are milliseconds as
 //! text. Contracts are spelled as spot markets are and differ in `instType`, which is why that is looked at. After
-//! two minutes without the text `ping` the server cuts; it answers with the text `pong`. Source: Bitget's public
+//! 30 s without the text `ping` the server may cut; it answers with the text `pong`. Source: Bitget's public
 //! documentation.
 
 mod rest;
@@ -25,8 +25,8 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::{Few, Message},
         number::{Number, Text, Volume, milliseconds, optional, positive, side},
-        rest::Rest,
-        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+        rest::{Budget, Rest},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
 
@@ -41,6 +41,15 @@ const IGNORED: &[&str] = &["books", "candle", "auction"];
 
 /// Markets that a message may name, so that it stays below the venue's 4,096 bytes.
 const MARKETS_PER_MESSAGE: usize = 20;
+
+/// Fewer than 50 channels are advised, and a market has two. Ten messages a second are allowed, and an address may make 300
+/// connections in five minutes.
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    markets: 24,
+    message_gap: Duration::from_millis(125),
+    connections: Some(Budget::new(300, 300)),
+    ..ConnectionLimits::DEFAULT
+};
 
 /// Speaks with Bitget.
 #[derive(Debug)]
@@ -84,8 +93,12 @@ impl Protocol for Bitget {
             .collect()
     }
 
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
+    }
+
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
-        Some(Ping { every: Duration::from_secs(30), message: "ping".to_owned() })
+        Some(Ping { every: Duration::from_secs(25), message: "ping".to_owned() })
     }
 
     fn parse<'a>(&self, _session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {

@@ -100,7 +100,7 @@ impl Protocol for Bitstamp {
                 Ok(Parsed::one(event, Event::Subscribed))
             }
             "bts:request_reconnect" => {
-                Ok(Parsed::one(event, Event::Refused("the server asks to connect again")))
+                Ok(Parsed::one(event, Event::GoingAway("the server asks to connect again")))
             }
             "bts:error" => {
                 let refusal: Refusal<'a> = message.body()?;
@@ -246,7 +246,7 @@ mod tests {
     #[test]
     fn the_venue_takes_refuses_and_goes_away() {
         let refused = r#"{"event":"bts:error","channel":"","data":{"code":4009,"message":"no \"X\""}}"#;
-        let away = vec![Event::Refused("the server asks to connect again")];
+        let away = vec![Event::GoingAway("the server asks to connect again")];
         for (text, expected) in [
             (TAKEN, vec![Event::Subscribed]),
             (BEAT, vec![]),

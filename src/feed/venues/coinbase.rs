@@ -7,6 +7,8 @@
 
 mod rest;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
@@ -22,9 +24,16 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::{self, Few, Message},
         number::{Date, Number, Text, Volume, optional, positive, side},
-        rest::Rest,
-        venue::{Endpoint, Market, ParseError, Protocol, Session},
+        rest::{Budget, Rest},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Protocol, Session},
     },
+};
+
+/// An address may make eight connections and send eight messages a second.
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    message_gap: Duration::from_millis(250),
+    connections: Some(Budget::new(8, 1)),
+    ..ConnectionLimits::DEFAULT
 };
 
 /// Speaks with Coinbase.
@@ -68,6 +77,10 @@ impl Protocol for Coinbase {
                 json!({ "type": "subscribe", "product_ids": symbols, "channel": channel }).to_string()
             })
             .to_vec()
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
     }
 
     fn parse<'a>(&self, session: &'a mut Session, text: &'a str) -> Result<Parsed<'a>, ParseError> {

@@ -10,6 +10,8 @@ mod rest;
 
 use std::borrow::Cow;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
@@ -26,9 +28,13 @@ use crate::{
         json::{self, Few, Levels, Message},
         number::{Number, Text, Volume, millis, positive, side, whole},
         rest::Rest,
-        venue::{Endpoint, Frame, MAX_FRAME, Market, ParseError, Protocol, Session, split},
+        venue::{ConnectionLimits, Endpoint, Frame, MAX_FRAME, Market, ParseError, Protocol, Session, split},
     },
 };
+
+/// An address may send a hundred messages a second; three for each of many markets would be more at once.
+const LIMITS: ConnectionLimits =
+    ConnectionLimits { message_gap: Duration::from_millis(20), ..ConnectionLimits::DEFAULT };
 
 /// Speaks with HTX.
 #[derive(Debug)]
@@ -94,6 +100,10 @@ impl Protocol for Htx {
                 })
             })
             .collect()
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
     }
 
     fn decode<'a>(&self, frame: Frame<'a>) -> Result<Cow<'a, str>, ParseError> {

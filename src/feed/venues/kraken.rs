@@ -25,10 +25,14 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::{self, Few, Message},
         number::{Date, Number, Text, Volume, positive, side},
-        rest::Rest,
-        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+        rest::{Budget, Rest},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
+
+/// An address may make 150 connections in ten minutes.
+const LIMITS: ConnectionLimits =
+    ConnectionLimits { connections: Some(Budget::new(150, 600)), ..ConnectionLimits::DEFAULT };
 
 /// Speaks with Kraken.
 #[derive(Debug)]
@@ -67,6 +71,10 @@ impl Protocol for Kraken {
         [trades, tickers]
             .map(|params| json!({ "method": "subscribe", "params": params }).to_string())
             .to_vec()
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
     }
 
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {

@@ -23,13 +23,21 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::Message,
         number::{Number, Text, Volume, Words, millis, positive, side, whole},
-        rest::Rest,
-        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session, split},
+        rest::{Budget, Rest},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Ping, Protocol, Session, split},
     },
 };
 
 /// Symbols that one subscription may name.
 const SYMBOLS_PER_TOPIC: usize = 100;
+
+/// An address may make 30 connections a minute, each with 300 topics; a market has three. A hundred messages in ten seconds are
+/// allowed.
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    message_gap: Duration::from_millis(100),
+    connections: Some(Budget::new(30, 60)),
+    ..ConnectionLimits::DEFAULT
+};
 
 /// Speaks with KuCoin.
 #[derive(Debug)]
@@ -86,6 +94,10 @@ impl Protocol for KuCoin {
                 .to_string()
             })
             .collect()
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
     }
 
     fn ping(&self, now: DateTime<Utc>) -> Option<Ping> {

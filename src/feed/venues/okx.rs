@@ -3,7 +3,7 @@
 //! `trades` carries trades with the taker's side, those of one order at one price told as one (`count`), `tickers` best bid and ask, last price and volume as they change,
 //! `bbo-tbt` best bid and ask as often as every 10 ms. Volume is in base (`vol24h`) and quote (`volCcy24h`) for spot, in
 //! contracts and base for derivatives. Times are milliseconds as text. After 30 s of silence the server cuts, unless
-//! the text `ping` comes; it answers with the text `pong`. Source: OKX's public documentation, and recordings.
+//! the text `ping` comes; it answers with the text `pong`. A `notice` announces that it will end the connection. Source: OKX's public documentation, and recordings.
 
 mod rest;
 
@@ -24,8 +24,8 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::{Few, Levels, Message},
         number::{Number, Text, Volume, milliseconds, optional, positive, side},
-        rest::Rest,
-        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+        rest::{Budget, Rest},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
 
@@ -44,6 +44,13 @@ const IGNORED: &[&str] = &[
     "price-limit",
     "status",
 ];
+
+/// The code of a `notice` that announces the end of the connection.
+const GOING_AWAY: &str = "64008";
+
+/// An address may make three connections a second.
+const LIMITS: ConnectionLimits =
+    ConnectionLimits { connections: Some(Budget::new(3, 1)), ..ConnectionLimits::DEFAULT };
 
 /// Speaks with OKX.
 #[derive(Debug)]
@@ -93,6 +100,10 @@ impl Protocol for Okx {
         vec![json!({ "op": "subscribe", "args": channels }).to_string()]
     }
 
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
+    }
+
     fn ping(&self, _now: DateTime<Utc>) -> Option<Ping> {
         Some(Ping { every: Duration::from_secs(20), message: "ping".to_owned() })
     }
@@ -101,11 +112,11 @@ impl Protocol for Okx {
         if text == "pong" {
             return Ok(Parsed::ignored("pong"));
         }
-        let message = Message::open(text, 1, ["arg.channel", "arg.instId", "event", "msg"], "data")?;
+        let message = Message::open(text, 1, ["arg.channel", "arg.instId", "event", "msg", "code"], "data")?;
         match message.head {
-            [_, _, Some(event), words] => answer(event, words),
-            [Some(channel), symbol, None, _] => data(channel, symbol, message),
-            [None, _, None, _] => Err(ParseError::unknown_channel("without channel")),
+            [_, _, Some(event), words, code] => answer(event, words, code),
+            [Some(channel), symbol, None, ..] => data(channel, symbol, message),
+            [None, _, None, ..] => Err(ParseError::unknown_channel("without channel")),
         }
     }
 
@@ -157,10 +168,13 @@ struct Best<'a> {
     ts: Text<'a>,
 }
 
-fn answer<'a>(event: &'a str, words: Option<&'a str>) -> Result<Parsed<'a>, ParseError> {
+fn answer<'a>(event: &'a str, words: Option<&'a str>, code: Option<&str>) -> Result<Parsed<'a>, ParseError> {
     match event {
         "subscribe" => Ok(Parsed::one(event, Event::Subscribed)),
         "error" => Ok(Parsed::one(event, Event::Refused(words.unwrap_or("without a reason")))),
+        "notice" if code == Some(GOING_AWAY) => {
+            Ok(Parsed::one(event, Event::GoingAway(words.unwrap_or("without a reason"))))
+        }
         "unsubscribe" | "notice" | "channel-conn-count" => Ok(Parsed::ignored(event)),
         _ => Err(ParseError::unknown_channel(event)),
     }
@@ -294,7 +308,11 @@ mod tests {
                 r#"{"event":"error","code":"60018","msg":"no such \"instId\"","connId":"a4d3"}"#,
                 vec![Event::Refused(r#"no such \"instId\""#)],
             ),
-            (r#"{"event":"notice","code":"64008","msg":"service upgrade"}"#, vec![]),
+            (
+                r#"{"event":"notice","code":"64008","msg":"service upgrade","connId":"a"}"#,
+                vec![Event::GoingAway("service upgrade")],
+            ),
+            (r#"{"event":"notice","code":"64999","msg":"something else"}"#, vec![]),
         ] {
             assert_eq!(events(text), expected, "{text}");
         }

@@ -23,13 +23,20 @@ use crate::{
         event::{Event, Parsed, Ticker, TradeReport},
         json::{Best, Tagged},
         number::{Number, Text, Volume, Words, millis, positive, side},
-        rest::Rest,
-        venue::{Endpoint, Market, ParseError, Ping, Protocol, Session},
+        rest::{Budget, Rest},
+        venue::{ConnectionLimits, Endpoint, Market, ParseError, Ping, Protocol, Session},
     },
 };
 
 /// Milliseconds that no clock shows before the year 5138: what is larger is in microseconds.
 const TOO_LARGE_FOR_MILLIS: i64 = 100_000_000_000_000;
+
+/// An address may make five connections a second, and send five messages.
+const LIMITS: ConnectionLimits = ConnectionLimits {
+    message_gap: Duration::from_millis(250),
+    connections: Some(Budget::new(5, 1)),
+    ..ConnectionLimits::DEFAULT
+};
 
 /// Speaks with Upbit.
 #[derive(Debug)]
@@ -71,6 +78,10 @@ impl Protocol for Upbit {
             { "format": "SIMPLE" },
         ]);
         vec![request.to_string()]
+    }
+
+    fn limits(&self) -> ConnectionLimits {
+        LIMITS
     }
 
     fn replaces_subscriptions(&self) -> bool {

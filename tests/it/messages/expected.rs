@@ -133,7 +133,9 @@ fn heading<'a>(event: &Event<'a>) -> Option<(&'a str, Option<DateTime<Utc>>)> {
     match event {
         Event::Trade(trade) => Some((trade.symbol, Some(trade.time))),
         Event::Ticker(ticker) => Some((ticker.symbol, ticker.time)),
-        Event::Confirm(_) | Event::Gap(_) | Event::Subscribed | Event::Refused(_) => None,
+        Event::Confirm(_) | Event::Gap(_) | Event::Subscribed | Event::Refused(_) | Event::GoingAway(_) => {
+            None
+        }
     }
 }
 

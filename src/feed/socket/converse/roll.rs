@@ -1,4 +1,8 @@
-//! Which markets of a connection have spoken, and which are subscribed once more after a refusal.
+//! Which markets of a connection have spoken, and which are subscribed again after a refusal.
+//!
+//! A venue may have refused all for the sake of one, so soon after a refusal those that have not spoken are subscribed by themselves.
+//! What is refused then may be so for a moment only, as for having asked too often: it is subscribed again after a while, then ever
+//! later, for as long as the connection stands.
 
 use std::{collections::HashSet, slice, sync::Arc, time::Duration};
 
@@ -7,9 +11,14 @@ use tokio::time::Instant;
 
 use crate::{domain::pair::Pair, feed::socket::Subscription};
 
-/// How long after a refusal the markets that have not spoken yet are subscribed once more: the venue may have refused all for
-/// the sake of one.
+/// How long after a refusal the markets that have not spoken yet are subscribed by themselves.
 pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// The longest wait before those that were refused are subscribed again.
+const AGAIN_AFTER_AT_MOST: Duration = Duration::from_secs(3_600);
+
+/// How many of those are subscribed at a time. Bitget takes 240 messages an hour, and the first of these hours has five times.
+const AGAIN_AT_MOST: usize = 20;
 
 /// The markets that a connection is asked for.
 #[derive(Debug)]
@@ -17,33 +26,35 @@ pub(super) struct Roll {
     asked: Arc<[Subscription]>,
     /// Those that have not spoken yet.
     silent: HashSet<Pair, RandomState>,
-    /// Those that were refused by name.
+    /// Those of them that were refused by name.
     refused: HashSet<Pair, RandomState>,
-    again: Again,
-}
-
-/// Whether markets are subscribed once more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Again {
-    /// Nothing was refused.
-    Not,
-    /// Something was: at this time.
-    At(Instant),
-    /// That was done.
-    Done,
+    /// Something was refused since the last time that markets were subscribed, and no market named.
+    unnamed: bool,
+    /// What was subscribed last were all, and not all but those that are refused.
+    whole: bool,
+    /// When markets are to be subscribed again.
+    due: Option<Instant>,
+    /// How often they were.
+    times: u32,
+    /// How long to wait before the second time; then it doubles.
+    wait: Duration,
+    /// Where in their order to go on, when they are too many.
+    place: usize,
 }
 
 impl Roll {
     /// Begins with none that has spoken.
-    pub(super) fn new(asked: Arc<[Subscription]>) -> Self {
+    pub(super) fn new(asked: Arc<[Subscription]>, wait: Duration) -> Self {
         let silent = asked.iter().map(|asked| asked.pair).collect();
-        Self { asked, silent, refused: HashSet::default(), again: Again::Not }
+        let refused = HashSet::default();
+        Self { asked, silent, refused, unnamed: false, whole: true, due: None, times: 0, wait, place: 0 }
     }
 
     /// Notes that a market speaks.
     pub(super) fn speaks(&mut self, market: Pair) {
         if !self.silent.is_empty() {
             self.silent.remove(&market);
+            self.refused.remove(&market);
         }
     }
 
@@ -52,34 +63,66 @@ impl Roll {
         let named =
             |wanted: &&Subscription| self.silent.contains(&wanted.pair) && names(words, &wanted.symbol);
         let market = self.asked.iter().find(named).map(|wanted| wanted.pair);
-        self.refused.extend(market);
-        if self.again == Again::Not && self.asked.len() > 1 {
-            self.again = Again::At(Instant::now() + AGAIN_AFTER);
-        }
+        // Where there is but one, it is that.
+        let only =
+            self.asked.first().filter(|only| self.asked.len() == 1 && self.silent.contains(&only.pair));
+        self.refused.extend(market.or(only.map(|only| only.pair)));
+        self.unnamed |= market.is_none();
+        self.due = self.due.or_else(|| Some(Instant::now() + self.next_wait()));
         market
     }
 
-    /// Tells when markets are to be subscribed once more, if they are.
+    /// Tells when markets are to be subscribed again, if they are.
     pub(super) fn due(&self) -> Option<Instant> {
-        match self.again {
-            Again::At(time) => Some(time),
-            Again::Not | Again::Done => None,
-        }
+        self.due
     }
 
-    /// Lists what is to be subscribed once more, in messages of their own: each market that has not spoken. Where a
-    /// subscription `replaces` those before it, that would end all others: there it is all together but those refused.
+    /// Lists what is to be subscribed again, in messages of their own. Where a subscription `replaces` those before it, one market
+    /// alone would end all others: there it is all together, or all together but those refused.
     pub(super) fn again(&mut self, replaces: bool) -> Vec<Vec<Subscription>> {
-        self.again = Again::Done;
-        let asked = self.asked.iter();
-        if !replaces {
-            let silent = asked.filter(|wanted| self.silent.contains(&wanted.pair));
-            return silent.map(|wanted| slice::from_ref(wanted).to_vec()).collect();
+        let again = if replaces { self.together() } else { self.singly() };
+        self.times = self.times.saturating_add(1);
+        self.unnamed = false;
+        // All were tried: whether that is refused will be told.
+        let settled = if replaces { self.whole } else { self.refused.is_empty() };
+        self.due = (!settled).then(|| Instant::now() + self.next_wait());
+        again
+    }
+
+    /// The first time it is each that has not spoken. Later, when those may as well be quiet, it is those that were refused, if
+    /// that is known.
+    fn singly(&mut self) -> Vec<Vec<Subscription>> {
+        self.whole = false;
+        let silent = self.asked.iter().filter(|wanted| self.silent.contains(&wanted.pair));
+        let alone = |wanted| slice::from_ref(wanted).to_vec();
+        if self.times == 0 {
+            // The same once more, at once, would be answered as before.
+            return silent.filter(|_| self.asked.len() > 1).map(alone).collect();
         }
-        let taken: Vec<_> = asked.filter(|wanted| !self.refused.contains(&wanted.pair)).cloned().collect();
-        // The same once more would be answered as before.
-        let helps = !taken.is_empty() && taken.len() < self.asked.len();
+        let concerned = |wanted: &&Subscription| self.unnamed || self.refused.contains(&wanted.pair);
+        let mut due: Vec<_> = silent.filter(concerned).collect();
+        let place = self.place.checked_rem(due.len()).unwrap_or_default();
+        due.rotate_left(place);
+        self.place = self.place.wrapping_add(AGAIN_AT_MOST);
+        due.into_iter().take(AGAIN_AT_MOST).map(alone).collect()
+    }
+
+    /// All, and when that has been refused all but those that were.
+    fn together(&mut self) -> Vec<Vec<Subscription>> {
+        self.whole = !self.whole;
+        let taken = |wanted: &&Subscription| self.whole || !self.refused.contains(&wanted.pair);
+        let taken: Vec<_> = self.asked.iter().filter(taken).cloned().collect();
+        let helps = !taken.is_empty() && (self.whole || taken.len() < self.asked.len());
         helps.then_some(taken).into_iter().collect()
+    }
+
+    /// Gets how long to wait now. After all were tried once more, those that are not refused are not kept waiting.
+    fn next_wait(&self) -> Duration {
+        match self.times.checked_sub(1) {
+            None => AGAIN_AFTER,
+            Some(_) if self.whole => Duration::ZERO,
+            Some(times) => self.wait.saturating_mul(2_u32.saturating_pow(times)).min(AGAIN_AFTER_AT_MOST),
+        }
     }
 }
 

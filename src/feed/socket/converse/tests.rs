@@ -1,5 +1,7 @@
 //! Conversations over a pipe in memory, on a clock that is moved by hand.
 
+mod refusals;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -7,9 +9,9 @@ use tokio::{
     io::{DuplexStream, duplex},
     sync::{Semaphore, mpsc},
 };
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::{self, protocol::Role};
 
-use super::{roll::AGAIN_AFTER, *};
+use super::*;
 use crate::{
     clock::Clock,
     domain::pair::Pair,
@@ -17,9 +19,9 @@ use crate::{
         delivery::Delivery,
         outlet::Outlet,
         pulses::{PulseOptions, Pulses},
-        socket::{BackOff, Penalty, PenaltyBox, SocketOptions},
+        socket::{BackOff, Penalty, SocketOptions},
         venue::{MAX_FRAME, Protocol},
-        venues::{binance::Binance, cryptocom::CryptoCom, gate::Gate, upbit::Upbit},
+        venues::{binance::Binance, cryptocom::CryptoCom, gate::Gate},
     },
 };
 
@@ -85,10 +87,9 @@ impl Venue {
                 max_frame: MAX_FRAME,
                 tap: None,
             };
-            let penalty = PenaltyBox::new(options.penalty);
-            let contact = Contact { protocol, options, outlet, penalty, shutdown: token };
-            let mut conversation =
-                Conversation::new(&contact, subscriptions, &leave, CancellationToken::new());
+            let contact = Contact::new(protocol, options, outlet, Arc::default(), token);
+            let voices = Arc::new(Voices::new(&subscriptions));
+            let mut conversation = Conversation::new(&contact, subscriptions, &leave, voices);
             conversation.hold(socket, ping_every).await.to_string()
         });
         Self {
@@ -316,62 +317,4 @@ async fn that_a_connection_is_left_is_told_however_long_it_takes() {
     }
     assert_eq!(last, Some(DeliveryKind::Left([Pair::literal("BTC", "USDT")].into())));
     assert_eq!(venue.talk.await.unwrap(), "stopped by us");
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_has_not_spoken_after_a_refusal_is_subscribed_by_itself() {
-    let (ours, theirs) = duplex(1 << 16);
-    let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "USDT"));
-    let mut venue = Venue::asking(&Gate, None, 16, ours, theirs, &pairs).await;
-    for _ in 0..3 {
-        assert_eq!(venue.hear_json().await["payload"], json!(["BTC_USDT", "ETH_USDT", "ABC_USDT"]));
-    }
-    assert!(matches!(venue.delivered().await, DeliveryKind::Connected(_)));
-    let refusal = r#"{"time":1,"channel":"spot.trades","event":"subscribe","error":{"code":2,"message":"unknown currency pair: abc_usdt"},"result":null}"#;
-    let words = "unknown currency pair: abc_usdt".to_owned();
-    for _ in 0..2 {
-        venue.say(refusal).await;
-        let refused = DeliveryKind::Refused { market: Some(pairs[2]), words: words.clone() };
-        assert_eq!(venue.delivered().await, refused);
-    }
-    venue.say(TRADE).await;
-    assert!(matches!(venue.delivered().await, DeliveryKind::Trade { .. }));
-    let before = Instant::now();
-    // Not the one that has spoken, and each of the others only once.
-    for symbol in ["ETH_USDT", "ABC_USDT"] {
-        for _ in 0..3 {
-            assert_eq!(venue.hear_json().await["payload"], json!([symbol]));
-        }
-    }
-    assert_eq!(before.elapsed(), AGAIN_AFTER);
-    venue.say(refusal).await;
-    venue.delivered().await;
-    assert_eq!(venue.hear_json().await["channel"], "spot.ping");
-}
-
-#[tokio::test(start_paused = true)]
-async fn where_subscriptions_replace_one_another_all_but_the_refused_are_subscribed_together() {
-    let refusal = |words| json!({ "error": { "name": "INVALID_PARAM", "message": words } }).to_string();
-    for (words, expected) in [
-        ("unknown code KRW-ABC", Some(json!(["KRW-BTC", "KRW-ETH"]))),
-        // It is not known which: the same once more would not help.
-        ("unknown code", None),
-    ] {
-        let (ours, theirs) = duplex(1 << 16);
-        let pairs = ["BTC", "ETH", "ABC"].map(|base| Pair::literal(base, "KRW"));
-        let mut venue = Venue::asking(&Upbit, None, 16, ours, theirs, &pairs).await;
-        assert_eq!(venue.hear_json().await[1]["codes"], json!(["KRW-BTC", "KRW-ETH", "KRW-ABC"]));
-        let before = Instant::now();
-        venue.say(&refusal(words)).await;
-        match expected {
-            Some(codes) => {
-                let request = venue.hear_json().await;
-                assert_eq!((&request[1]["codes"], &request[3]["codes"]), (&codes, &codes));
-                assert_eq!(before.elapsed(), AGAIN_AFTER);
-                venue.say(&refusal(words)).await;
-                assert_eq!(venue.hear().await, Message::text("PING"), "once");
-            }
-            None => assert_eq!(venue.hear().await, Message::text("PING")),
-        }
-    }
 }
