@@ -11,6 +11,7 @@ use std::{
 use tokio::time::interval;
 
 use super::{tongue::Quote, venue::Venue};
+use crate::harness::eventually;
 
 /// How often every market is quoted and traded.
 const EVERY: Duration = Duration::from_millis(100);
@@ -22,6 +23,8 @@ pub(super) struct Course {
     pub(super) middle: AtomicI64,
     stopped: AtomicBool,
     halted: AtomicBool,
+    /// Whether it has halted: nothing of before is under way.
+    rests: AtomicBool,
 }
 
 impl Course {
@@ -31,13 +34,15 @@ impl Course {
     }
 
     /// Has nothing happen any more.
-    pub(super) fn halt(&self) {
+    pub(super) async fn halt(&self) {
         self.halted.store(true, Relaxed);
+        eventually("nothing is under way", async || self.rests.load(Relaxed).then_some(())).await;
     }
 
     pub(super) fn begin() -> Arc<Self> {
         let middle = AtomicI64::new(6_000_000);
-        Arc::new(Self { middle, stopped: AtomicBool::new(false), halted: AtomicBool::new(false) })
+        let [stopped, halted, rests] = [false; 3].map(AtomicBool::new);
+        Arc::new(Self { middle, stopped, halted, rests })
     }
 }
 
@@ -48,6 +53,7 @@ pub(super) async fn drive(venues: Vec<Arc<Venue>>, course: Arc<Course>) {
     loop {
         ticks.tick().await;
         if course.halted.load(Relaxed) {
+            course.rests.store(true, Relaxed);
             continue;
         }
         round += 1;

@@ -87,7 +87,9 @@ async fn what_is_recorded_plays_back_to_the_prices_that_a_service_had_at_the_sam
     let folder = tempfile::tempdir().unwrap();
     let mut recorder = command();
     recorder.arg("record").arg(folder.path()).envs(surroundings(&stage.venues, &PATIENT));
-    let child = recorder.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    recorder.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut recorder = tokio::process::Command::from(recorder);
+    let mut child = recorder.kill_on_drop(true).spawn().unwrap();
     stage.begun().await;
     let standing = async |count| {
         let all = || stage.venues.iter().all(|venue| venue.standing() == count);
@@ -106,23 +108,21 @@ async fn what_is_recorded_plays_back_to_the_prices_that_a_service_had_at_the_sam
     eventually("more is traded", async || (traded() > before + 200).then_some(())).await;
 
     // The venues say one last word, which both must have heard, and no more.
-    stage.course.halt();
-    let last = MARKETS[1];
+    stage.course.halt().await;
     for venue in &stage.venues {
-        let deal = venue.deal(last, 6_000_123);
-        stage
-            .until(venue.tongue, "has told the last trade", |source| {
-                source.trade_count + source.snapshot_trade_count >= venue.told().0
-            })
-            .await;
+        let deal = venue.deal(MARKETS[0], 6_000_123);
+        eventually("the last trade is told", async || {
+            let said = stage.contribution(venue.tongue, MARKETS[0]).await?;
+            (said.last.as_deref() == Some("60001.23")).then_some(())
+        })
+        .await;
         let is_kept = async || has(folder.path(), venue.tongue, &deal).then_some(());
         eventually("the last trade is recorded", is_kept).await;
     }
     let before = known(&stage.prices).await;
-    let id = child.id().to_string();
+    let id = child.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-    let ended = tokio::task::spawn_blocking(|| child.wait_with_output());
-    assert!(ended.await.unwrap().unwrap().status.success());
+    assert!(child.wait().await.unwrap().success());
 
     let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), Tongue::ALL.len());
