@@ -15,8 +15,9 @@ use crate::domain::{
     venue::Venue,
 };
 
-/// Trade ids that are remembered for each market at most, to know a trade that comes twice.
-const REMEMBERED: usize = 512;
+/// Trade ids that are remembered for each market at most, to know a trade that comes twice: also the last one, which a stream tells
+/// to who subscribes anew, after some pages of those that were missed before it.
+const REMEMBERED: usize = 4_096;
 
 /// How long a volume is taken for that of the last day, if it is not told again.
 const VOLUME_LASTS: TimeDelta = TimeDelta::hours(6);
