@@ -102,7 +102,8 @@ impl Frames {
         let texts = (0..FRAMES)
             .map(|_| {
                 time += EVERY;
-                markets.next(time).0
+                let place = markets.choose();
+                markets.next_of(place, time).0
             })
             .collect();
         Self { language, start, greeting, texts, pairs: markets.pairs().collect() }

@@ -148,16 +148,24 @@ impl Markets {
         self.all.iter().map(|market| market.symbol.as_str())
     }
 
-    /// Writes what the venue says to a new subscriber, market by market: the past, and how things stand.
+    /// Writes what the venue says to a new subscriber of all, market by market: the past, and how things stand.
     pub(crate) fn greet(&mut self, time: DateTime<Utc>) -> Vec<String> {
-        let language = self.language;
-        let places = 0..self.all.len();
-        places.flat_map(|place| language.greet(&self.say(place, What::Trades, time))).collect()
+        (0..self.all.len()).flat_map(|place| self.greet_of(place, time)).collect()
     }
 
-    /// Writes what the venue says next, and tells how many trades that is.
-    pub(crate) fn next(&mut self, time: DateTime<Utc>) -> (String, usize) {
-        let place = self.random.random_range(0..self.all.len());
+    /// Does the same for one market.
+    pub(crate) fn greet_of(&mut self, place: usize, time: DateTime<Utc>) -> Vec<String> {
+        let language = self.language;
+        language.greet(&self.say(place, What::Trades, time))
+    }
+
+    /// Chooses the market of which something is said next.
+    pub(crate) fn choose(&mut self) -> usize {
+        self.random.random_range(0..self.all.len())
+    }
+
+    /// Writes what the venue says of it, and tells how many trades that is.
+    pub(crate) fn next_of(&mut self, place: usize, time: DateTime<Utc>) -> (String, usize) {
         let what = match self.random.random_range(0..100) {
             0..30 => What::Trades,
             30..80 => What::Best,
