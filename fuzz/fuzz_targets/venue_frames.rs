@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
         for shape in shapes.into_iter().flatten() {
             let Ok(text) = protocol.decode(shape) else { continue };
             let Ok(parsed) = protocol.parse(&mut session, &text) else { continue };
-            for event in parsed.events {
+            for event in &parsed.events {
                 let _ = translator.translate(event, DateTime::UNIX_EPOCH);
             }
         }
