@@ -6,8 +6,12 @@
 //! [`recording`] writes and reads recorded traffic, frame by frame. [`rest`] is the other half of the seam: what a venue
 //! is asked over REST. Either way [`translate`] turns symbols into canonical markets, with [`scale`] for what is traded in
 //! multiples, and a [`delivery`] is what is handed on.
+//!
+//! [`listener`] puts it together for one venue: which markets, over which connections, and by [`pulses`] what is asked for over
+//! REST meanwhile. `refusal` and `closed` are what a venue wants that refuses us, and until when.
 
 mod book;
+mod causes;
 mod closed;
 pub mod delivery;
 pub mod event;

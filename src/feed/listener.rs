@@ -4,8 +4,8 @@
 //! Markets come from the venue's instruments, read at the start and now and then (`listing`); they are spread over
 //! connections (`shards`), each kept by the one reconnecting loop. [`pulses`](super::pulses) tell which markets are
 //! late; those are asked for over REST (`asking`, `questions`), and so are trades that were missed and volumes that the stream
-//! does not tell. What is wanted may change at any
-//! time: connections whose markets change are taken over from by others, the rest stays as it is.
+//! does not tell. What is wanted may change at any time: connections whose markets change are taken over from by others, the rest
+//! stays as it is.
 
 mod asking;
 mod listing;

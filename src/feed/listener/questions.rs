@@ -201,6 +201,7 @@ fn translator(contact: &Contact, markets: &[(Pair, String)]) -> Translator {
     let asked = markets.iter().map(|(market, symbol)| (symbol.clone(), *market));
     Translator::new(contact.protocol).asking_for(asked)
 }
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Budget, Query, Rest};
 use crate::{
     clock::Clock,
-    feed::{closed::Closed, refusal::Refusal, socket::USER_AGENT, venue::ParseError},
+    feed::{causes::with_causes, closed::Closed, refusal::Refusal, socket::USER_AGENT, venue::ParseError},
 };
 
 /// How long an answer may take.
@@ -47,7 +47,7 @@ pub enum RestError {
     #[error("the venue has refused us for good")]
     Blocked,
     /// It was not reached, or the answer was cut off.
-    #[error("no answer: {0}")]
+    #[error("no answer: {}", with_causes(.0))]
     Transport(reqwest::Error),
     /// The answer is larger than any should be.
     #[error("an answer of more than {MAX_ANSWER} bytes")]

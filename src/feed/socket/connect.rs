@@ -14,7 +14,7 @@ use tokio_tungstenite::{
 
 use crate::{
     clock::Clock,
-    feed::{refusal::Refusal, venue::Endpoint},
+    feed::{causes::with_causes, refusal::Refusal, venue::Endpoint},
 };
 
 /// How long a connection may take to stand, the question for its address included.
@@ -49,7 +49,7 @@ pub(super) enum ConnectError {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Socket(Box<tungstenite::Error>),
-    #[error("cannot ask for the address: {0}")]
+    #[error("cannot ask for the address: {}", with_causes(.0))]
     Rest(reqwest::Error),
     #[error("the answer with the address is not understood: {0}")]
     Answer(String),
@@ -151,7 +151,7 @@ pub(super) async fn open(
 /// Reads when an answer was made.
 fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     let date = headers.get(header::DATE)?.to_str().ok()?;
-    DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
+    httpdate::parse_http_date(date).ok().map(DateTime::from)
 }
 
 /// Tells how far a clock is behind ours at least that showed a date, in whole seconds, after a moment of ours; `None` if it
