@@ -14,7 +14,7 @@ use futures::{SinkExt as _, StreamExt as _};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc::{UnboundedSender, unbounded_channel},
-    task::{JoinHandle, spawn_local},
+    task::{JoinHandle, JoinSet, spawn_local},
     time::{MissedTickBehavior, interval},
 };
 use tokio_tungstenite::{accept_async, tungstenite::Message};
@@ -80,12 +80,15 @@ struct Hall {
 }
 
 async fn serve(listener: TcpListener, hall: Rc<Hall>) {
-    spawn_local(speak(Rc::clone(&hall)));
-    while let Ok((socket, _)) = listener.accept().await {
-        // Whoever has heard enough, or is ended, hangs up.
-        let hall = Rc::clone(&hall);
-        spawn_local(async move { talk(socket, &hall).await });
-    }
+    let mut lines = JoinSet::new();
+    let listens = async {
+        while let Ok((socket, _)) = listener.accept().await {
+            // Whoever has heard enough, or is ended, hangs up.
+            let hall = Rc::clone(&hall);
+            lines.spawn_local(async move { talk(socket, &hall).await });
+        }
+    };
+    tokio::join!(listens, speak(&hall));
 }
 
 /// Hears what a connection asks for, and hands on to it what is said of that.
@@ -112,7 +115,7 @@ async fn talk(socket: TcpStream, hall: &Rc<Hall>) -> anyhow::Result<()> {
 }
 
 /// Says as much as it is told to.
-async fn speak(hall: Rc<Hall>) {
+async fn speak(hall: &Hall) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut due, mut before) = (0.0, Instant::now());
