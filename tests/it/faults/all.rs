@@ -9,7 +9,7 @@ use cryptoprice::client::v1::{
 
 use super::{
     stage::Stage,
-    tongue::Tongue::{self, BinanceUs, Bitstamp, CryptoCom, Gemini, Htx, Upbit},
+    tongue::Tongue::{self, BinanceUs, Bitstamp, CryptoCom, Gemini, Htx},
 };
 use crate::harness::eventually;
 
@@ -65,15 +65,9 @@ async fn each_venue_is_spoken_to_in_its_own_words_and_no_trade_is_lost_or_double
         assert_eq!((source.state(), source.connection_count), (SourceState::Connecting, 0), "{source:#?}");
     }
     stage.course.middle.store(MOVED, Relaxed);
-    for tongue in Tongue::ALL.into_iter().filter(|tongue| *tongue != Upbit) {
+    for tongue in Tongue::ALL {
         stage.until_quoted(tongue, MOVED).await;
     }
-    // Its ticker over REST has no bid and ask.
-    eventually("the last price of Upbit has moved", async || {
-        let last: f64 = stage.contribution(Upbit, MARKETS[0]).await?.last?.parse().ok()?;
-        (last > 60_300.0).then_some(())
-    })
-    .await;
 
     // They are back, what nobody was told is asked for, and what was told twice counts once.
     stage.venues.iter().for_each(|venue| venue.state().instead = None);
